@@ -1,0 +1,98 @@
+"""The port to the message broker, and the in-memory one.
+
+The broker only wakes workers up: a lost message costs a delay (the sweeper publishes again),
+a duplicate costs nothing (every step is idempotent).
+"""
+
+import queue
+import threading
+from collections import deque
+from typing import Protocol
+
+from facematch.job import Message
+
+
+class Delivery(Protocol):
+    """One message in hand. Exactly one of the three verbs is called, once."""
+
+    @property
+    def body(self) -> bytes:
+        """The message as it came; `Message.decode` reads it."""
+
+    def ack(self) -> None:
+        """Done with it, for good."""
+
+    def retry(self) -> None:
+        """Give it back; another worker, or this one later, shall have it."""
+
+    def reject(self) -> None:
+        """It is no job message: to the dead letters."""
+
+
+class Broker(Protocol):
+    """What api, worker and sweeper need of a broker. Every method raises
+    Unavailable("broker_unavailable") when the broker does not answer."""
+
+    def publish(self, message: Message) -> None:
+        """Send a wake-up, durably; returns when the broker has it."""
+
+    def receive(self, timeout: float) -> Delivery | None:
+        """The next message, or None after `timeout` seconds. One is in hand at a time."""
+
+    def depth(self) -> int:
+        """How many messages wait, about."""
+
+    def close(self) -> None:
+        """Give back what is in hand and disconnect."""
+
+
+class MemoryBroker:
+    """A broker in one process, for tests: messages are really encoded and decoded."""
+
+    def __init__(self) -> None:
+        self._ready: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self.dead: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def publish(self, message: Message) -> None:
+        """See Broker."""
+        self._put(message.encode())
+
+    def receive(self, timeout: float) -> Delivery | None:
+        """See Broker."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._ready, timeout):
+                return None
+            return _MemoryDelivery(self, self._ready.popleft())
+
+    def depth(self) -> int:
+        """See Broker."""
+        return len(self._ready)
+
+    def purge(self) -> None:
+        """Lose every waiting message."""
+        with self._changed:
+            self._ready.clear()
+
+    def close(self) -> None:
+        """See Broker; nothing is connected."""
+
+    def _put(self, body: bytes) -> None:
+        with self._changed:
+            self._ready.append(body)
+            self._changed.notify()
+
+
+class _MemoryDelivery:
+    def __init__(self, broker: MemoryBroker, body: bytes) -> None:
+        self._broker = broker
+        self.body = body
+
+    def ack(self) -> None:
+        pass
+
+    def retry(self) -> None:
+        self._broker._put(self.body)
+
+    def reject(self) -> None:
+        self._broker.dead.put(self.body)

@@ -1,0 +1,73 @@
+"""Every error this project raises on purpose, and the stable code each one carries.
+
+FacematchError
+├── Rejected      this input can never be processed; its job ends as failed
+├── Unavailable   a part is not there now; try again and nothing is lost
+├── NotFound      no such job or image, or it was erased
+└── Misconfigured a process cannot work as it is set up; it refuses to start
+"""
+
+CODES: dict[str, str] = {
+    "address_not_allowed": "the URL leads to an address that is not public",
+    "attempts_exhausted": "workers died or gave up on this picture too many times",
+    "backlog_full": "too many uploaded bytes wait for workers; try again later",
+    "bad_cursor": "the cursor is not one that this service gave out",
+    "bad_hash": "an image hash is 64 lower-case hexadecimal digits",
+    "bad_image": "the picture's data is broken",
+    "bad_request": "the request is not of the documented form",
+    "bad_url": "not an http or https URL with a host",
+    "broker_unavailable": "the message broker does not answer",
+    "empty": "there are no bytes to look at",
+    "erased": "the image was erased",
+    "fetch_failed": "the URL's server broke off or answered nonsense",
+    "fetch_timed_out": "the URL's server took too long",
+    "http_status": "the URL's server answered with an error status",
+    "index_behind": "the index is too far behind the log to be compared with it",
+    "index_diverged": "the index reflects a log that is no longer the log",
+    "index_loading": "the index is still loading the collection",
+    "index_unavailable": "the index does not answer",
+    "internal_error": "an error of ours; the log has the details",
+    "ledger_unavailable": "the erasure ledger cannot be written",
+    "method_not_allowed": "this route does not take that method",
+    "misconfigured": "a process cannot work as it is set up",
+    "model_mismatch": "the collection was made with another encoding model",
+    "not_an_image": "the bytes are no picture of a supported format",
+    "not_found": "no such thing here",
+    "store_unavailable": "Redis does not answer",
+    "too_large": "more bytes than the limit",
+    "too_many_pixels": "more pixels than the limit",
+    "too_many_redirects": "the URL redirects too often",
+    "truncated_image": "the picture's data ends too early",
+    "unreachable": "the URL's server cannot be reached",
+}
+
+
+class FacematchError(Exception):
+    """The root. `code` is one of CODES and stable; the text is for people."""
+
+    code = "internal_error"
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        if code not in CODES:
+            raise ValueError(f"undocumented error code {code!r}")
+        super().__init__(detail or CODES[code])
+        self.code = code
+
+
+class Rejected(FacematchError):
+    """This input can never be processed."""
+
+
+class Unavailable(FacematchError):
+    """A part is not there now; the same call may succeed later."""
+
+
+class NotFound(FacematchError):
+    """No such job or image."""
+
+
+class Misconfigured(FacematchError):
+    """A process cannot work as it is set up."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("misconfigured", detail)

@@ -1,0 +1,81 @@
+"""Named places where a test makes a process die, stall or fail: FACEMATCH_FAILPOINT.
+
+`name:action[:n]`, where the action (kill, stop, sleep or raise) happens at the n-th time the
+place is reached (default the first), and at `sleep` every time from then on. Without the
+setting `reached` is one attribute look-up and a call of nothing.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+NAMES = (
+    "fetched",
+    "encoded",
+    "before_commit",
+    "after_commit",
+    "after_query",
+    "mid_link",
+    "after_link",
+    "after_ack",
+    "after_accept",
+    "after_publish",
+    "before_apply",
+    "after_apply",
+)
+
+
+class FailpointError(Exception):
+    """What the action `raise` raises: an error nobody planned for."""
+
+
+def _nothing(name: str) -> None:
+    del name
+
+
+_hook: Callable[[str], None] = _nothing
+
+
+def reached(name: str) -> None:
+    """Say that the process is at this place."""
+    _hook(name)
+
+
+def set_hook(hook: Callable[[str], None] | None) -> None:
+    """Call `hook` with the name of every place reached; None takes it away."""
+    global _hook
+    _hook = hook or _nothing
+
+
+def arm(setting: str) -> None:
+    """Make the place named in `setting` fail. Raises ValueError for an unknown name or action."""
+    if not setting:
+        return
+    name, _, rest = setting.partition(":")
+    action, _, count = rest.partition(":")
+    if name not in NAMES or action not in ("kill", "stop", "sleep", "raise"):
+        raise ValueError(f"no such failpoint: {setting!r}")
+    set_hook(_Failpoint(name, action, int(count or 1)))
+
+
+class _Failpoint:
+    def __init__(self, name: str, action: str, nth: int) -> None:
+        self._name, self._action, self._nth = name, action, nth
+        self._hits = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str) -> None:
+        if name != self._name:
+            return
+        with self._lock:
+            self._hits += 1
+            hits = self._hits
+        if self._action == "sleep":
+            if hits >= self._nth:
+                time.sleep(3600)
+        elif hits == self._nth:
+            if self._action == "raise":
+                raise FailpointError(name)
+            os.kill(os.getpid(), signal.SIGKILL if self._action == "kill" else signal.SIGSTOP)

@@ -1,0 +1,438 @@
+"""The store in memory: the contract of `facematch.store` in plain Python, for tests."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from facematch.errors import NotFound, Rejected, Unavailable
+from facematch.faces import Encodings, pack_encodings, unpack_encodings
+from facematch.job import new_job_id
+from facematch.log import Entry, Op, Tail, genesis, next_chain
+from facematch.store import (
+    LINK_CHUNK,
+    WORK_SECONDS,
+    Collection,
+    Commit,
+    Committed,
+    Cursor,
+    Erased,
+    Image,
+    Job,
+    Link,
+    Linked,
+    LogSlice,
+    Match,
+    MatchPage,
+    NewJob,
+    Snapshot,
+    State,
+)
+
+
+@dataclass
+class _Image:
+    image: Image
+    names: set[str] = field(default_factory=set)
+    erased_at: int = 0  # submissions up to this one may not bring the image back
+    linker: str = ""
+    linked: int = 0
+    due: float = 0.0
+
+
+@dataclass
+class _Job:
+    job: Job
+    number: int
+    due: float
+
+
+class MemoryStore:
+    """See facematch.store.Store. One lock stands for the atomicity of a script."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, log_keep: int = 100_000) -> None:
+        self._clock = clock
+        self._log_keep = log_keep
+        self._lock = threading.RLock()
+        self._pinned: tuple[str, str, float] | None = None
+        self._entries: list[Entry] = []
+        self._first = 1
+        self._submissions = 0
+        self._jobs: dict[str, _Job] = {}
+        self._images: dict[str, _Image] = {}
+        self._blobs: dict[str, bytes] = {}
+        self._positions: dict[int, str] = {}
+        self._faces: dict[int, bytes] = {}
+        self._links: dict[int, dict[int, float]] = {}
+        self._pending: dict[str, int] = {}
+        self._erasing: list[int] = []
+        self._listeners: list[queue.SimpleQueue[str]] = []
+
+    def check(self) -> None:
+        """See Store; always answers."""
+
+    def create(self, model: str, threshold: float) -> Collection:
+        """See Store."""
+        with self._lock:
+            if self._pinned is None:
+                self._pinned = (new_job_id(), model, threshold)
+            return self.collection()
+
+    def collection(self) -> Collection:
+        """See Store."""
+        with self._lock:
+            if self._pinned is None:
+                raise Unavailable("store_unavailable", "the collection was not created yet")
+            epoch, model, threshold = self._pinned
+            return Collection(epoch, model, threshold, self._tail())
+
+    # -- accept
+
+    def accept(self, job: NewJob, backlog: int) -> Job:
+        """See Store."""
+        with self._lock:
+            if job.id in self._jobs:
+                return self.job(job.id)
+            record = self._images.get(job.image)
+            known = record is not None and _is_known(record.image.state)
+            if job.data and not known and job.image not in self._blobs:
+                if sum(map(len, self._blobs.values())) + len(job.data) > backlog:
+                    raise Unavailable("backlog_full")
+                self._blobs[job.image] = job.data
+            self._submissions += 1
+            new = Job(job.id, State.ACCEPTED, job.name, job.url, job.image)
+            self._jobs[job.id] = _Job(new, self._submissions, self._clock())
+            if job.data:
+                if record is None or record.image.state in (State.FAILED, State.ERASED):
+                    fresh = Image(job.image, State.ACCEPTED, nonce=new_job_id())
+                    erased_at = record.erased_at if record else 0
+                    record = self._images[job.image] = _Image(fresh, erased_at=erased_at)
+                record.names.add(job.name)
+            if known:
+                self._settle(job.id, State.INDEXED)
+            return self.job(job.id)
+
+    def job(self, job: str) -> Job:
+        """See Store."""
+        with self._lock:
+            found = self._jobs.get(job)
+            if found is None:
+                raise NotFound("not_found", f"no job {job}")
+            if found.job.state is not State.INDEXED:
+                return found.job
+            record = self._images[found.job.image]
+            gone = record.erased_at >= found.number
+            return replace(found.job, state=State.ERASED if gone else record.image.state)
+
+    # -- work
+
+    def begin(self, job: str) -> Job:
+        """See Store."""
+        with self._lock:
+            found = self._jobs.get(job)
+            if found is None:
+                raise NotFound("not_found", f"no job {job}")
+            if found.job.state is State.ACCEPTED:
+                found.job = replace(found.job, attempts=found.job.attempts + 1)
+                found.due = self._clock() + WORK_SECONDS
+                record = self._images.get(found.job.image)
+                if record is not None and record.erased_at >= found.number:
+                    self._settle(job, State.ERASED)
+                elif record is not None and _is_known(record.image.state):
+                    record.names.add(found.job.name)
+                    self._settle(job, State.INDEXED)
+            return self.job(job)
+
+    def uploaded(self, image: str) -> bytes | None:
+        """See Store."""
+        with self._lock:
+            return self._blobs.get(image)
+
+    def commit(self, commit: Commit) -> Committed:
+        """See Store."""
+        with self._lock:
+            found = self._jobs.get(commit.job)
+            if found is None:
+                raise NotFound("not_found", f"no job {commit.job}")
+            if commit.model != self.collection().model:
+                raise Rejected("model_mismatch", f"the collection has {self.collection().model}")
+            if found.job.state in (State.FAILED, State.ERASED):
+                return Committed(found.job.state)
+            record = self._images.get(commit.image)
+            if record is not None and record.erased_at >= found.number:
+                self._settle(commit.job, State.ERASED)
+                return Committed(State.ERASED)
+            if record is None or record.image.state in (State.FAILED, State.ERASED):
+                erased_at = record.erased_at if record else 0
+                fresh = Image(commit.image, State.ACCEPTED, nonce=commit.nonce)
+                record = self._images[commit.image] = _Image(fresh, erased_at=erased_at)
+            if not _is_known(record.image.state):
+                self._place(record, commit)
+            record.names.add(found.job.name)
+            found.job = replace(found.job, image=commit.image)
+            self._settle(commit.job, State.INDEXED)
+            self._blobs.pop(commit.image, None)
+            image = record.image
+            return Committed(image.state, image.position, image.nonce)
+
+    def _place(self, record: _Image, commit: Commit) -> None:
+        image = replace(
+            record.image,
+            state=State.DONE,
+            model=commit.model,
+            boxes=tuple(face.box for face in commit.faces),
+            width=commit.width,
+            height=commit.height,
+            faces_found=commit.faces_found,
+            code="",
+        )
+        if commit.faces:
+            position = self._append("add", commit.image, image.nonce)
+            image = replace(image, state=State.INDEXED, position=position)
+            self._faces[position] = pack_encodings([face.encoding for face in commit.faces])
+            self._positions[position] = commit.image
+            self._pending[commit.image] = position
+            record.due = self._clock()
+        record.image = image
+        self._tell(f"image:{commit.image}")
+
+    def fail(self, job: str, code: str, detail: str, image: str = "") -> None:
+        """See Store."""
+        with self._lock:
+            found = self._jobs.get(job)
+            if found is None or found.job.state is not State.ACCEPTED:
+                return
+            image = image or found.job.image
+            found.job = replace(found.job, code=code, detail=detail, image=image)
+            self._settle(job, State.FAILED)
+            record = self._images.get(image)
+            if record is not None and record.image.state is State.ACCEPTED:
+                record.image = replace(record.image, state=State.FAILED, code=code)
+                self._blobs.pop(image, None)
+                self._tell(f"image:{image}")
+
+    # -- match
+
+    def log(self, after: int, limit: int) -> LogSlice:
+        """See Store."""
+        with self._lock:
+            tail = self._tail()
+            start: Tail | None = None
+            if after == 0:
+                start = genesis(self.collection().epoch)
+            elif self._first <= after <= tail.position:
+                start = self._entries[after - self._first].tail
+            skip = max(after + 1, self._first) - self._first
+            return LogSlice(start, tail, tuple(self._entries[skip : skip + limit]))
+
+    def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
+        """See Store."""
+        with self._lock:
+            return {
+                position: unpack_encodings(self._faces[position])
+                for position in positions
+                if position in self._faces
+            }
+
+    def link(self, link: Link) -> Linked:
+        """See Store."""
+        with self._lock:
+            record = self._images.get(link.image)
+            place = link.committed
+            if record is None or (record.image.position, record.image.nonce) != (
+                place.position,
+                place.nonce,
+            ):
+                return Linked.GONE
+            if record.image.state is not State.INDEXED:
+                return Linked.DONE if record.image.state is State.DONE else Linked.GONE
+            if self.log(link.seen.position, 0).start != link.seen:
+                return Linked.MOVED
+            if link.offset == 0:
+                record.linker = link.token
+            elif (record.linker, record.linked) != (link.token, link.offset):
+                return Linked.SUPERSEDED
+            record.linked = link.offset + len(link.pairs)
+            for other, distance in link.pairs:
+                if other in self._positions:
+                    self._links.setdefault(place.position, {})[other] = distance
+                    self._links.setdefault(other, {})[place.position] = distance
+            if not link.last:
+                return Linked.WRITTEN
+            record.image = replace(record.image, state=State.DONE)
+            del self._pending[link.image]
+            self._tell(f"image:{link.image}")
+            return Linked.DONE
+
+    # -- erase
+
+    def erase(self, image: str, nonce: str = "") -> Erased:
+        """See Store."""
+        with self._lock:
+            record = self._images.get(image)
+            if record is None:
+                if not nonce:
+                    raise NotFound("not_found", f"no image {image}")
+                record = self._images[image] = _Image(Image(image, State.ERASED, nonce=nonce))
+            if nonce and record.image.nonce != nonce:
+                return Erased(image, nonce)
+            record.erased_at = self._submissions
+            old = record.image
+            if old.state is State.ERASED:
+                return Erased(image, old.nonce, old.position)
+            if old.position:
+                self._append("del", image, old.nonce, old.position)
+                self._positions.pop(old.position)
+                self._faces.pop(old.position)
+                self._pending.pop(image, None)
+                self._erasing.append(old.position)
+            self._blobs.pop(image, None)
+            record.names.clear()
+            record.image = Image(image, State.ERASED, position=old.position, nonce=old.nonce)
+            self._tell(f"image:{image}")
+            return Erased(image, old.nonce, old.position)
+
+    def unlink(self, position: int) -> bool:
+        """See Store."""
+        with self._lock:
+            links = self._links.get(position, {})
+            others = list(links)[:LINK_CHUNK]
+            for other in others:
+                del links[other]
+                self._links.get(other, {}).pop(position, None)
+            if others:
+                return False
+            self._links.pop(position, None)
+            if position in self._erasing:
+                self._erasing.remove(position)
+            return True
+
+    def erasing(self) -> list[int]:
+        """See Store."""
+        with self._lock:
+            return list(self._erasing)
+
+    # -- sweep
+
+    def due_jobs(self, limit: int, age: float) -> list[str]:
+        """See Store."""
+        with self._lock:
+            now = self._clock()
+            due = [job for job in self._accepted() if now - self._jobs[job].due >= age][:limit]
+            for job in due:
+                self._jobs[job].due = now
+            return due
+
+    def due_images(self, limit: int, age: float) -> list[str]:
+        """See Store."""
+        with self._lock:
+            now = self._clock()
+            pending = sorted(self._pending, key=self._pending.__getitem__)
+            due = [image for image in pending if now - self._images[image].due >= age][:limit]
+            for image in due:
+                self._images[image].due = now
+            return due
+
+    # -- read
+
+    def image(self, image: str) -> Image:
+        """See Store."""
+        with self._lock:
+            record = self._images.get(image)
+            if record is None:
+                raise NotFound("not_found", f"no image {image}")
+            return replace(record.image, names=tuple(sorted(record.names)))
+
+    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
+        """See Store."""
+        with self._lock:
+            shown = self.image(image)
+            hidden = shown.state is State.ERASED
+            links = {} if hidden else self._links.get(shown.position, {})
+            ordered = sorted((distance, str(other)) for other, distance in links.items())
+            if after is not None:
+                behind = (after.distance, str(after.position))
+                ordered = [key for key in ordered if key > behind]
+            page = [
+                Match(hash_, self.image(hash_).names, distance, int(other))
+                for distance, other in ordered
+                if (hash_ := self._positions.get(int(other)))
+            ]
+            more = len(page) > limit
+            page = page[:limit]
+            next_ = Cursor(page[-1].distance, page[-1].position) if more else None
+            complete = min(self._pending.values(), default=self._tail().position + 1) - 1
+            return MatchPage(shown, tuple(page), complete, next_)
+
+    def listen(self, timeout: float) -> Iterator[str | None]:
+        """See Store."""
+        events: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._listeners.append(events)
+        try:
+            yield None
+            while True:
+                try:
+                    yield events.get(timeout=timeout)
+                except queue.Empty:
+                    yield None
+        finally:
+            self._listeners.remove(events)
+
+    # -- load and check
+
+    def live(self) -> Iterator[list[int]]:
+        """See Store."""
+        with self._lock:
+            portion = list(self._positions)
+        yield portion
+
+    def snapshot(self, entries: bool) -> Snapshot:
+        """See Store."""
+        with self._lock:
+            return Snapshot(
+                self.collection(),
+                dict(self._positions),
+                dict(self._pending),
+                {job: self._jobs[job].due for job in self._accepted()},
+                tuple(self._erasing),
+                tuple(self._entries) if entries else (),
+            )
+
+    def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
+        """See Store."""
+        with self._lock:
+            return {position: dict(self._links.get(position, {})) for position in positions}
+
+    # -- inside
+
+    def _tail(self) -> Tail:
+        if self._entries:
+            return self._entries[-1].tail
+        return genesis(self._pinned[0] if self._pinned else "")
+
+    def _append(self, op: Op, image: str, nonce: str, target: int = 0) -> int:
+        tail = self._tail()
+        position = tail.position + 1
+        chain = next_chain(tail.chain, position, op, image, nonce)
+        self._entries.append(Entry(position, op, image, nonce, target or position, chain))
+        surplus = len(self._entries) - self._log_keep
+        if surplus > 0:
+            del self._entries[:surplus]
+            self._first += surplus
+        return position
+
+    def _accepted(self) -> list[str]:
+        return [name for name, job in self._jobs.items() if job.job.state is State.ACCEPTED]
+
+    def _settle(self, job: str, state: State) -> None:
+        self._jobs[job].job = replace(self._jobs[job].job, state=state)
+        self._tell(f"job:{job}")
+
+    def _tell(self, event: str) -> None:
+        for listener in self._listeners:
+            listener.put(event)
+
+
+def _is_known(state: State) -> bool:
+    return state in (State.INDEXED, State.DONE)

@@ -1,0 +1,90 @@
+"""The port to the index: which faces may lie within a radius. And the exact one, in numpy.
+
+An implementation is a cache of the log and may be behind it: it says which place it reflects,
+and the worker makes up the difference (see `worker.matching`).
+"""
+
+import threading
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facematch.faces import Encodings, distances, face_ids
+from facematch.log import Tail, follow, genesis
+from facematch.store import Store
+from facematch.wire import Candidates, Query
+
+__all__ = ["Candidates", "ExactNeighbours", "Neighbours", "Query"]
+
+_PORTION = 1000
+
+
+class Neighbours(Protocol):
+    """What a worker needs of an index."""
+
+    def within(self, query: Query) -> Candidates:
+        """Every face within the radius as of the place it reports; a few more do no harm.
+
+        Raises Unavailable (index_unavailable, index_loading).
+        """
+
+    def check(self) -> None:
+        """Raise Unavailable unless it is ready to answer."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+class ExactNeighbours:
+    """Brute force in float64 over the faces of a store: the truth that others are held to.
+
+    It follows the log at each query, as far as `limit` if one is set, so that tests can hold
+    it back at any position.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._tail: Tail = genesis(store.collection().epoch)
+        self._faces: dict[int, Encodings] = {}
+        self.limit: int | None = None
+
+    def within(self, query: Query) -> Candidates:
+        """See Neighbours."""
+        with self._lock:
+            self._catch_up()
+            found = [
+                face_ids(position, len(encodings))[near]
+                for position, encodings in sorted(self._faces.items())
+                if position < query.before
+                and (near := _any_within(query.encodings, encodings, query.radius)).any()
+            ]
+            ids = np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+            return Candidates(ids, self._tail)
+
+    def check(self) -> None:
+        """See Neighbours; always ready."""
+
+    def close(self) -> None:
+        """See Neighbours; nothing is connected."""
+
+    def _catch_up(self) -> None:
+        while self.limit is None or self._tail.position < self.limit:
+            room = _PORTION if self.limit is None else self.limit - self._tail.position
+            log = self._store.log(self._tail.position, min(room, _PORTION))
+            if log.start != self._tail:
+                self._tail, self._faces = genesis(self._store.collection().epoch), {}
+                continue
+            if not log.entries:
+                return
+            self._tail = follow(self._tail, log.entries)
+            added = [entry.position for entry in log.entries if entry.op == "add"]
+            self._faces.update(self._store.faces(added))
+            for entry in log.entries:
+                if entry.op == "del":
+                    self._faces.pop(entry.target, None)
+
+
+def _any_within(query: Encodings, encodings: Encodings, radius: float) -> NDArray[np.bool_]:
+    return np.asarray((distances(query, encodings) <= radius).any(axis=0))

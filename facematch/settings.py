@@ -1,0 +1,122 @@
+"""Every setting, once: name, type, default and meaning. Read from the environment at start.
+
+`FACEMATCH_<NAME>` sets `<name>`. README's table is compared with this by a test.
+"""
+
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION
+
+PREFIX = "FACEMATCH_"
+
+
+class Settings(BaseSettings):
+    """The settings of all processes; each uses the ones it needs."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    redis_url: SecretStr = Field(
+        SecretStr("redis://redis:6379/0"),
+        description="where the store is: `redis://`, `rediss://` or `unix:///path`",
+    )
+    broker_url: SecretStr = Field(
+        SecretStr("amqp://guest:guest@rabbitmq:5672/%2F"),
+        description="RabbitMQ (`amqp://`, `amqps://`) or Redis Streams (`redis://`, `unix:///path`)",
+    )
+    index_url: str = Field(
+        "unix:/run/facematch/index.sock",
+        description="the socket of the index: where it listens, and where its worker asks",
+    )
+    host: str = Field("0.0.0.0", description="the address the api listens on")  # noqa: S104
+    port: int = Field(5000, ge=0, le=65535, description="the port the api listens on")
+    api_threads: int = Field(192, ge=2, description="requests the api handles at once")
+    api_waiters: int = Field(
+        128, ge=0, description="how many of them may wait for a result; more are answered at once"
+    )
+    threshold: float = Field(
+        DEFAULT_THRESHOLD,
+        gt=0,
+        le=2,
+        description="distance up to which two faces match; pinned when a collection is made",
+    )
+    encoder: str = Field(
+        "dlib", description="`dlib`, or `package.module:Class` for an encoder of your own"
+    )
+    max_bytes: int = Field(
+        10 * 1024 * 1024, gt=0, description="bytes of a picture, uploaded or fetched"
+    )
+    max_pixels: int = Field(64_000_000, gt=0, description="pixels of a picture")
+    max_faces: int = Field(
+        100,
+        gt=0,
+        le=FACES_PER_POSITION,
+        description="faces kept of a picture, the largest; more set `truncated`",
+    )
+    max_attempts: int = Field(
+        3, gt=0, description="how often a picture is tried before its job fails"
+    )
+    fetch_timeout: float = Field(10.0, gt=0, description="seconds for fetching a URL, all in all")
+    fetch_redirects: int = Field(3, ge=0, description="redirects followed when fetching a URL")
+    fetch_allow: str = Field(
+        "",
+        description="`host:port` list, comma-separated: private servers that may be fetched from",
+    )
+    backlog_bytes: int = Field(
+        1024**3, gt=0, description="uploaded bytes that may wait for workers; above, 503"
+    )
+    job_days: float = Field(7.0, gt=0, description="days that an ended job can be asked for")
+    log_keep: int = Field(
+        100_000, ge=1000, description="log entries kept for indexes to follow; older are trimmed"
+    )
+    sweep_seconds: float = Field(
+        15.0, gt=0, description="how often a worker looks for work that was left lying"
+    )
+    sweep_age: float = Field(
+        30.0, gt=0, description="seconds after which work counts as left lying"
+    )
+    ledger: str = Field(
+        "/var/lib/facematch/erasures",
+        description="folder, outside Redis, of the erasure ledger",
+    )
+    allow_volatile: bool = Field(
+        False, description="accept a Redis that may evict data or does not persist every write"
+    )
+    logs: str = Field(
+        "json", pattern="^(json|text)$", description="form of the log: `json`, `text`"
+    )
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="least level that is logged"
+    )
+    failpoint: str = Field("", description="for tests: a place where the process fails")
+
+    @field_validator("fetch_allow")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        for item in filter(None, value.split(",")):
+            host, _, port = item.strip().rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError(f"{item!r} is not host:port")
+        return value
+
+    @property
+    def fetch_allowed(self) -> frozenset[tuple[str, int]]:
+        """`fetch_allow` as pairs of host and port."""
+        items = (item.strip().rpartition(":") for item in self.fetch_allow.split(",") if item)
+        return frozenset((host, int(port)) for host, _, port in items)
+
+    def shown(self) -> dict[str, str]:
+        """All settings as text that may be logged: passwords are starred out."""
+        return {name: _shown(getattr(self, name)) for name in type(self).model_fields}
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, SecretStr):
+        return str(value)
+    parts = urlsplit(value.get_secret_value())
+    if parts.password is None:
+        return value.get_secret_value()
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

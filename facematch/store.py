@@ -1,0 +1,301 @@
+"""The port to the store: the only truth about jobs, images, faces, matches and the log.
+
+Each method is one atomic step and safe to repeat. The real one is
+`facematch.redis_store.RedisStore`, the one for tests `facematch.memory_store.MemoryStore`; one
+contract test runs against both. Every method raises Unavailable("store_unavailable") when the
+store does not answer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from facematch.faces import Box, Encodings, Face
+from facematch.log import Entry, Tail
+
+#: Pairs written by one link call: bounds how long the store is busy with one of them.
+LINK_CHUNK = 500
+#: A job that a worker has begun is not taken for left lying within this time.
+WORK_SECONDS = 90.0
+
+
+class State(StrEnum):
+    """Of an image, and of a job as its submitter sees it."""
+
+    ACCEPTED = "accepted"  # the job is durable
+    INDEXED = "indexed"  # the faces are in the log; matches are being looked for
+    DONE = "done"  # every match with what came before is written
+    FAILED = "failed"
+    ERASED = "erased"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What is pinned when a collection is made, and where its log ends."""
+
+    epoch: str
+    model: str
+    threshold: float
+    tail: Tail
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A submission: the bytes (with their hash) or a URL, and the name it came under."""
+
+    id: str
+    name: str
+    url: str = ""
+    image: str = ""
+    data: bytes = b""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submission as stored. `state` follows the image once the job is committed to one."""
+
+    id: str
+    state: State
+    name: str
+    url: str = ""
+    image: str = ""
+    attempts: int = 0
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The faces found for a job. `nonce` is a fresh random word, used if the image is new."""
+
+    job: str
+    image: str
+    nonce: str
+    model: str
+    faces: Sequence[Face]
+    width: int
+    height: int
+    faces_found: int
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Where an image is in the log, and which life of it (an erased image may come again).
+
+    Position 0: it has no face, or it did not come to a position.
+    """
+
+    state: State
+    position: int = 0
+    nonce: str = ""
+
+
+@dataclass(frozen=True)
+class LogSlice:
+    """Entries of the log behind `start`, with the tail, all as of one instant.
+
+    `start` is None when the log does not hold that place: trimmed away, or never reached.
+    """
+
+    start: Tail | None
+    tail: Tail
+    entries: Sequence[Entry]
+
+
+class Linked(StrEnum):
+    """What became of a link call."""
+
+    WRITTEN = "written"
+    DONE = "done"  # the image was already done
+    GONE = "gone"  # the image is not there any more in this life
+    MOVED = "moved"  # the log is no longer the one the query saw: query again
+    SUPERSEDED = "superseded"  # another worker is linking this image
+
+
+@dataclass(frozen=True)
+class Link:
+    """A chunk of an image's matches: distance by position of the other image.
+
+    `seen` is the log tail that the query was checked against (the fence). The chunks of one
+    query share a random `token` and state how many pairs went before, so that a chunk lost
+    with the store's tail is noticed; `last` marks the image done.
+    """
+
+    image: str
+    committed: Committed
+    seen: Tail
+    token: str
+    offset: int
+    pairs: Sequence[tuple[int, float]]
+    last: bool
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as a reader sees it. Position 0 means it has none (no face, or not there yet)."""
+
+    hash: str
+    state: State
+    names: Sequence[str] = ()
+    position: int = 0
+    nonce: str = ""
+    model: str = ""
+    boxes: Sequence[Box] = ()
+    width: int = 0
+    height: int = 0
+    faces_found: int = 0
+    code: str = ""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether faces were left out because there were more than the limit."""
+        return self.faces_found > len(self.boxes)
+
+
+@dataclass(frozen=True)
+class Match:
+    """Another image that shows one of the same faces, and the smallest distance."""
+
+    hash: str
+    names: Sequence[str]
+    distance: float
+    position: int
+
+
+@dataclass(frozen=True)
+class MatchPage:
+    """An image with a page of its matches, nearest first, as of one instant.
+
+    Every match with an image at a position up to `complete_through` is known to be written.
+    `next` continues behind this page, None at the end.
+    """
+
+    image: Image
+    matches: Sequence[Match]
+    complete_through: int
+    next: "Cursor | None" = None
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a page of matches ended: just behind this distance and position."""
+
+    distance: float
+    position: int
+
+
+@dataclass(frozen=True)
+class Erased:
+    """An erasure that has begun: hidden already. `position` (0: none) is still to be unlinked."""
+
+    image: str
+    nonce: str
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything `fsck` looks at, read at one position of the log."""
+
+    collection: Collection
+    positions: Mapping[int, str]
+    pending: Mapping[str, int]
+    accepted: Mapping[str, float]
+    erasing: Sequence[int]
+    entries: Sequence[Entry] = field(default_factory=tuple)
+
+
+class Store(Protocol):
+    """What the processes need of the store."""
+
+    def check(self) -> None:
+        """Raise Unavailable unless the store answers."""
+
+    def create(self, model: str, threshold: float) -> Collection:
+        """Make the collection unless it exists; return it as it is."""
+
+    def collection(self) -> Collection:
+        """The collection. Raises Unavailable("store_unavailable") when it was never created."""
+
+    # -- accept -------------------------------------------------------------------------------
+    def accept(self, job: NewJob, backlog: int) -> Job:
+        """Make a job durable. Bytes already known as an image only add the name to it.
+
+        Raises Unavailable("backlog_full") when more than `backlog` uploaded bytes would wait.
+        """
+
+    def job(self, job: str) -> Job:
+        """Raises NotFound."""
+
+    # -- work ---------------------------------------------------------------------------------
+    def begin(self, job: str) -> Job:
+        """Take up a job: counts an attempt while it is accepted. A job whose bytes have become
+        an image meanwhile is attached to it. Raises NotFound."""
+
+    def uploaded(self, image: str) -> bytes | None:
+        """The bytes uploaded for an image that is still to be worked on."""
+
+    def commit(self, commit: Commit) -> Committed:
+        """Give the image the next position and store its faces; or find it there already.
+
+        State ERASED: the image was erased after the job was submitted. FAILED: the job had
+        failed. Raises NotFound for an unknown job, Rejected("model_mismatch").
+        """
+
+    def fail(self, job: str, code: str, detail: str, image: str = "") -> None:
+        """End an accepted job as failed; no-op for any other state. After commit no job fails."""
+
+    # -- match --------------------------------------------------------------------------------
+    def log(self, after: int, limit: int) -> LogSlice:
+        """Up to `limit` entries with a position above `after`, in order, and the tail as it was
+        at `after` (a reader compares it with its own before it trusts them)."""
+
+    def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
+        """The encodings (k, 128) of the images at these positions; erased ones are left out."""
+
+    def link(self, link: Link) -> Linked:
+        """Write a chunk of matches, both directions, if the log is still what `seen` says."""
+
+    # -- erase --------------------------------------------------------------------------------
+    def erase(self, image: str, nonce: str = "") -> Erased:
+        """Hide an image at once and for every job submitted so far; repeatable.
+
+        With a nonce, only that life of the image is meant: used to replay the ledger.
+        Raises NotFound for an image never seen (without a nonce).
+        """
+
+    def unlink(self, position: int) -> bool:
+        """Remove a chunk of an erased image's matches from its peers; True when none is left."""
+
+    def erasing(self) -> list[int]:
+        """Positions of erased images with matches still to be unlinked."""
+
+    # -- sweep --------------------------------------------------------------------------------
+    def due_jobs(self, limit: int, age: float) -> list[str]:
+        """Accepted jobs not looked after for `age` seconds; they count as looked after now."""
+
+    def due_images(self, limit: int, age: float) -> list[str]:
+        """Indexed images not looked after for `age` seconds; they count as looked after now."""
+
+    # -- read ---------------------------------------------------------------------------------
+    def image(self, image: str) -> Image:
+        """Raises NotFound."""
+
+    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
+        """A page of matches, nearest first. Raises NotFound."""
+
+    def listen(self, timeout: float) -> Iterator[str | None]:
+        """Endless: "job:<id>" or "image:<hash>" whenever one changes state, None whenever
+        `timeout` seconds pass without any. What changed before the first None may be missed."""
+
+    # -- load and check -----------------------------------------------------------------------
+    def live(self) -> Iterator[list[int]]:
+        """The positions of all live images, in portions and no particular order. An image
+        that is live during the whole iteration is there; one that comes or goes may be."""
+
+    def snapshot(self, entries: bool) -> Snapshot:
+        """State for `fsck`; with the whole log if `entries`."""
+
+    def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
+        """The stored match sets by position, as they are: distance by position of the other."""
