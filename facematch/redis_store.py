@@ -1,0 +1,407 @@
+"""The store in Redis or Valkey: the only home of its keys and scripts.
+
+All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
+
+    meta               hash    epoch, model, threshold; position and chain of the log's tail;
+                               submissions, backlog (bytes)
+    log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
+    positions          hash    position → image, of live images with faces
+    image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
+                               code, erased_at, due, linker, linked
+    names:<hash>       set     the names the image was submitted under
+    faces:<position>   string  k × 512 bytes, float32
+    blob:<hash>        string  uploaded bytes, until a worker has looked at them
+    matches:<position> zset    position of the other image, by distance; written in both directions
+    pending            zset    image, by position: indexed and not yet done
+    accepted           zset    job, by the time somebody last looked after it
+    erasing            set     positions of erased images whose matches are being removed
+    job:<id>           hash    state, name, url, image, attempts, code, detail, number
+    events             channel "job:<id>" and "image:<hash>" when one changes state
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+from facematch.errors import Misconfigured, NotFound, Rejected, Unavailable
+from facematch.faces import Box, Encodings, pack_encodings, unpack_encodings
+from facematch.job import new_job_id
+from facematch.log import Entry, Tail
+from facematch.redis_connection import Redis, Script, translated
+from facematch.store import (
+    LINK_CHUNK,
+    WORK_SECONDS,
+    Collection,
+    Commit,
+    Committed,
+    Cursor,
+    Erased,
+    Image,
+    Job,
+    Link,
+    Linked,
+    LogSlice,
+    Match,
+    MatchPage,
+    NewJob,
+    Snapshot,
+    State,
+)
+
+_PORTION = 1000
+
+
+class RedisStore:
+    """See facematch.store.Store. Safe to share between threads."""
+
+    def __init__(
+        self,
+        client: Redis,
+        collection: str = "default",
+        *,
+        job_days: float = 7.0,
+        log_keep: int = 100_000,
+    ) -> None:
+        self._redis = client
+        self._prefix = f"fm:{{{collection}}}:"
+        self._job_ttl = int(job_days * 86_400)
+        self._log_keep = log_keep
+        self._scripts: dict[str, Script] = {}
+
+    @translated()
+    def check(self) -> None:
+        """See Store."""
+        self._redis.ping()
+
+    @translated()
+    def create(self, model: str, threshold: float) -> Collection:
+        """See Store."""
+        return _collection(self._run("create", new_job_id(), model, repr(threshold)))
+
+    @translated()
+    def collection(self) -> Collection:
+        """See Store."""
+        fields = ("epoch", "model", "threshold", "position", "chain")
+        values = self._redis.hmget(self._key("meta"), *fields)
+        if values[0] is None:
+            raise Unavailable("store_unavailable", "the collection was not created yet")
+        return _collection(values)
+
+    # -- accept
+
+    @translated()
+    def accept(self, job: NewJob, backlog: int) -> Job:
+        """See Store."""
+        result = self._run(
+            "accept",
+            *(job.id, job.name, job.url, job.image, job.data),
+            *(new_job_id(), backlog, self._job_ttl),
+        )
+        if result == b"backlog_full":
+            raise Unavailable("backlog_full")
+        return _job(job.id, result)
+
+    @translated()
+    def job(self, job: str) -> Job:
+        """See Store."""
+        return _job(job, self._run("job", job))
+
+    # -- work
+
+    @translated()
+    def begin(self, job: str) -> Job:
+        """See Store."""
+        return _job(job, self._run("begin", job, self._job_ttl, WORK_SECONDS))
+
+    @translated()
+    def uploaded(self, image: str) -> bytes | None:
+        """See Store."""
+        return cast("bytes | None", self._redis.get(self._key("blob", image)))
+
+    @translated()
+    def commit(self, commit: Commit) -> Committed:
+        """See Store."""
+        boxes = [
+            [face.box.top, face.box.right, face.box.bottom, face.box.left] for face in commit.faces
+        ]
+        result = self._run(
+            "commit",
+            *(commit.job, commit.image, commit.nonce, commit.model),
+            pack_encodings([face.encoding for face in commit.faces]),
+            json.dumps(boxes, separators=(",", ":")),
+            *(commit.width, commit.height, commit.faces_found, self._job_ttl, self._log_keep),
+        )
+        if result == b"unknown":
+            raise NotFound("not_found", f"no job {commit.job}")
+        if result == b"model_mismatch":
+            raise Rejected("model_mismatch", f"the collection is not of the model {commit.model}")
+        state = State(result[0].decode())
+        if len(result) == 1:
+            return Committed(state)
+        return Committed(state, int(result[1]), result[2].decode())
+
+    @translated()
+    def fail(self, job: str, code: str, detail: str, image: str = "") -> None:
+        """See Store."""
+        self._run("fail", job, code, detail, image, self._job_ttl)
+
+    # -- match
+
+    @translated()
+    def log(self, after: int, limit: int) -> LogSlice:
+        """See Store."""
+        result = self._run("log", after, limit)
+        if result is None:
+            raise Unavailable("store_unavailable", "the collection was not created yet")
+        start, position, chain, entries = result
+        return LogSlice(
+            Tail(after, start.decode()) if start else None,
+            Tail(int(position), chain.decode()),
+            tuple(_entry(*entry) for entry in entries),
+        )
+
+    @translated()
+    def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
+        """See Store."""
+        found: dict[int, Encodings] = {}
+        for start in range(0, len(positions), _PORTION):
+            portion = positions[start : start + _PORTION]
+            values = self._redis.mget([self._key("faces", position) for position in portion])
+            for position, value in zip(portion, values, strict=True):
+                if value:
+                    found[position] = unpack_encodings(cast(bytes, value))
+        return found
+
+    @translated()
+    def link(self, link: Link) -> Linked:
+        """See Store."""
+        flat = (text for other, distance in link.pairs for text in (other, repr(float(distance))))
+        result = self._run(
+            "link",
+            *(link.image, link.committed.position, link.committed.nonce),
+            *(link.seen.position, link.seen.chain),
+            *(link.token, link.offset, int(link.last), *flat),
+        )
+        return Linked(result.decode())
+
+    # -- erase
+
+    @translated()
+    def erase(self, image: str, nonce: str = "") -> Erased:
+        """See Store."""
+        result = self._run("erase", image, nonce, self._log_keep)
+        if result == b"unknown":
+            raise NotFound("not_found", f"no image {image}")
+        return Erased(image, result[0].decode(), int(result[1]))
+
+    @translated()
+    def unlink(self, position: int) -> bool:
+        """See Store."""
+        return bool(self._run("unlink", position, LINK_CHUNK))
+
+    @translated()
+    def erasing(self) -> list[int]:
+        """See Store."""
+        return sorted(int(position) for position in self._redis.smembers(self._key("erasing")))
+
+    # -- sweep
+
+    @translated()
+    def due_jobs(self, limit: int, age: float) -> list[str]:
+        """See Store."""
+        return [job.decode() for job in self._run("due_jobs", age, limit)]
+
+    @translated()
+    def due_images(self, limit: int, age: float) -> list[str]:
+        """See Store."""
+        return [image.decode() for image in self._run("due_images", age, limit, _PORTION)]
+
+    # -- read
+
+    @translated()
+    def image(self, image: str) -> Image:
+        """See Store."""
+        return _image(image, self._run("image", image))
+
+    @translated()
+    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
+        """See Store."""
+        cursor = (repr(after.distance), after.position) if after else ("", "")
+        with self._redis.pipeline(transaction=True) as pipe:
+            self._run("image", image, client=pipe)
+            self._run("matches", image, limit, *cursor, client=pipe)
+            shown, page = pipe.execute()
+        matches = tuple(
+            Match(hash_.decode(), _texts(names), float(distance), int(position))
+            for hash_, names, distance, position in page[2:]
+        )
+        next_ = Cursor(matches[-1].distance, matches[-1].position) if page[1] else None
+        return MatchPage(_image(image, shown), matches, int(page[0]), next_)
+
+    def listen(self, timeout: float) -> Iterator[str | None]:
+        """See Store."""
+        with (
+            translated(),
+            self._redis.pubsub(ignore_subscribe_messages=True) as subscription,  # type: ignore[no-untyped-call]
+        ):
+            subscription.subscribe(self._key("events"))
+            yield None
+            while True:
+                yield _next_event(subscription, timeout)
+
+    # -- load and check
+
+    def live(self) -> Iterator[list[int]]:
+        """See Store."""
+        cursor = 0
+        while True:
+            with translated():
+                cursor, portion = self._redis.hscan(self._key("positions"), cursor, count=_PORTION)
+            yield [int(position) for position in portion]
+            if cursor == 0:
+                return
+
+    @translated()
+    def snapshot(self, entries: bool) -> Snapshot:
+        """See Store."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(self._key("positions"))
+            pipe.zrange(self._key("pending"), 0, -1, withscores=True)
+            pipe.zrange(self._key("accepted"), 0, -1, withscores=True)
+            pipe.smembers(self._key("erasing"))
+            pipe.xrange(self._key("log"), count=None if entries else 1)
+            pipe.hmget(self._key("meta"), "epoch", "model", "threshold", "position", "chain")
+            positions, pending, accepted, erasing, log, meta = pipe.execute()
+        if meta[0] is None:
+            raise Unavailable("store_unavailable", "the collection was not created yet")
+        return Snapshot(
+            _collection(meta),
+            {int(position): image.decode() for position, image in positions.items()},
+            {image.decode(): int(position) for image, position in pending},
+            {job.decode(): due for job, due in accepted},
+            tuple(sorted(map(int, erasing))),
+            tuple(_log_entry(*entry) for entry in log) if entries else (),
+        )
+
+    @translated()
+    def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
+        """See Store."""
+        found: dict[int, dict[int, float]] = {}
+        for start in range(0, len(positions), _PORTION):
+            portion = positions[start : start + _PORTION]
+            with self._redis.pipeline(transaction=False) as pipe:
+                for position in portion:
+                    pipe.zrange(self._key("matches", position), 0, -1, withscores=True)
+                for position, pairs in zip(portion, pipe.execute(), strict=True):
+                    found[position] = {int(other): distance for other, distance in pairs}
+        return found
+
+    # -- inside
+
+    def _key(self, *parts: object) -> str:
+        return self._prefix + ":".join(map(str, parts))
+
+    def _run(self, name: str, *args: Any, client: Any = None) -> Any:
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = self._redis.register_script(_source(name))
+        return script(keys=[self._prefix], args=args, client=client)
+
+
+def check_durable(client: Redis, allow_volatile: bool) -> list[str]:
+    """What is wrong with how this Redis keeps data; empty when nothing is.
+
+    Raises Misconfigured when something is wrong and `allow_volatile` does not accept it.
+    """
+    with translated():
+        wrong = list(_volatile(client.config_get("appendonly", "appendfsync", "maxmemory*")))
+    if wrong and not allow_volatile:
+        raise Misconfigured(
+            f"Redis may lose what was acknowledged: {'; '.join(wrong)}."
+            " Set appendonly yes, appendfsync always, maxmemory-policy noeviction"
+            " (or accept the loss with FACEMATCH_ALLOW_VOLATILE=true)"
+        )
+    return wrong
+
+
+def _volatile(config: Mapping[str | None, str | None]) -> Iterator[str]:
+    if config.get("appendonly") != "yes":
+        yield "no append-only file"
+    elif config.get("appendfsync") != "always":
+        yield f"appendfsync is {config.get('appendfsync')}"
+    if config.get("maxmemory", "0") != "0" and config.get("maxmemory-policy") != "noeviction":
+        yield f"it evicts data when full ({config.get('maxmemory-policy')})"
+
+
+@cache
+def _source(name: str) -> str:
+    scripts = files("facematch") / "scripts"
+    return (scripts / "prelude.lua").read_text() + (scripts / f"{name}.lua").read_text()
+
+
+def _next_event(subscription: Any, timeout: float) -> str | None:
+    until = time.monotonic() + timeout
+    while (left := until - time.monotonic()) > 0:
+        # Returns None early after a message that is not for us, such as a subscription's answer.
+        message = subscription.get_message(timeout=left)
+        if message is not None:
+            return str(message["data"].decode())
+    return None
+
+
+def _texts(values: list[bytes]) -> tuple[str, ...]:
+    return tuple(sorted(value.decode() for value in values))
+
+
+def _collection(values: Sequence[Any]) -> Collection:
+    epoch, model, threshold, position, chain = (value.decode() for value in values)
+    return Collection(epoch, model, float(threshold), Tail(int(position), chain))
+
+
+def _job(job: str, values: Any) -> Job:
+    if not values:
+        raise NotFound("not_found", f"no job {job}")
+    state, name, url, image, attempts, code, detail = (
+        value.decode() if value is not None else "" for value in values[:7]
+    )
+    return Job(job, State(state), name, url, image, int(attempts), code, detail)
+
+
+def _image(image: str, result: Any) -> Image:
+    if not result:
+        raise NotFound("not_found", f"no image {image}")
+    fields, names = result
+    state, position, nonce, model, boxes, width, height, found, code = (
+        value.decode() if value is not None else "" for value in fields
+    )
+    return Image(
+        image,
+        State(state),
+        _texts(names),
+        int(position or 0),
+        nonce,
+        model,
+        tuple(Box(*box) for box in json.loads(boxes or "[]")),
+        int(width or 0),
+        int(height or 0),
+        int(found or 0),
+        code,
+    )
+
+
+def _entry(entry_id: bytes, fields: list[bytes]) -> Entry:
+    return _log_entry(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
+
+
+def _log_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
+    return Entry(
+        int(entry_id.partition(b"-")[0]),
+        "add" if fields[b"op"] == b"add" else "del",
+        fields[b"image"].decode(),
+        fields[b"nonce"].decode(),
+        int(fields[b"target"]),
+        fields[b"chain"].decode(),
+    )

