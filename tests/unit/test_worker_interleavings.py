@@ -1,0 +1,63 @@
+"""The protocol against a model: submissions, erasures, crashes, redeliveries, lagging indexes
+and a store that loses its tail, in any order that hypothesis can think of."""
+
+from collections.abc import Callable, Iterator
+
+import interleaving
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from worlds import World
+
+from facematch.memory_store import MemoryStore
+from facematch.redis_connection import connect
+from facematch.redis_store import RedisStore
+from facematch.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _stepped() -> Iterator[None]:
+    interleaving.install()
+    yield
+    interleaving.remove()
+
+
+ACTIONS = (
+    *(World.submit, World.submit, World.deliver, World.deliver, World.deliver),
+    *(World.work, World.work, World.work, World.work, World.work),
+    *(World.erase, World.erase, World.crash, World.freeze, World.look),
+    *(World.remember, World.lose_the_tail),
+)
+histories = st.lists(
+    st.tuples(st.sampled_from(ACTIONS), st.integers(0, 1000)), min_size=50, max_size=150
+)
+quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+
+def live_through(history: list[tuple[Callable[[World, int], None], int]], store: Store) -> None:
+    world = World(store)
+    for action, number in history:
+        action(world, number)
+    world.settle()
+    world.check()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=quiet)
+@given(histories)
+def test_any_history_ends_in_the_true_match_sets(
+    history: list[tuple[Callable[[World, int], None], int]],
+) -> None:
+    live_through(history, MemoryStore())
+
+
+def test_any_history_ends_in_the_true_match_sets_on_redis(redis_url: str) -> None:
+    client = connect(redis_url)
+
+    @settings(max_examples=100, deadline=None, suppress_health_check=quiet)
+    @given(histories)
+    def on_redis(history: list[tuple[Callable[[World, int], None], int]]) -> None:
+        client.flushall()
+        live_through(history, RedisStore(client))
+
+    on_redis()
+    client.close()

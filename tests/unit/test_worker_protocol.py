@@ -1,0 +1,138 @@
+"""The protocol step by step: two workers crossed with an erasure, a crash or a lost tail."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import interleaving
+import pytest
+from worlds import HASHES, World
+
+from facematch.errors import Unavailable
+from facematch.memory_store import MemoryStore
+from facematch.store import State
+from worker.pipeline import process
+
+#: More than a job has failpoints.
+ALL_STEPS = 9
+#: Steps that take a job to just behind its commit, and to just behind its query.
+COMMITTED, QUERIED = 4, 5
+
+
+@pytest.fixture(autouse=True)
+def _stepped() -> Iterator[None]:
+    interleaving.install()
+    yield
+    interleaving.remove()
+
+
+@pytest.fixture
+def world() -> World:
+    return World(MemoryStore())
+
+
+def begin(world: World, picture: int, steps: int, index: int = 0) -> interleaving.SteppedWorker:
+    """Submit a picture and let a worker take its job `steps` steps far."""
+    world.submit(picture)
+    return deliver(world, world.jobs[-1], steps, index)
+
+
+def deliver(world: World, job: str, steps: int, index: int = 0) -> interleaving.SteppedWorker:
+    parts = world.parts[index]
+    worker = interleaving.SteppedWorker(lambda: process(job, parts))
+    world.workers.append(worker)
+    for _ in range(steps):
+        if worker.alive:
+            worker.step()
+    return worker
+
+
+def erase(world: World, worker: interleaving.SteppedWorker) -> None:
+    del worker
+    world.live.discard(0)
+    erased = world.store.erase(HASHES[0])
+    while erased.position and not world.store.unlink(erased.position):
+        pass
+
+
+def crash(world: World, worker: interleaving.SteppedWorker) -> None:
+    del world
+    if worker.alive:
+        worker.crash()
+
+
+def deliver_again(world: World, worker: interleaving.SteppedWorker) -> None:
+    del worker
+    deliver(world, world.jobs[0], ALL_STEPS, index=1)
+
+
+@pytest.mark.parametrize("event", [erase, crash, deliver_again])
+@pytest.mark.parametrize("first_goes_on_first", [True, False])
+def test_two_workers_and_an_event_between_any_of_their_steps(
+    event: Callable[[World, interleaving.SteppedWorker], None], first_goes_on_first: bool
+) -> None:
+    for steps in itertools.product(range(ALL_STEPS), repeat=2):
+        world = World(MemoryStore())
+        first = begin(world, 0, steps[0])
+        second = begin(world, 1, steps[1], index=1)
+        event(world, first)
+        for worker in (first, second) if first_goes_on_first else (second, first):
+            worker.finish()
+        world.settle()
+        world.check()
+
+
+@pytest.mark.parametrize("frozen_at", range(6))
+def test_an_index_frozen_at_any_position_gives_the_same_matches(
+    world: World, frozen_at: int
+) -> None:
+    world.indexes[0].limit = frozen_at
+    for picture in range(5):
+        begin(world, picture, ALL_STEPS)
+    world.erase(0)
+    begin(world, 0, ALL_STEPS)
+    assert all(not worker.alive for worker in world.workers)
+    world.settle()
+    world.check()
+
+
+def test_an_erasure_that_the_store_forgot_while_a_query_was_under_way(world: World) -> None:
+    begin(world, 0, ALL_STEPS)
+    second = begin(world, 1, COMMITTED)
+    world.remember(0)
+    erase(world, second)
+    second.step()  # its query sees the erasure
+    world.lose_the_tail(0)
+    second.finish()
+    world.settle()
+    world.check()
+
+
+def test_an_index_of_a_lost_future_is_not_believed(world: World) -> None:
+    begin(world, 0, ALL_STEPS)
+    begin(world, 3, ALL_STEPS)
+    world.remember(0)
+    erase(world, world.workers[0])
+    begin(world, 2, ALL_STEPS)  # its query takes the index past the erasure
+    world.indexes[0].limit = 0  # and there it stays
+    world.lose_the_tail(0)
+    for picture in (4, 1):
+        begin(world, picture, COMMITTED, index=1)
+    third = begin(world, 2, ALL_STEPS)
+    assert isinstance(third.error, Unavailable)
+    assert third.error.code == "index_diverged"
+    assert world.store.image(HASHES[2]).state is State.INDEXED
+    world.settle()
+    world.check()
+
+
+def test_an_index_ahead_of_a_store_that_lost_its_tail_is_not_believed(world: World) -> None:
+    begin(world, 0, ALL_STEPS)
+    world.remember(0)
+    for picture in (3, 2, 4):
+        begin(world, picture, ALL_STEPS)
+    world.indexes[0].limit = 0
+    world.lose_the_tail(0)
+    second = begin(world, 1, ALL_STEPS)
+    assert isinstance(second.error, Unavailable)
+    world.settle()
+    world.check()

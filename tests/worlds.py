@@ -1,0 +1,161 @@
+"""A small world for protocol tests: a store, two workers' indexes, deliveries in hand.
+
+Its pictures are few and match each other, so that whatever can collide does.
+"""
+
+import contextlib
+import copy
+import secrets
+from typing import Any
+
+import interleaving
+import numpy as np
+from planted import PlantedEncoder, people, pictures_of, planted_picture
+
+from facematch import fsck
+from facematch.errors import NotFound, Unavailable
+from facematch.faces import distances, image_hash
+from facematch.memory_store import MemoryStore
+from facematch.neighbours import ExactNeighbours
+from facematch.store import NewJob, State, Store
+from worker.pipeline import Limits, Parts, finish, process
+
+THRESHOLD = 0.6
+_rng = np.random.default_rng(7)
+# Three pictures of one person, one of another, one of both: few, so that they meet often.
+_one, _other = people(_rng, 2)
+_encodings = [encoding[None] for encoding in pictures_of(_rng, _one, 3)]
+_encodings.append(_other[None])
+_encodings.append(np.stack([_one, _other]) + np.float32(0.001))
+PICTURES = [planted_picture(encodings) for encodings in _encodings]
+HASHES = [image_hash(picture) for picture in PICTURES]
+
+
+def true_matches(picture: int, live: set[int]) -> list[tuple[str, float]]:
+    found = [
+        (HASHES[other], float(distances(_encodings[picture], _encodings[other]).min()))
+        for other in live - {picture}
+    ]
+    return sorted((pair for pair in found if pair[1] <= THRESHOLD), key=lambda pair: pair[1])
+
+
+REPLICATED = {
+    *("_pinned", "_entries", "_first", "_submissions", "_jobs", "_images", "_blobs"),
+    *("_positions", "_faces", "_links", "_pending", "_erasing"),
+}
+
+
+class World:
+    """What a test does to it takes a number, so that hypothesis can choose among what there is."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        store.create(PlantedEncoder.model, THRESHOLD)
+        limits = Limits(max_pixels=10**6, max_faces=100, max_attempts=10**6)
+        self.indexes = [ExactNeighbours(store) for _ in range(2)]
+        self.parts = [
+            Parts(store, index, PlantedEncoder(), lambda url: b"", limits, THRESHOLD)
+            for index in self.indexes
+        ]
+        self.jobs: list[str] = []
+        self.workers: list[interleaving.SteppedWorker] = []
+        self.live: set[int] = set()
+        self.remembered: tuple[dict[str, Any], set[int]] | None = None
+
+    def submit(self, number: int) -> None:
+        picture = number % len(PICTURES)
+        job = secrets.token_hex(8)
+        data = PICTURES[picture]
+        self.store.accept(NewJob(job, f"{picture}.png", "", HASHES[picture], data), 10**9)
+        self.jobs.append(job)
+        self.live.add(picture)
+
+    def erase(self, number: int) -> None:
+        if not self.live:
+            return
+        picture = sorted(self.live)[number % len(self.live)]
+        erased = self.store.erase(HASHES[picture])
+        self.live.discard(picture)
+        page = self.store.matches(HASHES[picture], 10)
+        assert page.image.state is State.ERASED
+        assert page.matches == ()
+        for _ in range(number % 3):
+            self.store.unlink(erased.position)
+
+    def deliver(self, number: int) -> None:
+        if self.jobs:
+            # Mostly fresh jobs, now and then an old one again.
+            job = self.jobs[-1 - number % min(len(self.jobs), 3 if number % 4 else 100)]
+            parts = self.parts[number % 2]
+            self.workers.append(interleaving.SteppedWorker(lambda: process(job, parts)))
+            self.work(len(self.alive()) - 1, steps=number % 7)
+
+    def work(self, number: int, steps: int = 1) -> None:
+        if alive := self.alive():
+            worker = alive[number % len(alive)]
+            for _ in range(steps):
+                if worker.alive:
+                    worker.step()
+
+    def crash(self, number: int) -> None:
+        if alive := self.alive():
+            alive[number % len(alive)].crash()
+
+    def freeze(self, number: int) -> None:
+        self.indexes[number % 2].limit = None if number % 3 == 0 else number % 8
+
+    def remember(self, number: int) -> None:
+        """From here on, what the store takes is not on its replica yet."""
+        del number
+        if isinstance(self.store, MemoryStore):
+            state = {name: value for name, value in vars(self.store).items() if name in REPLICATED}
+            self.remembered = copy.deepcopy(state), set(self.live)
+
+    def lose_the_tail(self, number: int) -> None:
+        """The replica takes over, workers and indexes being where they are."""
+        del number
+        if self.remembered is not None:
+            state, live = self.remembered
+            vars(self.store).update(state)
+            self.live, self.remembered = live, None
+
+    def look(self, number: int) -> None:
+        del number
+        hidden = {HASHES[picture] for picture in range(len(PICTURES)) if picture not in self.live}
+        for picture in self.live:
+            page = self.store.matches(HASHES[picture], 100)
+            assert not hidden & {match.hash for match in page.matches}
+
+    def alive(self) -> list[interleaving.SteppedWorker]:
+        return [worker for worker in self.workers if worker.alive]
+
+    def settle(self) -> None:
+        """Everything ends: deliveries, redeliveries, sweeps."""
+        for worker in self.workers:
+            worker.finish()
+            assert isinstance(worker.error, Unavailable | NotFound | None)
+        for index in self.indexes:
+            index.limit = None
+        for job in self.jobs:
+            with contextlib.suppress(NotFound):  # lost with the tail
+                process(job, self.parts[0])
+        for image in self.store.due_images(100, age=-1):
+            finish(image, self.parts[1])
+        for position in self.store.erasing():
+            while not self.store.unlink(position):
+                pass
+
+    def check(self) -> None:
+        """The store holds what a plain reading of the submissions and erasures says."""
+        for picture, image in enumerate(HASHES):
+            if picture in self.live:
+                page = self.store.matches(image, 100)
+                assert page.image.state is State.DONE
+                found = [(match.hash, match.distance) for match in page.matches]
+                assert sorted(found) == sorted(true_matches(picture, self.live))
+            else:
+                with contextlib.suppress(NotFound):
+                    assert self.store.image(image).state is State.ERASED
+        report = fsck.run(self.store)
+        assert report.findings == ()
+        assert report.unfinished == 0

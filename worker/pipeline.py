@@ -1,0 +1,158 @@
+"""What happens to one job, step by step: the file to read first.
+
+    begin → fetch → decode → encode → commit → query → link → done
+
+Every step may be repeated by anyone at any time: after a crash, a redelivery, or by the
+sweeper. What is shared is only the store.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from facematch.errors import NotFound, Rejected, Unavailable
+from facematch.faces import image_hash
+from facematch.failpoints import reached
+from facematch.neighbours import Neighbours
+from facematch.store import (
+    LINK_CHUNK,
+    Commit,
+    Committed,
+    Job,
+    Link,
+    Linked,
+    State,
+    Store,
+)
+from worker.decode import decode
+from worker.encoder import Encoder
+from worker.matching import Found, find_matches
+
+_log = structlog.get_logger()
+
+#: Times that an image is queried anew because the log or another worker moved under it.
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a picture may be. Bytes are limited where they come in."""
+
+    max_pixels: int
+    max_faces: int
+    max_attempts: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the pipeline works with. `fetch` gives the bytes behind a URL or raises Rejected."""
+
+    store: Store
+    neighbours: Neighbours
+    encoder: Encoder
+    fetch: Callable[[str], bytes]
+    limits: Limits
+    threshold: float
+
+
+def process(job_id: str, parts: Parts) -> Job:
+    """Bring a job to its end and return it.
+
+    Raises NotFound for an unknown job, Unavailable when a part is not there: then the job is
+    as it was before some step and is to be tried again.
+    """
+    job = parts.store.begin(job_id)
+    if job.state is State.ACCEPTED:
+        try:
+            _place(job, parts)
+        except Rejected as error:
+            parts.store.fail(job.id, error.code, str(error))
+        job = parts.store.job(job.id)
+    if job.state is State.INDEXED:
+        finish(job.image, parts)
+        job = parts.store.job(job.id)
+    _log.info("job", state=str(job.state), image=job.image, code=job.code or None)
+    return job
+
+
+def finish(image: str, parts: Parts) -> None:
+    """Bring an indexed image to done: query, then link. No-op for any other state.
+
+    Raises Unavailable as `process` does.
+    """
+    for _ in range(_TRIES):
+        try:
+            shown = parts.store.image(image)
+        except NotFound:
+            return
+        place = Committed(shown.state, shown.position, shown.nonce)
+        encodings = parts.store.faces([place.position]).get(place.position)
+        if place.state is not State.INDEXED or encodings is None:
+            return
+        found = find_matches(
+            parts.store, parts.neighbours, encodings, place.position, parts.threshold
+        )
+        reached("after_query")
+        if _link(image, place, found, parts.store) is Linked.DONE:
+            reached("after_link")
+            return
+        # Another worker may be at the same image: the two must not go on in step.
+        time.sleep(random.uniform(0, 0.05))
+    raise Unavailable("index_diverged", "the log moved under every query")
+
+
+def _place(job: Job, parts: Parts) -> None:
+    """Give the job's image its place in the log."""
+    if job.attempts > parts.limits.max_attempts:
+        raise Rejected("attempts_exhausted")
+    data = parts.fetch(job.url) if job.url else parts.store.uploaded(job.image)
+    if data is None:
+        _follow_the_image(job, parts.store)
+        return
+    reached("fetched")
+    image = image_hash(data)
+    try:
+        picture = decode(data, parts.limits.max_pixels)
+    except Rejected as error:
+        parts.store.fail(job.id, error.code, str(error), image)
+        return
+    found = parts.encoder.encode(picture.pixels, parts.limits.max_faces)
+    reached("encoded")
+    commit = Commit(
+        job=job.id,
+        image=image,
+        nonce=secrets.token_hex(8),
+        model=parts.encoder.model,
+        faces=found.faces,
+        width=picture.width,
+        height=picture.height,
+        faces_found=found.total,
+    )
+    reached("before_commit")
+    parts.store.commit(commit)
+    reached("after_commit")
+
+
+def _follow_the_image(job: Job, store: Store) -> None:
+    """The upload is gone because another job with the same bytes has settled it."""
+    if store.begin(job.id).state is State.ACCEPTED:
+        image = store.image(job.image)
+        if image.state is State.FAILED:
+            store.fail(job.id, image.code, "the same bytes failed before")
+
+
+def _link(image: str, place: Committed, found: Found, store: Store) -> Linked:
+    token = secrets.token_hex(8)
+    result = Linked.WRITTEN
+    for offset in range(0, max(1, len(found.pairs)), LINK_CHUNK):
+        pairs = found.pairs[offset : offset + LINK_CHUNK]
+        last = offset + LINK_CHUNK >= len(found.pairs)
+        result = store.link(Link(image, place, found.seen, token, offset, pairs, last))
+        if result is not Linked.WRITTEN:
+            return result
+        reached("mid_link")
+    return result

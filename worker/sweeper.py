@@ -1,0 +1,61 @@
+"""Finishes what was left lying: lost messages, dead workers, half-done erasures.
+
+Every worker sweeps; all steps are idempotent, and the store gives each piece of work to one
+sweeper at a time. So no locks and no leases.
+"""
+
+import random
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from facematch.broker import Broker
+from facematch.errors import Unavailable
+from facematch.job import Message
+from facematch.store import Store
+
+_log = structlog.get_logger()
+
+#: Jobs are published again only while fewer messages than this wait: with more, nobody is idle,
+#: and publishing again what still waits would only lengthen the queue.
+_QUEUE_ENOUGH = 1000
+_IMAGES_AT_ONCE = 20
+
+
+def sweep(store: Store, broker: Broker, finish: Callable[[str], None], age: float) -> None:
+    """Do once all that was not looked after for `age` seconds.
+
+    Raises Unavailable when a part is not there.
+    """
+    for position in store.erasing():
+        while not store.unlink(position):
+            pass
+    for image in store.due_images(_IMAGES_AT_ONCE, age):
+        _log.info("finishing an image that was left indexed", image=image)
+        finish(image)
+    room = _QUEUE_ENOUGH - broker.depth()
+    jobs = store.due_jobs(room, age) if room > 0 else []
+    for job in jobs:
+        broker.publish(Message(job))
+    if jobs:
+        _log.info("published jobs again", count=len(jobs))
+
+
+def keep_sweeping(
+    store: Store,
+    broker: Broker,
+    finish: Callable[[str], None],
+    *,
+    seconds: float,
+    age: float,
+    stop: threading.Event,
+) -> None:
+    """Sweep every `seconds` or so until `stop` is set; for a thread of its own."""
+    while not stop.wait(seconds * random.uniform(0.5, 1.0)):
+        try:
+            sweep(store, broker, finish, age)
+        except Unavailable as error:
+            _log.warning("sweep put off", code=error.code, detail=str(error))
+        except Exception:  # noqa: BLE001 - the next sweep may do better, a dead sweeper cannot
+            _log.exception("sweep failed")
