@@ -1,0 +1,134 @@
+"""fsck finds each kind of damage, and nothing where there is none."""
+
+import numpy as np
+import pytest
+from interleaving import Crash
+from worlds import HASHES, World
+
+from facematch import failpoints, fsck
+from facematch.faces import pack_encodings
+from facematch.log import Tail
+from facematch.memory_store import MemoryStore
+from worker.pipeline import process
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """Pictures 0, 1 and 2 match each other and 4; 3 matches 4; in the order of their numbers."""
+    store = MemoryStore()
+    world = World(store)
+    for picture in range(5):
+        world.submit(picture)
+        process(world.jobs[-1], world.parts[0])
+    return store
+
+
+def found(store: MemoryStore) -> set[str]:
+    return {finding.invariant for finding in fsck.run(store).findings}
+
+
+def test_a_sound_collection_has_no_findings(store: MemoryStore) -> None:
+    report = fsck.run(store)
+    assert report.findings == ()
+    assert (report.images, report.faces, report.pairs) == (5, 6, 15)
+    assert report.matches == 7
+    assert report.unfinished == 0
+
+
+def test_blocks_of_any_size_find_the_same(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fsck.run(store)
+    monkeypatch.setattr(fsck, "_BLOCK", 2)
+    monkeypatch.setattr(fsck, "_PORTION", 1)
+    assert fsck.run(store) == whole
+
+
+def test_a_missing_pair_is_found(store: MemoryStore) -> None:
+    store._links[1].pop(2)
+    store._links[2].pop(1)
+    assert found(store) == {"completeness"}
+
+
+def test_a_half_pair_is_found(store: MemoryStore) -> None:
+    store._links[2].pop(1)
+    assert "symmetry" in found(store)
+
+
+def test_a_pair_with_a_wrong_distance_is_found(store: MemoryStore) -> None:
+    store._links[1][2] = store._links[2][1] = 0.59
+    assert found(store) == {"soundness"}
+
+
+def test_a_pair_of_strangers_is_found(store: MemoryStore) -> None:
+    store._links[1][4] = store._links[4][1] = 0.5
+    assert found(store) == {"soundness"}
+
+
+def test_a_match_with_an_erased_image_is_found(store: MemoryStore) -> None:
+    erased = store.erase(HASHES[0])
+    while not store.unlink(erased.position):
+        pass
+    assert fsck.run(store).findings == ()
+    store._links[2][erased.position] = 0.3
+    assert found(store) == {"erasure"}
+
+
+def test_an_erasure_under_way_is_no_finding(store: MemoryStore) -> None:
+    store.erase(HASHES[0])
+    report = fsck.run(store)
+    assert (report.findings, report.unfinished) == ((), 1)
+
+
+def test_lost_faces_are_found(store: MemoryStore) -> None:
+    del store._faces[3]
+    assert "faces" in found(store)
+
+
+def test_changed_faces_are_found(store: MemoryStore) -> None:
+    store._faces[1] = pack_encodings(np.zeros((1, 128), dtype=np.float32))
+    assert found(store) == {"soundness"}
+
+
+def test_a_forged_log_is_found(store: MemoryStore) -> None:
+    store._entries[2] = store._entries[3]
+    assert "log" in found(store)
+
+
+def test_a_trimmed_log_is_sound(store: MemoryStore) -> None:
+    del store._entries[:3]
+    store._first = 4
+    assert fsck.run(store).findings == ()
+
+
+def test_an_image_that_the_log_does_not_know_is_found(store: MemoryStore) -> None:
+    store._positions[9] = HASHES[0]
+    assert {"log", "faces"} <= found(store)
+
+
+def test_an_index_of_another_history_is_found(store: MemoryStore) -> None:
+    tail = store.collection().tail
+    assert fsck.run(store, [tail]).findings == ()
+    other = Tail(tail.position, "0" * 40)
+    assert [f.invariant for f in fsck.run(store, [tail, other]).findings] == ["index"]
+
+
+def test_an_image_still_being_linked_is_no_finding() -> None:
+    store = MemoryStore()
+    world = World(store)
+    for picture in (0, 1):
+        world.submit(picture)
+    process(world.jobs[0], world.parts[0])
+
+    def die(name: str) -> None:
+        if name == "after_query":
+            raise Crash
+
+    failpoints.set_hook(die)
+    try:
+        with pytest.raises(Crash):
+            process(world.jobs[1], world.parts[0])
+    finally:
+        failpoints.set_hook(None)
+    report = fsck.run(store)
+    assert (report.findings, report.unfinished) == ((), 1)
