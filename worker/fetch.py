@@ -32,6 +32,7 @@ from facematch.errors import Rejected
 from worker.outbound import PORTS, Budget, GuardedAdapter
 
 MAX_URL = 8192
+#: Seconds before the second try.
 RETRY_PAUSE = 0.5
 HEADERS = {
     "User-Agent": f"facematch/{__version__}",

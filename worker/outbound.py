@@ -7,7 +7,6 @@ import io
 import ipaddress
 import socket
 import time
-from functools import partial
 from http.client import HTTPResponse
 from typing import Any
 
@@ -66,6 +65,7 @@ class GuardedAdapter(IPFilterAdapter):  # type: ignore[misc]
         super().__init__(is_https_proto=is_https)
         self._allowed = allowed
         self._budget = budget
+        self._responses: list[HTTPResponse] = []
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
@@ -88,8 +88,14 @@ class GuardedAdapter(IPFilterAdapter):  # type: ignore[misc]
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool = super().get_connection_with_tls_context(*args, **kwargs)
         pool.ConnectionCls = _HTTPS if pool.scheme == "https" else _HTTP
-        pool.conn_kw["budget"] = self._budget
+        pool.conn_kw |= {"budget": self._budget, "responses": self._responses}
         return pool
+
+    def close(self) -> None:
+        super().close()
+        # urllib3 forgets those of answers whose head it does not like.
+        for response in self._responses:
+            response.close()
 
 
 def _is_public(address: str) -> bool:
@@ -132,10 +138,18 @@ class _Response(HTTPResponse):
 
 
 class _Connection(HTTPConnection):
-    def __init__(self, *args: Any, budget: Budget, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, budget: Budget, responses: list[HTTPResponse], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._budget = budget
-        self.response_class = partial(_Response, budget)  # type: ignore[assignment]
+        self._responses = responses
+        self.response_class = self._response  # type: ignore[assignment]
+
+    def _response(self, *args: Any, **kwargs: Any) -> HTTPResponse:
+        response = _Response(self._budget, *args, **kwargs)
+        self._responses.append(response)
+        return response
 
     def connect(self) -> None:
         self.timeout = self._budget.seconds()

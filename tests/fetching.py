@@ -1,0 +1,51 @@
+"""What tests of fetching share: limits, how a fetch is refused, and a machine without a net.
+
+pytest_plugins = ["fetching"]
+pytestmark = pytest.mark.usefixtures("offline", "no_pause")
+"""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from picture_server import PictureServer
+
+from facematch.errors import CODES, Rejected
+from worker.fetch import Fetcher, FetchLimits
+
+PICTURE = bytes(range(256)) * 40
+#: The codes of a URL that leads nowhere.
+REFUSED = {"address_not_allowed", "bad_url", "unreachable"}
+
+
+def limits(server: PictureServer | None = None, **changed: Any) -> FetchLimits:
+    """Limits that let the server through, unless changed."""
+    usual: dict[str, Any] = {"max_bytes": 100_000, "timeout": 5.0, "redirects": 3}
+    if server is not None:
+        usual["allowed"] = frozenset({server.address})
+    return FetchLimits(**usual | changed)
+
+
+def refusal(url: str, limits: FetchLimits) -> Rejected:
+    """How a fetch is refused; its code is documented and its text fit to be shown."""
+    with pytest.raises(Rejected) as caught:
+        Fetcher(limits).fetch(url)
+    error = caught.value
+    assert error.code in CODES
+    assert 0 < len(str(error)) < 300
+    str(error).encode()
+    return error
+
+
+def code(url: str, limits: FetchLimits) -> str:
+    """The code of how a fetch is refused."""
+    return refusal(url, limits).code
+
+
+def gone_within(seconds: float) -> None:
+    """No fetching thread is left behind for longer than this."""
+    end = time.monotonic() + seconds
+    while any(thread.name == "fetch" for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
