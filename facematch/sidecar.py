@@ -1,0 +1,150 @@
+"""The client of the index sidecar: HTTP over a unix socket, frames of `facematch.wire`.
+
+Used by workers to query, by `fsck` and the command line to ask how far the index is.
+"""
+
+import http.client
+import json
+import socket
+from collections import deque
+from dataclasses import asdict, dataclass
+
+from facematch.errors import CODES, Misconfigured, Unavailable
+from facematch.wire import CONTENT_TYPE, PATH, Candidates, Query, decode_error
+
+READY_PATH = "/readyz"
+STATUS_PATH = "/status"
+
+
+@dataclass(frozen=True)
+class IndexStatus:
+    """How far an index is; also the JSON form of `/readyz` and `/status`.
+
+    `position` and `chain`: the place in the log it reflects. `faces`: those it holds, in about
+    `memory` bytes. `loaded` of `images`: how much of the collection it had to load is there.
+    `reason`: why it is not ready, or cannot follow the log.
+    """
+
+    ready: bool
+    position: int
+    chain: str
+    faces: int
+    memory: int
+    loaded: int
+    images: int
+    reason: str
+
+    def encode(self) -> bytes:
+        """JSON, UTF-8."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "IndexStatus":
+        """The inverse of `encode`. Raises ValueError for anything else."""
+        try:
+            return cls(**json.loads(data))
+        except TypeError as error:
+            raise ValueError("not the status of an index") from error
+
+
+def socket_path(url: str) -> str:
+    """The path in an index URL, `unix:/path`. Raises Misconfigured for any other."""
+    path = url.removeprefix("unix:")
+    if path == url or not path.startswith("/") or path.endswith("/"):
+        raise Misconfigured(f"an index URL is unix:/path, not {url!r}")
+    return path
+
+
+class Sidecar:
+    """See facematch.neighbours.Neighbours. Safe to share between threads.
+
+    Each query in progress has a connection of its own; idle ones are kept and used again.
+    """
+
+    def __init__(self, url: str, timeout: float = 30.0) -> None:
+        """`timeout`: seconds the index may be silent. Raises Misconfigured for a bad URL."""
+        self._path = socket_path(url)
+        self._timeout = timeout
+        self._idle: deque[_UnixConnection] = deque()
+
+    def within(self, query: Query) -> Candidates:
+        """See Neighbours. Raises ValueError when the index calls the query malformed."""
+        status, body = self._ask("POST", PATH, query.encode())
+        if status == http.client.OK:
+            try:
+                return Candidates.decode(body)
+            except ValueError as error:
+                raise Unavailable("index_unavailable", str(error)) from error
+        code, detail = decode_error(body)
+        if status == http.client.BAD_REQUEST:
+            raise ValueError(f"the index refused the query: {detail}")
+        raise Unavailable(code if code in CODES else "index_unavailable", detail)
+
+    def check(self) -> None:
+        """See Neighbours."""
+        status = self._status(READY_PATH)
+        if not status.ready:
+            raise Unavailable("index_loading", status.reason)
+
+    def status(self) -> IndexStatus:
+        """How far the index is, ready or not. Raises Unavailable("index_unavailable")."""
+        return self._status(STATUS_PATH)
+
+    def close(self) -> None:
+        """See Neighbours."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _status(self, path: str) -> IndexStatus:
+        _, body = self._ask("GET", path, None)
+        try:
+            return IndexStatus.decode(body)
+        except ValueError as error:
+            raise Unavailable("index_unavailable", str(error)) from error
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = _UnixConnection(self._path, self._timeout)
+        while True:
+            kept = connection.sock is not None
+            try:
+                answer = _exchange(connection, method, path, body)
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                # The index may have closed a kept connection, or been restarted, at any time.
+                if kept and not isinstance(error, TimeoutError):
+                    continue
+                reason = f"no answer at {self._path}: {error or type(error).__name__}"
+                raise Unavailable("index_unavailable", reason) from error
+            self._idle.append(connection)
+            return answer
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """Connected on first use, and again after `close`."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("index", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket file."""
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connected.settimeout(self.timeout)
+            connected.connect(self._path)
+        except OSError:
+            connected.close()
+            raise
+        self.sock = connected
+
+
+def _exchange(
+    connection: _UnixConnection, method: str, path: str, body: bytes | None
+) -> tuple[int, bytes]:
+    headers = {"Content-Type": CONTENT_TYPE} if body is not None else {}
+    connection.request(method, path, body, headers)
+    with connection.getresponse() as response:
+        return response.status, response.read()

@@ -1,0 +1,187 @@
+"""Keeping an index in step with the log of a collection, and answering queries meanwhile.
+
+One thread runs `Follower.run`; the server's threads call `within` and `status`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set
+from tenacity.wait import wait_random_exponential
+
+from facematch.errors import Unavailable
+from facematch.faces import FACES_PER_POSITION, Encodings, face_ids
+from facematch.failpoints import reached
+from facematch.log import Entry, Tail, follow
+from facematch.sidecar import IndexStatus
+from facematch.store import LogSlice, Store
+from facematch.wire import Candidates, Query
+from index.bootstrap import advance, load
+from index.engine import Engine
+
+_PORTION = 1000
+_POLL_SECONDS = 0.05
+_MOST_SECONDS_BETWEEN_TRIES = 5.0
+_NOWHERE = Tail(0, "")
+
+_log = structlog.get_logger()
+
+
+class Follower:
+    """An engine together with the place in the log that it reflects.
+
+    Both change under one lock, an entry at a time, so that every answer tells the place it
+    is right for. It is ready from the moment it has loaded the collection until it meets a log
+    that does not continue its own; then it starts anew with an empty engine.
+    """
+
+    def __init__(self, store: Store, new_engine: Callable[[], Engine] = Engine) -> None:
+        self._store = store
+        self._new_engine = new_engine
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._tail = _NOWHERE
+        self._fence = _NOWHERE
+        self._progress = (0, 0)
+        self._trouble = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Load, then follow, until `stop` is set. No error ends it: it tries again."""
+        retrying = Retrying(
+            wait=wait_random_exponential(multiplier=0.1, max=_MOST_SECONDS_BETWEEN_TRIES),
+            stop=stop_when_event_set(stop),
+            sleep=sleep_using_event(stop),
+            before_sleep=self._failed,
+        )
+        while not stop.is_set():
+            try:
+                caught_up = retrying(self._step, stop)
+            except RetryError:
+                return
+            if caught_up:
+                stop.wait(_POLL_SECONDS)
+
+    def within(self, query: Query) -> Candidates:
+        """The candidates and the place they are right for. Raises Unavailable("index_loading")."""
+        with self._lock:
+            if self._engine is None or not self._whole():
+                raise Unavailable("index_loading", self._reason())
+            faces = self._engine.within(query.encodings, query.radius, query.before)
+            return Candidates(faces, self._tail)
+
+    def status(self) -> IndexStatus:
+        """How far it is. Never waits for a query."""
+        engine, tail, (loaded, images) = self._engine, self._tail, self._progress
+        ready = engine is not None and self._whole()
+        return IndexStatus(
+            ready=ready,
+            position=tail.position,
+            chain=tail.chain,
+            faces=len(engine) if engine else 0,
+            memory=engine.bytes if engine else 0,
+            loaded=loaded,
+            images=images,
+            reason=self._trouble if ready else self._reason(),
+        )
+
+    def _whole(self) -> bool:
+        return self._tail.position >= self._fence.position
+
+    def _reason(self) -> str:
+        if self._trouble:
+            return self._trouble
+        if self._engine is not None:
+            return f"at position {self._tail.position}, needed is {self._fence.position}"
+        loaded, images = self._progress
+        return f"{loaded} of {images} images are loaded"
+
+    def _step(self, stop: threading.Event) -> bool:
+        """Load or follow a portion; True when there is nothing more to do for now."""
+        engine = self._engine
+        try:
+            caught_up = self._load(stop) if engine is None else self._follow(engine, stop)
+        except Unavailable as error:
+            # A store that is away takes nothing from what is loaded: who asks compares the
+            # answer with the log anyway. Anything else means that ours is not to be trusted.
+            if error.code != "store_unavailable":
+                self._forget()
+            raise
+        except Exception:
+            self._forget()
+            raise
+        if self._trouble:
+            self._trouble = ""
+            _log.info("following the log", position=self._tail.position)
+        return caught_up
+
+    def _load(self, stop: threading.Event) -> bool:
+        engine, began = self._new_engine(), time.monotonic()
+        loaded = load(self._store, engine, stop, self._report)
+        if loaded is None:
+            return True
+        with self._lock:
+            self._engine, self._tail, self._fence = engine, loaded.tail, loaded.fence
+        seconds = round(time.monotonic() - began, 2)
+        _log.info("loaded", position=self._tail.position, faces=len(engine), seconds=seconds)
+        return False
+
+    def _report(self, loaded: int, images: int) -> None:
+        self._trouble = ""
+        self._progress = (loaded, images)
+
+    def _follow(self, engine: Engine, stop: threading.Event) -> bool:
+        portion = self._store.log(self._tail.position, _PORTION)
+        end = _continues(self._tail, portion)
+        if not portion.entries and not self._whole():
+            raise Unavailable("index_diverged", f"the log lost position {self._fence.position}")
+        added = [entry.position for entry in portion.entries if entry.op == "add"]
+        faces = self._store.faces(added) if added else {}
+        if len(faces) < len(added):
+            # Erased meanwhile. Until the log has said so, leaving them out would be wrong should
+            # the store lose the tail of its log, the erasure with it.
+            self._fence = advance(self._store, end)
+        for entry in portion.entries:
+            reached("before_apply")
+            if stop.is_set():
+                break
+            self._apply(engine, entry, faces)
+            reached("after_apply")
+        return len(portion.entries) < _PORTION
+
+    def _apply(self, engine: Engine, entry: Entry, faces: Mapping[int, Encodings]) -> None:
+        if entry.position == self._fence.position and entry.tail != self._fence:
+            raise Unavailable("index_diverged", f"the log changed at position {entry.position}")
+        with self._lock:
+            if entry.op == "del":
+                engine.remove(face_ids(entry.target, FACES_PER_POSITION))
+            elif entry.position in faces:
+                found = faces[entry.position]
+                engine.add(face_ids(entry.position, len(found)), found)
+            self._tail = entry.tail
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._engine, self._tail, self._fence = None, _NOWHERE, _NOWHERE
+            self._progress = (0, 0)
+
+    def _failed(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        planned = isinstance(error, Unavailable)
+        self._trouble = str(error) if planned else "an error of ours; the log has the details"
+        _log.warning(
+            "cannot follow the log",
+            reason=self._trouble,
+            ready=self._engine is not None,
+            exc_info=None if planned else error,
+        )
+
+
+def _continues(tail: Tail, portion: LogSlice) -> Tail:
+    """The place reached by `portion`, read behind `tail`. Raises Unavailable unless it is the
+    same history: `tail` itself may be trimmed away as long as the next entry is there."""
+    gone = portion.start is None and not portion.entries
+    if gone or portion.start not in (None, tail):
+        raise Unavailable("index_diverged", f"another history up to position {tail.position}")
+    return follow(tail, portion.entries)

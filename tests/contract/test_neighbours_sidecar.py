@@ -1,0 +1,206 @@
+"""What only an index behind a socket has to get right: loading, restarts, other histories."""
+
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from histories import MODEL, THRESHOLD, Switch, add, erase, eventually
+from indexes import FACE, FOREVER, announce, ask, asking, get, impostor, positions, post, serving
+
+from facematch.errors import Misconfigured, Unavailable
+from facematch.log import genesis
+from facematch.memory_store import MemoryStore
+from facematch.sidecar import IndexStatus, Sidecar, socket_path
+from facematch.store import Store
+from facematch.wire import MAX_ENCODINGS, Query, decode_error
+from index.follower import Follower
+from index.server import Server
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    made = MemoryStore()
+    made.create(MODEL, THRESHOLD)
+    return made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "index.sock"
+
+
+def test_a_restarted_sidecar_answers_the_same_over_the_same_client(
+    store: MemoryStore, path: Path
+) -> None:
+    add(store, "a", FACE)
+    with asking(path) as sidecar:
+        for _ in range(2):
+            with serving(store, path):
+                assert positions(sidecar, store) == [1]
+            for call in (sidecar.check, sidecar.status, lambda: ask(sidecar, store)):
+                with pytest.raises(Unavailable) as raised:
+                    cast(Callable[[], object], call)()
+                assert raised.value.code == "index_unavailable"
+
+
+def test_a_connection_that_the_sidecar_closed_is_made_anew(store: MemoryStore, path: Path) -> None:
+    with asking(path) as sidecar, ExitStack() as first:
+        first.enter_context(serving(store, path))
+        ask(sidecar, store)
+        first.close()
+        with serving(store, path):
+            sidecar.status()
+            ask(sidecar, store)
+
+
+def test_before_it_has_loaded_it_is_alive_and_not_ready(path: Path) -> None:
+    empty = MemoryStore()
+    with serving(empty, path), asking(path) as sidecar:
+        with pytest.raises(Unavailable) as raised:
+            sidecar.within(Query(FACE, THRESHOLD, 1))
+        assert raised.value.code == "index_loading"
+        eventually(lambda: "not created" in sidecar.status().reason, "the reason is given")
+        with pytest.raises(Unavailable, match="not created") as raised:
+            sidecar.check()
+        assert raised.value.code == "index_loading"
+        assert get(path, "/healthz")[0] == 200
+        assert get(path, "/readyz")[0] == 503
+        empty.create(MODEL, THRESHOLD)
+        assert positions(sidecar, empty) == []
+        sidecar.check()
+        assert get(path, "/readyz")[0] == 200
+
+
+def test_its_status_tells_the_place_it_reflects(store: MemoryStore, path: Path) -> None:
+    add(store, "a", np.repeat(FACE, 3, axis=0))
+    tail = store.collection().tail
+    with serving(store, path), asking(path) as sidecar:
+        ask(sidecar, store)
+        status = sidecar.status()
+    assert status.memory >= 3 * 512
+    assert status == IndexStatus(True, 1, tail.chain, 3, status.memory, 1, 1, "")
+
+
+def test_another_history_is_never_answered_from(path: Path) -> None:
+    stores = []
+    for name in ("a", "b", "c"):
+        made = MemoryStore()
+        made.create(MODEL, THRESHOLD)
+        add(made, name, FACE)
+        stores.append(made)
+    add(stores[1], "d", FACE)
+    switch = Switch(stores[0])
+    with serving(cast(Store, switch), path), asking(path) as sidecar:
+        for made, expected in zip(stores, ([1], [1, 2], [1]), strict=True):
+            switch.store = made
+            assert positions(sidecar, made) == expected
+
+
+def test_a_trimmed_log_is_loaded_anew(path: Path) -> None:
+    store = MemoryStore(log_keep=3)
+    store.create(MODEL, THRESHOLD)
+    switch = Switch(store)
+    with serving(cast(Store, switch), path), asking(path) as sidecar:
+        assert positions(sidecar, store) == []
+        switch.down = True
+        eventually(lambda: sidecar.status().reason == "switched off", "it noticed")
+        for number in range(20):
+            add(store, str(number), FACE)
+        erase(store, "4")
+        answer = sidecar.within(Query(FACE, THRESHOLD, FOREVER))
+        assert answer.tail == genesis(store.collection().epoch)
+        switch.down = False
+        assert positions(sidecar, store) == [1, 2, 3, 4, *range(6, 21)]
+
+
+def test_requests_of_another_form_are_refused_and_harm_nothing(
+    store: MemoryStore, path: Path
+) -> None:
+    good = Query(FACE, THRESHOLD, 1).encode()
+    bad = [b"", good[:-1], good + b"\0", b"XXXX" + good[4:], good[:24] + b"\xff" * 512]
+    with serving(store, path), asking(path) as sidecar:
+        ask(sidecar, store)
+        for body in bad:
+            status, answer = post(path, "/within", body)
+            assert (status, decode_error(answer)[0]) == (400, "bad_request")
+        assert announce(path, "/within", 1_000_000) == 413
+        assert post(path, "/status", b"")[0] == 405
+        assert get(path, "/within")[0] == 405
+        status, answer = get(path, "/elsewhere")
+        assert (status, decode_error(answer)[0]) == (404, "not_found")
+        with pytest.raises(ValueError, match="finite"):
+            sidecar.within(Query(FACE * np.float32(np.nan), THRESHOLD, 1))
+        assert positions(sidecar, store) == []
+
+
+def test_the_largest_query_and_a_large_answer_pass(store: MemoryStore, path: Path) -> None:
+    for number in range(800):
+        add(store, str(number), np.repeat(FACE, 256, axis=0))
+    with serving(store, path), asking(path) as sidecar:
+        answer = ask(sidecar, store, np.repeat(FACE, MAX_ENCODINGS, axis=0))
+    assert len(answer.faces) == 800 * 256
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 503 Busy\r\nContent-Length: 5\r\n\r\nhello",
+        b'HTTP/1.1 503 Busy\r\nContent-Length: 30\r\n\r\n{"code": "new", "detail": "x"}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhello",
+        b"nonsense\r\n\r\n",
+        b"",
+    ],
+)
+def test_an_answer_of_another_form_is_an_index_unavailable(tmp_path: Path, reply: bytes) -> None:
+    with impostor(tmp_path / "s", reply), asking(tmp_path / "s") as sidecar:
+        for call in (lambda: sidecar.within(Query(FACE, THRESHOLD, 1)), sidecar.status):
+            with pytest.raises(Unavailable) as raised:
+                cast(Callable[[], object], call)()
+            assert raised.value.code == "index_unavailable"
+
+
+def test_a_silent_index_is_unavailable_after_the_timeout(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        began = time.monotonic()
+        with asking(tmp_path / "s", timeout=0.3) as sidecar, pytest.raises(Unavailable):
+            sidecar.check()
+        assert 0.2 < time.monotonic() - began < 3
+
+
+def test_the_socket_is_for_owner_and_group_and_taken_from_the_dead_only(
+    store: MemoryStore,
+    path: Path,
+) -> None:
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with serving(store, path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        with pytest.raises(Misconfigured, match="another index"):
+            Server(Follower(store), str(path))
+    assert not path.exists()
+    path.write_text("not a socket")
+    with pytest.raises(Misconfigured, match="something else"):
+        Server(Follower(store), str(path))
+    assert path.read_text() == "not a socket"
+
+
+@pytest.mark.parametrize("url", ["", "/run/x", "unix:x", "unix:", "unix:/", "http://x/y"])
+def test_a_url_of_another_form_is_misconfigured(url: str) -> None:
+    with pytest.raises(Misconfigured, match="unix:/path"):
+        Sidecar(url)
+
+
+def test_both_ways_to_write_the_url_name_the_same_file() -> None:
+    assert Path(socket_path("unix:/run/x.sock")) == Path("/run/x.sock")
+    assert os.path.samefile(socket_path("unix:///tmp"), "/tmp")

@@ -1,0 +1,84 @@
+"""Stores with a planted past, and one that breaks, forks or changes at a chosen moment."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any
+
+from facematch.errors import Unavailable
+from facematch.faces import Box, Encodings, Face, image_hash
+from facematch.job import new_job_id
+from facematch.store import Commit, NewJob, Store
+
+MODEL = "planted"
+THRESHOLD = 0.6
+
+
+def add(store: Store, name: str, encodings: Encodings) -> int:
+    """Commit an image whose faces have these encodings (k, 128); its position.
+
+    The same name makes the same log entry in two stores.
+    """
+    job = new_job_id()
+    store.accept(NewJob(job, name, url=f"http://pictures.test/{name}"), 0)
+    faces = [Face(Box(0, 1, 1, 0), encoding) for encoding in encodings]
+    image = image_hash(name.encode())
+    commit = Commit(job, image, f"nonce of {name}", MODEL, faces, 1, 1, len(faces))
+    return store.commit(commit).position
+
+
+def erase(store: Store, name: str) -> None:
+    """Erase the image that `add` committed under this name."""
+    store.erase(image_hash(name.encode()))
+
+
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    """Wait until the condition holds; fail with `what` when it does not in time."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"never happened: {what}"
+        time.sleep(0.01)
+
+
+@contextmanager
+def running(run: Callable[[Event], None]) -> Iterator[None]:
+    """`run(stop)` in a thread for the time of the block."""
+    stop = Event()
+    thread = Thread(target=run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+class Switch:
+    """A store that stands for another, which may be exchanged or go away at any moment.
+
+    `before` and `after` hold actions by the name of a method: each runs once, around its next
+    call. `calls` counts the calls of each method.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.down = False
+        self.before: dict[str, Callable[[], None]] = {}
+        self.after: dict[str, Callable[[], None]] = {}
+        self.calls: dict[str, int] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] = self.calls.get(name, 0) + 1
+            if action := self.before.pop(name, None):
+                action()
+            if self.down:
+                raise Unavailable("store_unavailable", "switched off")
+            result = getattr(self.store, name)(*args, **kwargs)
+            if action := self.after.pop(name, None):
+                action()
+            return result
+
+        return call

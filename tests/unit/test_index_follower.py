@@ -1,0 +1,294 @@
+"""The follower and the loading, against histories of a log that a store can really have."""
+
+from collections.abc import Iterator
+from threading import Event
+from typing import cast
+
+import numpy as np
+import pytest
+from histories import MODEL, THRESHOLD, add, erase, eventually, running
+from indexes import FACE, FOREVER, caught_up, found, new_store, switchable
+
+from facematch import failpoints
+from facematch.errors import Unavailable
+from facematch.faces import Encodings, positions_of
+from facematch.log import genesis
+from facematch.memory_store import MemoryStore
+from facematch.wire import Query
+from index.engine import Engine
+from index.follower import Follower
+
+
+@pytest.fixture(autouse=True)
+def _no_hook() -> Iterator[None]:
+    yield
+    failpoints.set_hook(None)
+
+
+def test_it_loads_what_is_there_and_follows_what_comes() -> None:
+    store = new_store("a", "b", "c")
+    erase(store, "b")
+    follower = Follower(store)
+    with running(follower.run):
+        caught_up(follower, store)
+        assert found(follower) == [1, 3]
+        add(store, "d", FACE)
+        add(store, "far", -FACE)
+        add(store, "e", np.repeat(FACE, 3, axis=0))
+        erase(store, "a")
+        caught_up(follower, store)
+        answer = follower.within(Query(FACE, THRESHOLD, 7))
+        assert positions_of(answer.faces) == [3, 5]
+        assert answer.tail == store.collection().tail
+        assert found(follower) == [3, 5, 7]
+        assert follower.status().faces == 6
+
+
+def test_an_image_is_found_within_a_moment_of_its_commit() -> None:
+    store = new_store()
+    follower = Follower(store)
+    with running(follower.run):
+        caught_up(follower, store)
+        add(store, "a", FACE)
+        eventually(lambda: found(follower) == [1], "the new face is found", seconds=0.5)
+
+
+def test_an_idle_follower_asks_the_store_a_few_dozen_times_a_second_at_most() -> None:
+    switch, store = switchable(new_store("a"))
+    follower = Follower(store)
+    with running(follower.run):
+        caught_up(follower, cast(MemoryStore, switch.store))
+        switch.calls.clear()
+        Event().wait(1.0)
+    assert switch.calls.keys() == {"log"}
+    assert 5 <= switch.calls["log"] <= 25
+
+
+def test_many_portions_are_loaded_and_followed() -> None:
+    store = new_store(*map(str, range(2300)))
+    follower = Follower(store)
+    with running(follower.run):
+        caught_up(follower, store)
+        assert (follower.status().loaded, follower.status().images) == (2300, 2300)
+        for number in range(2300, 3400):
+            add(store, str(number), FACE)
+        caught_up(follower, store)
+        assert found(follower) == list(range(1, 3401))
+
+
+def test_until_it_has_loaded_every_query_is_told_so() -> None:
+    switch, store = switchable(new_store("a"))
+    loading, go_on = Event(), Event()
+
+    def hold() -> None:
+        loading.set()
+        go_on.wait(10)
+
+    switch.before["faces"] = hold
+    follower = Follower(store)
+    assert not follower.status().ready
+    with running(follower.run):
+        assert loading.wait(10)
+        with pytest.raises(Unavailable, match="0 of 1 images") as raised:
+            found(follower)
+        assert raised.value.code == "index_loading"
+        go_on.set()
+        caught_up(follower, cast(MemoryStore, switch.store))
+
+
+def test_it_waits_for_a_collection_that_nobody_has_created() -> None:
+    store = MemoryStore()
+    follower = Follower(store)
+    with running(follower.run):
+        eventually(lambda: "not created" in follower.status().reason, "the reason is given")
+        assert not follower.status().ready
+        store.create(MODEL, THRESHOLD)
+        caught_up(follower, store)
+        answer = follower.within(Query(FACE, THRESHOLD, FOREVER))
+        assert len(answer.faces) == 0
+        assert answer.tail == genesis(store.collection().epoch)
+
+
+def test_it_goes_on_answering_while_the_store_is_away() -> None:
+    memory = new_store("a")
+    switch, store = switchable(memory)
+    follower = Follower(store)
+    with running(follower.run):
+        caught_up(follower, memory)
+        switch.down = True
+        eventually(lambda: follower.status().reason == "switched off", "it noticed")
+        assert follower.status().ready
+        assert found(follower) == [1]
+        add(memory, "b", FACE)
+        switch.down = False
+        caught_up(follower, memory)
+        assert found(follower) == [1, 2]
+        assert follower.status().reason == ""
+
+
+def test_a_store_away_while_loading_delays_the_loading() -> None:
+    memory = new_store("a")
+    switch, store = switchable(memory)
+
+    def go_away() -> None:
+        switch.down = True
+
+    switch.before["faces"] = go_away
+    follower = Follower(store)
+    with running(follower.run):
+        eventually(lambda: follower.status().reason == "switched off", "it noticed")
+        assert not follower.status().ready
+        switch.down = False
+        caught_up(follower, memory)
+
+
+class TestOtherHistories:
+    def check_follows_from(self, before: MemoryStore, after: MemoryStore) -> list[int]:
+        """Follow one store, exchange it; what is found once the other one is reflected."""
+        switch, store = switchable(before)
+        follower = Follower(store)
+        engines = [follower._engine]
+        with running(follower.run):
+            caught_up(follower, before)
+            engines.append(follower._engine)
+            switch.store = after
+            caught_up(follower, after)
+            assert follower._engine not in engines, "it went on with the old engine"
+            return found(follower)
+
+    def test_another_creation_of_the_collection_is_loaded_anew(self) -> None:
+        assert self.check_follows_from(new_store("a", "b"), new_store("c")) == [1]
+
+    def test_an_emptied_collection_is_loaded_anew(self) -> None:
+        assert self.check_follows_from(new_store("a", "b"), new_store()) == []
+        assert self.check_follows_from(new_store(), new_store()) == []
+
+    def test_a_log_that_lost_its_end_is_loaded_anew(self) -> None:
+        long = new_store("a", "b", "c")
+        assert self.check_follows_from(long, new_store("a", "b", like=long)) == [1, 2]
+
+    def test_a_log_that_lost_its_end_and_grew_past_it_is_loaded_anew(self) -> None:
+        old = new_store("a", "b", "c")
+        new = new_store("a", "b", like=old)
+        add(new, "other", -FACE)
+        add(new, "d", FACE)
+        assert self.check_follows_from(old, new) == [1, 2, 4]
+
+    def test_an_erasure_lost_with_the_end_of_the_log_is_undone_here_too(self) -> None:
+        old = new_store("a", "b")
+        new = new_store("a", "b", like=old)
+        erase(old, "a")
+        add(new, "c", FACE)
+        assert self.check_follows_from(old, new) == [1, 2, 3]
+
+    def test_while_it_loads_anew_it_answers_nothing(self) -> None:
+        old, new = new_store("a"), new_store("b")
+        switch, store = switchable(old)
+        follower = Follower(store)
+        with running(follower.run):
+            caught_up(follower, old)
+            loading, go_on = Event(), Event()
+
+            def hold() -> None:
+                loading.set()
+                go_on.wait(10)
+
+            switch.before["live"] = hold
+            switch.store = new
+            assert loading.wait(10)
+            with pytest.raises(Unavailable):
+                found(follower)
+            assert follower.status().faces == 0
+            go_on.set()
+            caught_up(follower, new)
+
+
+class TestTrimmedLogs:
+    def check_after_absence(self, missed: int) -> tuple[bool, list[int]]:
+        """Stop following a log that keeps 5 entries for so many entries: whether it then went
+        on with the same engine, and what it found."""
+        store = new_store("a", "b", log_keep=5)
+        follower = Follower(store)
+        with running(follower.run):
+            caught_up(follower, store)
+        engine = follower._engine
+        erase(store, "a")
+        for number in range(missed - 1):
+            add(store, str(number), FACE)
+        with running(follower.run):
+            caught_up(follower, store)
+            return follower._engine is engine, found(follower)
+
+    def test_a_gap_is_noticed_and_the_collection_loaded_anew(self) -> None:
+        assert self.check_after_absence(6) == (False, [2, 4, 5, 6, 7, 8])
+        assert self.check_after_absence(40) == (False, [2, *range(4, 43)])
+
+    def test_no_gap_is_seen_where_the_next_entry_is_still_there(self) -> None:
+        assert self.check_after_absence(4) == (True, [2, 4, 5, 6])
+        assert self.check_after_absence(5) == (True, [2, 4, 5, 6, 7])
+
+
+@pytest.mark.parametrize("position", range(6))
+def test_frozen_at_any_position_it_answers_for_that_position(position: int) -> None:
+    store = new_store()
+    frozen, go_on = Event(), Event()
+
+    def freeze(name: str) -> None:
+        if name == "before_apply" and follower.status().position == position:
+            frozen.set()
+            go_on.wait(10)
+
+    follower = Follower(store)
+    with running(follower.run):
+        caught_up(follower, store)
+        failpoints.set_hook(freeze)
+        expected: list[list[int]] = [[], [1], [1, 2], [1, 2], [1, 2, 4], [2, 4], [2, 4, 6]]
+        with store._lock:
+            add(store, "a", FACE)
+            add(store, "b", FACE)
+            add(store, "far", -FACE)
+            add(store, "c", FACE)
+        if position < 4:
+            assert frozen.wait(10)
+        else:
+            caught_up(follower, store)
+        erase(store, "a")
+        add(store, "d", FACE)
+        assert frozen.wait(10)
+        answer = follower.within(Query(FACE, THRESHOLD, FOREVER))
+        assert answer.tail.position == position
+        assert answer.tail == store.log(position, 0).start
+        assert positions_of(answer.faces) == expected[position]
+        go_on.set()
+        caught_up(follower, store)
+        assert found(follower) == expected[6]
+
+
+def test_an_error_nobody_planned_for_costs_a_rebuild_and_no_answer_is_wrong() -> None:
+    store = new_store("a")
+    follower = Follower(store)
+    with running(follower.run):
+        caught_up(follower, store)
+        failpoints.arm("after_apply:raise")
+        add(store, "b", FACE)
+        add(store, "c", FACE)
+        caught_up(follower, store)
+        assert found(follower) == [1, 2, 3]
+
+
+def test_a_failed_change_of_the_engine_is_never_answered_from() -> None:
+    class Brittle(Engine):
+        def add(self, ids: np.ndarray, encodings: Encodings) -> None:
+            if len(self) == 1:
+                raise MemoryError
+            super().add(ids, encodings)
+
+    engines = [Brittle(), Engine()]
+    store = new_store("a")
+    follower = Follower(store, lambda: engines.pop(0))
+    with running(follower.run):
+        caught_up(follower, store)
+        add(store, "b", FACE)
+        caught_up(follower, store)
+        assert found(follower) == [1, 2]
+    assert engines == []
