@@ -33,12 +33,15 @@ CODES: dict[str, str] = {
     "model_mismatch": "the collection was made with another encoding model",
     "not_an_image": "the bytes are no picture of a supported format",
     "not_found": "no such thing here",
+    "service_unavailable": "the service does not answer",
     "store_unavailable": "Redis does not answer",
     "too_large": "more bytes than the limit",
     "too_many_pixels": "more pixels than the limit",
     "too_many_redirects": "the URL redirects too often",
     "truncated_image": "the picture's data ends too early",
+    "unfinished": "the image is still being worked on",
     "unreachable": "the URL's server cannot be reached",
+    "unreadable": "the file cannot be read",
 }
 
 

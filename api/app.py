@@ -1,0 +1,70 @@
+"""The application: every route, given the parts it works with."""
+
+from http import HTTPStatus
+
+from apiflask import APIFlask
+from flask import Response, request
+
+from api import course_routes, health, openapi, problems, v1_routes
+from api.ledger import Ledger
+from api.publishing import Publisher
+from api.reading import Reading
+from api.replaying import Replayer
+from api.submission import Submission
+from api.waiting import Waiting
+from facematch import __version__
+from facematch.settings import Settings
+from facematch.store import Store
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def create_app(
+    store: Store,
+    publisher: Publisher,
+    waiting: Waiting,
+    ledger: Ledger,
+    replayer: Replayer,
+    settings: Settings,
+) -> APIFlask:
+    """The WSGI application. It starts nothing: who calls this starts the parts."""
+    app = APIFlask("api", title="facematch", version=__version__, docs_path=None)
+    app.config.update(
+        VALIDATION_ERROR_STATUS_CODE=HTTPStatus.BAD_REQUEST,
+        AUTO_VALIDATION_ERROR_RESPONSE=False,
+        AUTO_404_RESPONSE=False,
+        SEND_FILE_MAX_AGE_DEFAULT=None,
+    )
+    # A name may have two slashes side by side: it may be a URL.
+    app.url_map.merge_slashes = False
+    app.json.sort_keys = False  # type: ignore[attr-defined] # of the default provider
+    app.description = "Tells you, for every picture, which other pictures show one of its faces."
+    app.spec_callback = openapi.complete  # type: ignore[assignment]
+    problems.register(app)
+
+    submission = Submission(store, publisher, settings.backlog_bytes)
+    reading = Reading(store, waiting)
+    app.register_blueprint(course_routes.blueprint(submission, reading, settings.max_bytes))
+    app.register_blueprint(
+        v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
+    )
+    app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
+    app.after_request(_secure)
+    return app
+
+
+def _secure(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,60 @@
+"""Whether the process answers, and whether it can do its work."""
+
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+
+from api.ledger import Ledger
+from api.openapi import also
+from api.publishing import Publisher
+from api.replaying import Replayer
+from api.schemas import Alive, Answer, Ready
+from facematch.errors import FacematchError
+from facematch.store import Store
+
+
+def readiness(store: Store, publisher: Publisher, ledger: Ledger, replayer: Replayer) -> Ready:
+    """How each dependency is.
+
+    Ready is who can take pictures in and answer for what was erased. The broker is no part of
+    that: without it, accepted jobs wait.
+    """
+    ready = Ready(status="ready", store="up", broker=publisher.state, ledger="up")
+    try:
+        store.check()
+    except FacematchError as error:
+        ready.store = f"down: {error}"
+    try:
+        ledger.check()
+    except FacematchError as error:
+        ready.ledger = f"down: {error}"
+    else:
+        if not replayer.replayed:
+            ready.ledger = "not played back to the store yet"
+    if (ready.store, ready.ledger) != ("up", "up"):
+        ready.status = "not ready"
+    return ready
+
+
+def blueprint(
+    store: Store, publisher: Publisher, ledger: Ledger, replayer: Replayer
+) -> APIBlueprint:
+    """The routes that orchestrators ask."""
+    routes = APIBlueprint("health", __name__, tag="Health")
+
+    @routes.get("/healthz")
+    @routes.output(Alive)
+    def healthz() -> Answer:
+        """Whether the process answers"""
+        return Alive(status="ok")
+
+    @routes.get("/readyz")
+    @routes.output(Ready)
+    @routes.doc(responses=also(503, "A dependency is down", Ready))
+    def readyz() -> Answer:
+        """Whether the process can do its work"""
+        ready = readiness(store, publisher, ledger, replayer)
+        status = HTTPStatus.OK if ready.status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+        return ready, status
+
+    return routes

@@ -1,0 +1,53 @@
+"""What the OpenAPI document says beyond what follows from the routes and their schemas."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.problems import CONTENT_TYPE
+from api.schemas import Problem, UrlBody
+
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_FORM = {
+    "schema": {
+        "type": "object",
+        "properties": {"file": {"type": "string", "format": "binary"}},
+        "required": ["file"],
+    }
+}
+_URL = {"schema": {"$ref": "#/components/schemas/UrlBody"}}
+_BODIES: dict[str, dict[str, Any]] = {
+    "/scan/image/{filename}": {"application/octet-stream": _BYTES},
+    "/scan/url": {"application/json": _URL},
+    "/v1/images": {
+        "application/octet-stream": _BYTES,
+        "multipart/form-data": _FORM,
+        "application/json": _URL,
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int, Any]:
+    """The error answers of a route, for its documentation."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {CONTENT_TYPE: schema}}
+        for status in statuses
+    }
+
+
+def also(status: int, description: str, model: type[BaseModel]) -> dict[int, Any]:
+    """A further answer of a route, for its documentation."""
+    schema = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
+    return {status: {"description": description, "content": {"application/json": schema}}}
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the bodies of requests that are not only JSON, and the schemas they and problems use."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for model in (Problem, UrlBody):
+        schemas[model.__name__] = model.model_json_schema()
+    for path, content in _BODIES.items():
+        document["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}
+    return document

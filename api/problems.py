@@ -1,0 +1,135 @@
+"""Every error answer: application/problem+json with a stable code, and which status it has.
+
+Used by the application for all its routes; the codes are those of `facematch.errors`.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from apiflask import APIFlask
+from apiflask.exceptions import HTTPError
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
+
+from facematch.errors import CODES, FacematchError
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = "2"
+
+#: The status of an error that has this code. What went wrong with a picture is 422: the answer
+#: of a route that must have the picture's result and cannot.
+STATUS: dict[str, int] = {
+    "address_not_allowed": 422,
+    "attempts_exhausted": 422,
+    "backlog_full": 503,
+    "bad_cursor": 400,
+    "bad_hash": 400,
+    "bad_image": 422,
+    "bad_request": 400,
+    "bad_url": 400,
+    "broker_unavailable": 503,
+    "empty": 400,
+    "erased": 410,
+    "fetch_failed": 422,
+    "fetch_timed_out": 422,
+    "http_status": 422,
+    "index_behind": 503,
+    "index_diverged": 503,
+    "index_loading": 503,
+    "index_unavailable": 503,
+    "internal_error": 500,
+    "ledger_unavailable": 503,
+    "method_not_allowed": 405,
+    "misconfigured": 500,
+    "model_mismatch": 422,
+    "not_an_image": 422,
+    "not_found": 404,
+    "service_unavailable": 503,
+    "store_unavailable": 503,
+    "too_large": 413,
+    "too_many_pixels": 422,
+    "too_many_redirects": 422,
+    "truncated_image": 422,
+    "unfinished": 409,
+    "unreachable": 422,
+    "unreadable": 422,
+}
+
+_CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 410: "erased", 413: "too_large"}
+#: Headers of werkzeug's answers that say something about the request and are kept.
+_KEPT_HEADERS = ("Allow", "Retry-After")
+
+_log = structlog.get_logger()
+
+
+def problem(
+    code: str,
+    detail: str = "",
+    *,
+    status: int = 0,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    """An error answer. `status` overrides the code's own; `more` are further members."""
+    status = status or STATUS[code]
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail or CODES[code],
+        **more,
+    }
+    response = Response(json.dumps(body), status, content_type=CONTENT_TYPE)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = RETRY_AFTER
+    response.headers.update(headers or {})
+    return response
+
+
+def register(app: APIFlask) -> None:
+    """Make every error of every route a problem."""
+    app.register_error_handler(FacematchError, _of_ours)
+    app.register_error_handler(HTTPError, _of_validation)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _of_nobody)
+
+
+def _of_ours(error: FacematchError) -> Response:
+    if STATUS[error.code] < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return problem(error.code, str(error))
+    # What a driver says may name hosts and paths of ours: that is for the log.
+    _log.debug("unavailable", path=request.path, code=error.code, detail=str(error))
+    return problem(error.code)
+
+
+def _of_validation(error: HTTPError) -> Response:
+    """`detail` of such an error is {location: {field: [message]}}."""
+    found = [
+        f"{field}: {message}"
+        for fields in (error.detail or {}).values()
+        for field, messages in fields.items()
+        for message in messages
+    ]
+    return problem("bad_request", "; ".join(found) or str(error.message))
+
+
+def _of_http(error: HTTPException) -> Response:
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if status < HTTPStatus.BAD_REQUEST:
+        return Response(error.get_body(), status, error.get_headers())
+    unknown = "bad_request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal_error"
+    code = _CODE_OF_STATUS.get(status, unknown)
+    headers = {name: value for name, value in error.get_headers() if name in _KEPT_HEADERS}
+    detail = "" if code in _CODE_OF_STATUS.values() else (error.description or "")
+    return problem(code, detail, status=status, headers=headers)
+
+
+def _of_nobody(error: Exception) -> Response:
+    _log.error(
+        "an error nobody planned for", path=request.path, method=request.method, exc_info=error
+    )
+    return problem("internal_error")

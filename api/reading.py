@@ -1,0 +1,77 @@
+"""What the routes read of the store, waiting for it where asked to."""
+
+from api.schemas import UNFINISHED
+from api.waiting import Waiting
+from facematch.errors import NotFound, Unavailable
+from facematch.faces import is_image_hash
+from facematch.store import Cursor, Job, Match, MatchPage, State, Store
+
+_PORTION = 1000
+
+
+class Reading:
+    """Reads jobs, images and matches; touches nothing but the store."""
+
+    def __init__(self, store: Store, waiting: Waiting) -> None:
+        self._store = store
+        self._waiting = waiting
+
+    def job(self, job: str, seconds: float) -> Job:
+        """A job, finished if that comes about within `seconds`. Raises NotFound, Unavailable."""
+
+        def read() -> tuple[Job, str]:
+            found = self._store.job(job)
+            if found.state is State.ACCEPTED:
+                return found, f"job:{job}"
+            return found, f"image:{found.image}" if found.state in UNFINISHED else ""
+
+        return self._waiting.until(read, seconds)
+
+    def outcome(self, accepted: Job, seconds: float) -> Job:
+        """The job just accepted, finished if that comes about within `seconds`.
+
+        Raises nothing for a store that goes away meanwhile: the job is accepted all the same,
+        and its submitter has to hear that.
+        """
+        if accepted.state not in UNFINISHED:
+            return accepted
+        try:
+            return self.job(accepted.id, seconds) if seconds > 0 else accepted
+        except (NotFound, Unavailable):
+            return accepted
+
+    def matches(self, image: str, limit: int, after: Cursor | None, seconds: float) -> MatchPage:
+        """A page of matches, of an image that is finished if that comes about within `seconds`.
+
+        Raises NotFound, Unavailable.
+        """
+
+        def read() -> tuple[MatchPage, str]:
+            page = self._store.matches(image, limit, after)
+            return page, f"image:{image}" if page.image.state in UNFINISHED else ""
+
+        return self._waiting.until(read, seconds)
+
+    def every_match(self, image: str) -> list[Match]:
+        """All matches known by now, nearest first; none for an image that is unknown or erased."""
+        found: list[Match] = []
+        if not is_image_hash(image):
+            return found
+        after: Cursor | None = None
+        while True:
+            try:
+                page = self._store.matches(image, _PORTION, after)
+            except NotFound:
+                return []
+            if page.image.state is State.ERASED:
+                return []
+            found += page.matches
+            after = page.next
+            if after is None:
+                return found
+
+    def threshold(self, page: MatchPage) -> float | None:
+        """The collection's threshold; None for an image that nobody has looked at yet."""
+        if page.image.state not in (State.INDEXED, State.DONE):
+            return None
+        return self._store.collection().threshold

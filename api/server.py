@@ -1,0 +1,148 @@
+"""gunicorn, run from Python: one process, threads, our log. Used by `python -m api`."""
+
+import logging
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from api.wsgi import Service
+from facematch.errors import Misconfigured
+from facematch.settings import Settings
+
+_OPEN_FILES = 8192
+_GRACE_SECONDS = 20
+_KEEPALIVE_SECONDS = 15
+_MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - for gunicorn's heartbeat, as it recommends
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The socket to serve on, not listening yet; port 0 picks a free one. Raises Misconfigured."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise Misconfigured(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+    """Serves what `make` makes, in a process forked from this one."""
+
+    def __init__(
+        self, make: Callable[[], Service], listener: socket.socket, settings: Settings
+    ) -> None:
+        self._make = make
+        # gunicorn makes a socket of its own of it, here and at each reload.
+        self._descriptor = listener.detach()
+        self._settings = settings
+        self._service: Service | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """See BaseApplication."""
+        debug = self._settings.log_level == "debug"
+        options = {
+            "bind": f"fd://{self._descriptor}",
+            "worker_class": "gthread",
+            "workers": 1,
+            "threads": self._settings.api_threads,
+            "keepalive": _KEEPALIVE_SECONDS,
+            "graceful_timeout": _GRACE_SECONDS,
+            "limit_request_line": 8190,
+            "control_socket_disable": True,
+            "logger_class": StructuredLog,
+            "loglevel": "debug" if debug else "warning",
+            "accesslog": "-" if debug else None,
+            "when_ready": self._when_ready,
+            "post_worker_init": self._post_worker_init,
+            "worker_int": self._let_go,
+            "worker_exit": self._worker_exit,
+        }
+        if _MEMORY_FOLDER.is_dir():
+            options["worker_tmp_dir"] = str(_MEMORY_FOLDER)
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """See BaseApplication; called in the process that serves."""
+        _allow_open_files()
+        self._service = self._make()
+        self._service.start()
+        return self._service.app
+
+    def _when_ready(self, arbiter: Any) -> None:
+        host, port = arbiter.LISTENERS[0].getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        structlog.get_logger().info("listening", url=f"http://{shown}:{port}")
+
+    def _post_worker_init(self, worker: object) -> None:
+        """At a stop, let waiting requests go first: gunicorn waits for all requests to end."""
+        stop = signal.getsignal(signal.SIGTERM)
+        assert callable(stop)  # noqa: S101 - gunicorn has set it
+
+        def let_go_and_stop(number: int, frame: FrameType | None) -> None:
+            self._let_go(worker)
+            stop(number, frame)
+
+        signal.signal(signal.SIGTERM, let_go_and_stop)
+
+    def _let_go(self, worker: object) -> None:
+        del worker
+        if self._service is not None:
+            self._service.let_go()
+
+    def _worker_exit(self, arbiter: object, worker: object) -> None:
+        del arbiter, worker
+        if self._service is not None:
+            self._service.stop()
+
+
+class StructuredLog(Logger):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn's log, as lines of ours."""
+
+    def setup(self, cfg: Any) -> None:
+        """See Logger."""
+        super().setup(cfg)
+        for log in (self.error_log, self.access_log):
+            log.handlers = [_Forward()]
+
+    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
+        """See Logger."""
+        if self.access_log_enabled:
+            structlog.get_logger().debug(
+                "request",
+                method=req.method,
+                path=req.path,
+                status=resp.status_code,
+                bytes=resp.sent,
+                seconds=round(request_time.total_seconds(), 4),
+                client=environ.get("REMOTE_ADDR"),
+            )
+
+
+class _Forward(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno, record.getMessage(), exc_info=record.exc_info, source="gunicorn"
+        )
+
+
+def _allow_open_files() -> None:
+    """A thousand clients and the connections to Redis are more than the usual soft limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,215 @@
+"""From the body of a request to a durable job: what was sent, under which name, then accept.
+
+Raw bytes are taken whatever their content type: the bytes decide.
+"""
+
+import json
+import time
+import unicodedata
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import MultiPartParser
+
+from api.publishing import Publisher
+from facematch import failpoints
+from facematch.errors import Rejected
+from facematch.faces import image_hash
+from facematch.job import new_job_id
+from facematch.store import Job, NewJob, State, Store
+
+MAX_NAME = 1_000
+MAX_URL = 2_000
+#: What a JSON document may have, and a form around its file.
+_ROOM = 64 * 1024
+_CHUNK = 64 * 1024
+#: A body over the limit is still read, up to so many limits and seconds, so that the client
+#: gets to hear why; who sends more than that is cut off.
+_PATIENCE_LIMITS = 8
+_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Bytes, and the name that came with them ("" for none)."""
+
+    data: bytes
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL to fetch a picture from."""
+
+    url: str
+
+
+class Submission:
+    """Makes jobs of pictures and addresses."""
+
+    def __init__(self, store: Store, publisher: Publisher, backlog: int) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._backlog = backlog
+
+    def accept(self, submitted: Picture | Address, name: str = "") -> Job:
+        """A durable job; a worker will hear of it. `name` overrides the one that came along.
+
+        Raises Rejected for what no worker need look at, Unavailable.
+        """
+        job = self._store.accept(_new_job(submitted, name), self._backlog)
+        failpoints.reached("after_accept")
+        if job.state is State.ACCEPTED:
+            self._publisher.publish(job.id)
+        return job
+
+
+def _new_job(submitted: Picture | Address, name: str) -> NewJob:
+    if isinstance(submitted, Address):
+        url = checked_url(submitted.url)
+        return NewJob(new_job_id(), name=url, url=url)
+    if not submitted.data:
+        raise Rejected("empty")
+    image = image_hash(submitted.data)
+    name = clean_name(name or submitted.name) or image
+    return NewJob(new_job_id(), name=name, image=image, data=submitted.data)
+
+
+def submitted(request: Request, max_bytes: int) -> Picture | Address:
+    """What a client submitted: raw bytes, a form with one file, or JSON with a `url`.
+
+    A content type that the bytes belie is disregarded. Raises Rejected.
+    """
+    kind = request.mimetype
+    body = read_body(request, max_bytes, _ROOM)
+    if kind == "multipart/form-data":
+        boundary = request.mimetype_params.get("boundary", "").encode("latin-1", "replace")
+        if boundary and body.lstrip().startswith(b"--" + boundary):
+            return _only_file(body, boundary, max_bytes)
+    if kind == "application/json" or kind.endswith("+json"):
+        document = _parsed(body)
+        if document is not None:
+            return _address(document)
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return Picture(body)
+
+
+def submitted_url(request: Request) -> Address:
+    """The `url` of a JSON document, whatever its content type. Raises Rejected."""
+    return _address(_parsed(read_body(request, _ROOM)))
+
+
+def read_body(request: Request, limit: int, room: int = 0) -> bytes:
+    """The whole body, of at most `limit` and `room` bytes.
+
+    Raises Rejected: too_large, or bad_request when it ends early.
+    """
+    most = limit + room
+    patience = _PATIENCE_LIMITS * most
+    announced = request.content_length
+    if announced is not None and announced > patience:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        while chunk := request.stream.read(_CHUNK):
+            size += len(chunk)
+            if size <= most:
+                chunks.append(chunk)
+            elif size > patience or time.monotonic() > deadline:
+                break
+            else:
+                chunks.clear()
+    except OSError as error:
+        raise Rejected("bad_request", "the body ends early") from error
+    if size > most:
+        raise _too_large(limit)
+    if announced is not None and size < announced:
+        raise Rejected("bad_request", "the body ends early")
+    return b"".join(chunks)
+
+
+def clean_name(text: str) -> str:
+    """A name as it is kept: no space around it, no control characters, at most 1,000 characters.
+
+    Raises Rejected("bad_request") for a longer one.
+    """
+    name = "".join(
+        "\N{REPLACEMENT CHARACTER}"
+        if unicodedata.category(character) in ("Cc", "Cs")
+        else character
+        for character in text.strip()
+    )
+    if len(name) > MAX_NAME:
+        raise Rejected("bad_request", f"a name has at most {MAX_NAME:,} characters")
+    return name
+
+
+def checked_url(text: str) -> str:
+    """The URL without the space around it. Raises Rejected("bad_url").
+
+    Only its form is looked at here; where it leads is for the worker that fetches it.
+    """
+    url = text.strip()
+    if len(url) > MAX_URL:
+        raise Rejected("bad_url", f"a URL has at most {MAX_URL:,} characters")
+    if any(unicodedata.category(character)[0] in "CZ" for character in url):
+        raise Rejected("bad_url", "a URL has no spaces or control characters in it")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Rejected("bad_url")
+    return url
+
+
+def _parsed(body: bytes) -> Any:
+    """The JSON document that the bytes are; None when they are none."""
+    if len(body) > _ROOM:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _address(document: Any) -> Address:
+    url = document.get("url") if isinstance(document, dict) else None
+    if not isinstance(url, str):
+        raise Rejected(
+            "bad_request", 'the JSON document has to be of the form {"url": "https://…"}'
+        )
+    return Address(url)
+
+
+def _only_file(body: bytes, boundary: bytes, max_bytes: int) -> Picture:
+    parser = MultiPartParser(
+        stream_factory=_in_memory, max_form_memory_size=_ROOM, max_form_parts=100
+    )
+    try:
+        _, found = parser.parse(BytesIO(body), boundary, len(body))
+    except (ValueError, RequestEntityTooLarge):
+        raise Rejected("bad_request", "the form cannot be read") from None
+    files = list(found.values())
+    if len(files) != 1:
+        raise Rejected("bad_request", f"a form has to have exactly one file, not {len(files)}")
+    data = files[0].stream.read()
+    if len(data) > max_bytes:
+        raise _too_large(max_bytes)
+    return Picture(data, files[0].filename or "")
+
+
+def _in_memory(*_: object, **__: object) -> BytesIO:
+    return BytesIO()
+
+
+def _too_large(limit: int) -> Rejected:
+    return Rejected("too_large", f"more than the limit of {limit:,} bytes")

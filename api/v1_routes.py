@@ -1,0 +1,104 @@
+"""The routes under /v1. "Not yet", "none", "failed", "erased" and "cannot tell now" are never
+the same answer there."""
+
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from api import cursors
+from api.ledger import Ledger, erase
+from api.openapi import also, problems
+from api.problems import problem
+from api.reading import Reading
+from api.schemas import (
+    UNFINISHED,
+    Answer,
+    ImageOut,
+    JobOut,
+    MatchesOut,
+    MatchesQuery,
+    SubmitQuery,
+    WaitQuery,
+)
+from api.submission import Submission, submitted
+from facematch.errors import Rejected
+from facematch.faces import is_image_hash
+from facematch.store import Image, Job, State, Store
+
+RETRY_AFTER = {"Retry-After": "1"}
+_NOT_YET = HTTPStatus.ACCEPTED
+_NOT_KNOWN_YET = also(202, "Not known yet: `matches` is null", MatchesOut)
+
+
+def blueprint(
+    store: Store, submission: Submission, reading: Reading, ledger: Ledger, max_bytes: int
+) -> APIBlueprint:
+    """All routes under /v1."""
+    routes = APIBlueprint("v1", __name__, url_prefix="/v1", tag="Images")
+
+    @routes.post("/images")
+    @routes.input(SubmitQuery, location="query")
+    @routes.output(JobOut, description="The job, finished within the wait")
+    @routes.doc(responses=also(202, "Not finished yet", JobOut) | problems(400, 413, 503))
+    def submit(query_data: SubmitQuery) -> Answer:
+        """Submit a picture: its bytes, a form with one file, or a URL"""
+        job = submission.accept(submitted(request, max_bytes), query_data.name)
+        return job_answer(reading.outcome(job, query_data.wait))
+
+    @routes.get("/jobs/<job>")
+    @routes.input(WaitQuery, location="query")
+    @routes.output(JobOut)
+    @routes.doc(responses=problems(400, 404, 503))
+    def job(job: str, query_data: WaitQuery) -> Answer:
+        """What became of a submission"""
+        found = reading.job(job, query_data.wait)
+        return JobOut.of(found), RETRY_AFTER if found.state in UNFINISHED else {}
+
+    @routes.get("/images/<image>")
+    @routes.output(ImageOut)
+    @routes.doc(responses=problems(400, 404, 410, 503))
+    def image(image: str) -> Answer:
+        """An image: its state, names and faces"""
+        found = store.image(_checked(image))
+        return _erased(found) if found.state is State.ERASED else ImageOut.of(found)
+
+    @routes.get("/images/<image>/matches")
+    @routes.input(MatchesQuery, location="query")
+    @routes.output(MatchesOut, description="`state` done or failed")
+    @routes.doc(responses=_NOT_KNOWN_YET | problems(400, 404, 410, 503))
+    def matches(image: str, query_data: MatchesQuery) -> Answer:
+        """The matches of an image, nearest first"""
+        after = cursors.decode(query_data.cursor) if query_data.cursor else None
+        page = reading.matches(_checked(image), query_data.limit, after, query_data.wait)
+        if page.image.state is State.ERASED:
+            return _erased(page.image)
+        answer = MatchesOut.of(page, reading.threshold(page))
+        return (answer, _NOT_YET, RETRY_AFTER) if answer.state in UNFINISHED else answer
+
+    @routes.delete("/images/<image>")
+    @routes.doc(responses={204: "Erased", **problems(400, 404, 503)})
+    def delete(image: str) -> Answer:
+        """Erase an image, its faces and its matches"""
+        erase(store, ledger, _checked(image))
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    return routes
+
+
+def job_answer(job: Job) -> Answer:
+    """A submission's answer: 202 until its job has ended."""
+    headers = {"Location": f"/v1/jobs/{job.id}"}
+    if job.state in UNFINISHED:
+        return JobOut.of(job), _NOT_YET, headers | RETRY_AFTER
+    return JobOut.of(job), headers
+
+
+def _checked(image: str) -> str:
+    if not is_image_hash(image):
+        raise Rejected("bad_hash")
+    return image
+
+
+def _erased(image: Image) -> Response:
+    return problem("erased", hash=image.hash, state=image.state)

@@ -1,0 +1,144 @@
+"""Waiting for jobs and images to change state: one listener for all requests, and no polling.
+
+A request says what it waits for *before* it reads the state, so that no change falls between.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from facematch.errors import Unavailable
+from facematch.store import Store
+
+_LISTEN_SECONDS = 1.0
+_PAUSE_MIN = 0.1
+_PAUSE_MAX = 5.0
+
+_Value = TypeVar("_Value")
+
+_log = structlog.get_logger()
+
+
+def _nothing() -> None:
+    pass
+
+
+class Waiting:
+    """Lets up to `places` requests wait at once. `on_connect` is called whenever the store is
+    there for the first time or again."""
+
+    def __init__(
+        self, store: Store, places: int, on_connect: Callable[[], None] = _nothing
+    ) -> None:
+        self._store = store
+        self._places = threading.Semaphore(places)
+        self._on_connect = on_connect
+        self._lock = threading.Lock()
+        self._waiters: defaultdict[str, set[threading.Event]] = defaultdict(set)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Start listening."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let every waiting request go, now and from now on, and the listener soon."""
+        self._stopped.set()
+        self._wake_all()
+
+    def until(self, read: Callable[[], tuple[_Value, str]], seconds: float) -> _Value:
+        """Call `read` until it has nothing to wait for, for up to `seconds`; its last value.
+
+        `read` gives a value and the event that would change it ("job:<id>", "image:<hash>"),
+        "" when nothing would. Without a free place the first value is returned at once.
+        Whatever `read` raises comes through.
+        """
+        value, event = read()
+        if not event or seconds <= 0 or not self._places.acquire(blocking=False):
+            return value
+        try:
+            return self._wait(read, event, value, time.monotonic() + seconds)
+        finally:
+            self._places.release()
+
+    def _wait(
+        self,
+        read: Callable[[], tuple[_Value, str]],
+        event: str,
+        value: _Value,
+        deadline: float,
+    ) -> _Value:
+        woken = threading.Event()
+        registered: set[str] = set()
+        try:
+            while event:
+                if event not in registered:
+                    registered.add(event)
+                    self._register(event, woken)
+                elif self._stopped.is_set() or not woken.wait(
+                    max(0.0, deadline - time.monotonic())
+                ):
+                    break
+                woken.clear()
+                value, event = read()
+            return value
+        finally:
+            self._unregister(registered, woken)
+
+    def _register(self, event: str, woken: threading.Event) -> None:
+        with self._lock:
+            self._waiters[event].add(woken)
+
+    def _unregister(self, events: set[str], woken: threading.Event) -> None:
+        with self._lock:
+            for event in events:
+                self._waiters[event].discard(woken)
+                if not self._waiters[event]:
+                    del self._waiters[event]
+
+    def _wake(self, event: str) -> None:
+        with self._lock:
+            for woken in self._waiters.get(event, ()):
+                woken.set()
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            for waiters in self._waiters.values():
+                for woken in waiters:
+                    woken.set()
+
+    def _run(self) -> None:
+        pause = _PAUSE_MIN
+        while not self._stopped.is_set():
+            try:
+                if self._listen():
+                    pause = _PAUSE_MIN
+            except Exception:  # noqa: BLE001 - a dead listener would leave everybody waiting
+                _log.exception("an error nobody planned for")
+            self._wake_all()
+            self._stopped.wait(pause)
+            pause = min(pause * 2, _PAUSE_MAX)
+
+    def _listen(self) -> bool:
+        """Listen until stopped or the store is away; whether it was there at all."""
+        connected = False
+        try:
+            for event in self._store.listen(_LISTEN_SECONDS):
+                if self._stopped.is_set():
+                    break
+                if event is not None:
+                    self._wake(event)
+                elif not connected:
+                    connected = True
+                    _log.info("the store is there")
+                    self._on_connect()
+                    # What changed before this moment was not heard.
+                    self._wake_all()
+        except Unavailable as error:
+            _log.warning("the store is away", detail=str(error))
+        return connected

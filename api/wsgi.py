@@ -1,0 +1,101 @@
+"""Puts the api together out of the real parts. For gunicorn: `gunicorn 'api.wsgi:create()'`.
+
+With `python -m api` the arguments are right, and waiting requests are let go at a stop.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from apiflask import APIFlask
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+
+from api.app import create_app
+from api.ledger import Ledger
+from api.publishing import Publisher
+from api.replaying import Replayer
+from api.waiting import Waiting
+from facematch import failpoints, logs
+from facematch.brokers import open_broker
+from facematch.errors import Misconfigured, Unavailable
+from facematch.redis_connection import connect
+from facematch.redis_store import RedisStore, check_durable
+from facematch.settings import Settings
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Service:
+    """The application and the threads that work for it."""
+
+    app: APIFlask
+    publisher: Publisher
+    waiting: Waiting
+    replayer: Replayer
+
+    def start(self) -> None:
+        """Start the threads."""
+        self.publisher.start()
+        self.replayer.start()
+        self.waiting.start()
+
+    def let_go(self) -> None:
+        """Answer whoever waits, now."""
+        self.waiting.stop()
+
+    def stop(self) -> None:
+        """End the threads; what is still to be published goes out if that is quick."""
+        self.waiting.stop()
+        self.replayer.stop()
+        self.publisher.close()
+
+
+def check(settings: Settings) -> None:
+    """Wait for Redis, then raise Misconfigured if the api cannot work as it is set up."""
+    if settings.api_waiters >= settings.api_threads:
+        raise Misconfigured(
+            f"{settings.api_waiters} requests may wait (FACEMATCH_API_WAITERS), and there are "
+            f"{settings.api_threads} threads (FACEMATCH_API_THREADS): none would be left"
+        )
+    Ledger(Path(settings.ledger)).check()
+    # It does not connect, and it refuses a URL that it cannot read.
+    open_broker(settings.broker_url.get_secret_value())
+    with connect(settings.redis_url.get_secret_value()) as client:
+        patient = Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_exponential(0.25, max=5),
+            before_sleep=_say_waiting,
+        )
+        for weakness in patient(check_durable, client, settings.allow_volatile):
+            _log.warning("Redis may lose what was acknowledged", reason=weakness)
+
+
+def assemble(settings: Settings) -> Service:
+    """The api with the real parts; nothing is started, and nothing connects before that."""
+    client = connect(settings.redis_url.get_secret_value())
+    store = RedisStore(client, job_days=settings.job_days, log_keep=settings.log_keep)
+    publisher = Publisher(
+        open_broker(settings.broker_url.get_secret_value()), patience=settings.sweep_age
+    )
+    ledger = Ledger(Path(settings.ledger))
+    replayer = Replayer(store, ledger)
+    waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
+    app = create_app(store, publisher, waiting, ledger, replayer, settings)
+    return Service(app, publisher, waiting, replayer)
+
+
+def create() -> APIFlask:
+    """The application, set up from the environment and running. Raises Misconfigured."""
+    settings = Settings()
+    logs.configure(settings, "api")
+    failpoints.arm(settings.failpoint)
+    check(settings)
+    service = assemble(settings)
+    service.start()
+    return service.app
+
+
+def _say_waiting(state: RetryCallState) -> None:
+    reason = state.outcome and state.outcome.exception()
+    _log.warning("waiting for Redis", reason=str(reason), attempt=state.attempt_number)

@@ -1,0 +1,61 @@
+"""`python -m api_in_memory FOLDER`: the api under gunicorn, on a store and broker in memory.
+
+A worker in it processes every job except those whose picture begins with "slow".
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+from api_parts import MODEL, Api
+
+from api.app import create_app
+from api.ledger import Ledger
+from api.publishing import Publisher
+from api.replaying import Replayer
+from api.server import Server, bind
+from api.waiting import Waiting
+from api.wsgi import Service
+from facematch import logs
+from facematch.broker import MemoryBroker
+from facematch.memory_store import MemoryStore
+from facematch.settings import Settings
+
+
+def make(folder: Path, settings: Settings) -> Service:
+    """The api, with a worker that is always there."""
+    store, broker = MemoryStore(), MemoryBroker()
+    store.create(MODEL, settings.threshold)
+    publisher = Publisher(broker)
+    ledger = Ledger(folder)
+    ledger.check()
+    replayer = Replayer(store, ledger)
+    waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
+    app = create_app(store, publisher, waiting, ledger, replayer, settings)
+    api = Api(store, broker, publisher, waiting, ledger, replayer, app)
+    threading.Thread(target=work, args=(api,), daemon=True).start()
+    return Service(app, publisher, waiting, replayer)
+
+
+def work(api: Api) -> None:
+    """Be the worker."""
+    while True:
+        if api.broker.depth() == 0:
+            threading.Event().wait(0.02)
+            continue
+        job = api.next_job()
+        data = api.store.uploaded(api.store.job(job).image) or b""
+        if not data.startswith(b"slow"):
+            api.link(api.commit(job, data))
+
+
+def main() -> None:
+    """Serve until stopped."""
+    settings = Settings()
+    logs.configure(settings, "api")
+    listener = bind(settings.host, settings.port)
+    Server(lambda: make(Path(sys.argv[1]), settings), listener, settings).run()
+
+
+if __name__ == "__main__":
+    main()
