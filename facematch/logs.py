@@ -27,6 +27,7 @@ def configure(settings: Settings, part: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _naming(part),
             structlog.processors.add_log_level,
             stamp,
             structlog.processors.format_exc_info if settings.logs == "json" else _keep,
@@ -39,11 +40,20 @@ def configure(settings: Settings, part: str) -> None:
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
     )
-    structlog.contextvars.bind_contextvars(part=part)
     structlog.get_logger().info("settings", **settings.shown())
 
 
 _one_traceback = structlog.dev.plain_traceback
+
+
+def _naming(part: str) -> structlog.typing.Processor:
+    def name(
+        logger: object, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        del logger, method
+        return {**event, "part": part}
+
+    return name
 
 
 def _keep(

@@ -277,8 +277,10 @@ class MemoryStore:
                 record = self._images[image] = _Image(Image(image, State.ERASED, nonce=nonce))
             if nonce and record.image.nonce != nonce:
                 return Erased(image, nonce)
-            record.erased_at = self._submissions
             old = record.image
+            if old.state is State.ERASED and nonce and record.erased_at:
+                return Erased(image, old.nonce, old.position)
+            record.erased_at = self._submissions
             if old.state is State.ERASED:
                 return Erased(image, old.nonce, old.position)
             if old.position:

@@ -17,7 +17,7 @@ from facematch.log import Entry, Tail
 #: Pairs written by one link call: bounds how long the store is busy with one of them.
 LINK_CHUNK = 500
 #: A job that a worker has begun is not taken for left lying within this time.
-WORK_SECONDS = 90.0
+WORK_SECONDS = 60.0
 
 
 class State(StrEnum):

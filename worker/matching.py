@@ -50,19 +50,43 @@ def find_matches(
     candidates.update(entry.position for entry in log.entries if entry.op == "add")
     candidates.difference_update(entry.target for entry in log.entries if entry.op == "del")
     earlier = sorted(candidate for candidate in candidates if candidate < position)
-    return Found(tuple(_within(store, encodings, earlier, threshold)), seen)
+    faces = _Faces(store)
+    pairs = tuple(faces.within(encodings, earlier, threshold))
+    return Found(pairs, _past_erasures(store, seen) if faces.missing else seen)
 
 
-def _within(
-    store: Store, encodings: Encodings, positions: Sequence[int], threshold: float
-) -> Iterator[tuple[int, float]]:
-    for start in range(0, len(positions), _PORTION):
-        others = store.faces(positions[start : start + _PORTION])
-        if not others:
-            continue
-        smallest = distances(encodings, np.concatenate(list(others.values()))).min(axis=0)
-        firsts = np.cumsum([0, *map(len, others.values())][:-1])
-        nearest = np.minimum.reduceat(smallest, firsts)
-        for position, distance in zip(others, nearest, strict=True):
-            if distance <= threshold:
-                yield position, float(distance)
+def _past_erasures(store: Store, seen: Tail) -> Tail:
+    """A later place in the log, behind the erasures that took faces away since `seen`.
+
+    Without them in the fence, a store that loses them would have those images again, and
+    their matches would be missing.
+    """
+    log = store.log(seen.position, MAX_BEHIND)
+    if log.start != seen:
+        raise Unavailable("index_diverged", "the log changed during the query")
+    return follow(seen, log.entries)
+
+
+class _Faces:
+    """Exact comparison with stored faces; `missing` once an image turned out to have none."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.missing = False
+
+    def within(
+        self, encodings: Encodings, positions: Sequence[int], threshold: float
+    ) -> Iterator[tuple[int, float]]:
+        """The positions with a face within the threshold, and the smallest distance."""
+        for start in range(0, len(positions), _PORTION):
+            portion = positions[start : start + _PORTION]
+            others = self._store.faces(portion)
+            self.missing = self.missing or len(others) < len(portion)
+            if not others:
+                continue
+            smallest = distances(encodings, np.concatenate(list(others.values()))).min(axis=0)
+            firsts = np.cumsum([0, *map(len, others.values())][:-1])
+            nearest = np.minimum.reduceat(smallest, firsts)
+            for position, distance in zip(others, nearest, strict=True):
+                if distance <= threshold:
+                    yield position, float(distance)

@@ -10,7 +10,8 @@ if nonce ~= '' and old[2] ~= nonce then return {nonce, '0'} end
 local position = old[3] or '0'
 local erased_at = redis.call('HGET', META, 'submissions') or '0'
 if old[1] == 'erased' then
-  redis.call('HSET', record, 'erased_at', erased_at)
+  -- A replay means the erasure as it was, not the jobs submitted since.
+  if nonce == '' then redis.call('HSET', record, 'erased_at', erased_at) end
   return {old[2], position}
 end
 if number(position) > 0 then

@@ -358,6 +358,14 @@ def test_replaying_an_erasure_touches_only_the_life_it_meant(store: Store) -> No
     assert store.image(image_hash(b"a")).state is State.ERASED
 
 
+def test_replaying_an_erasure_spares_jobs_submitted_since(store: Store) -> None:
+    old = submit(store, b"a")
+    store.erase(image_hash(b"a"))
+    store.accept(NewJob("since", "http://x/", url="http://x/"), BACKLOG)
+    store.erase(image_hash(b"a"), old.nonce)
+    assert commit(store, "since", b"a").state is State.INDEXED
+
+
 def test_replaying_an_erasure_of_an_image_not_there_stops_older_jobs(store: Store) -> None:
     store.accept(NewJob("url", "http://x/", url="http://x/"), BACKLOG)
     store.erase(image_hash(b"a"), "some-nonce")
