@@ -108,6 +108,8 @@ class RabbitServer(Server):
         }
 
     def _answers(self) -> bool:
+        if not _listens(self.port):
+            return False
         try:
             with self._channel():
                 return True

@@ -1,0 +1,132 @@
+"""The clustered service for tests: api, and workers with an index each, as real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import requests
+from servers import LOG_TAIL, end, free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[1]
+_GUARD = ["setpriv", "--pdeathsig", "KILL"]
+
+
+class Cluster:
+    """Processes by name: api, index-1, worker-1, index-2, worker-2 …"""
+
+    def __init__(
+        self, folder: Path, redis_url: str, broker_url: str, workers: int = 2, **settings: str
+    ) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.workers = workers
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
+            "OMP_NUM_THREADS": "1",
+            "FACEMATCH_REDIS_URL": redis_url,
+            "FACEMATCH_BROKER_URL": broker_url,
+            "FACEMATCH_HOST": "127.0.0.1",
+            "FACEMATCH_PORT": self.url.rpartition(":")[2],
+            "FACEMATCH_LEDGER": str(folder / "ledger"),
+            "FACEMATCH_LOGS": "text",
+            "FACEMATCH_SWEEP_SECONDS": "0.5",
+            "FACEMATCH_SWEEP_AGE": "2",
+            "FACEMATCH_URL": self.url,
+            **{f"FACEMATCH_{name.upper()}": value for name, value in settings.items()},
+        }
+
+    def __enter__(self) -> "Cluster":
+        try:
+            self.start("api")
+            for number in range(1, self.workers + 1):
+                self.start(f"index-{number}")
+                self.start(f"worker-{number}")
+            self.wait_ready()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def start(self, name: str, failpoint: str = "") -> None:
+        """Start a process that is not running, perhaps with a failpoint."""
+        part, _, number = name.partition("-")
+        environment = self._environment | {
+            "FACEMATCH_INDEX_URL": f"unix:{self._folder / f'index-{number}.sock'}",
+            "FACEMATCH_FAILPOINT": failpoint,
+        }
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [*_GUARD, sys.executable, "-m", part],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_ready(self) -> None:
+        """Until the api answers and every worker and index says that it is ready."""
+
+        def ready() -> bool:
+            for name, process in self._processes.items():
+                assert process.poll() is None, f"{name} died:\n{self.log(name)[-LOG_TAIL:]}"
+            try:
+                return requests.get(f"{self.url}/readyz", timeout=5).ok
+            except requests.ConnectionError:
+                return False
+
+        wait_until(ready, 60, "the api ready")
+
+    def alive(self, name: str) -> bool:
+        """Whether it runs."""
+        return self._processes[name].poll() is None
+
+    def kill(self, name: str) -> None:
+        """kill -9, with its children."""
+        process = self._processes[name]
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def stop(self, name: str) -> None:
+        """SIGTERM, in good order; AssertionError unless it ends with status 0 in 30 s."""
+        process = self._processes[name]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, self.log(name)[-LOG_TAIL:]
+
+    def close(self) -> None:
+        """End everything that still runs."""
+        for process in self._processes.values():
+            end(process, signal.SIGTERM, 15)
+
+    def log(self, name: str) -> str:
+        """What it has logged."""
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `facematch …` against this service."""
+        return subprocess.run(
+            [sys.executable, "-m", "facematch", *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def fsck(self) -> None:
+        """AssertionError unless `facematch fsck` finds nothing and nothing is under way."""
+        done = self.command("--json", "fsck")
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads(done.stdout)
+        assert report["findings"] == []
+        assert report["unfinished"] == 0

@@ -1,0 +1,168 @@
+"""The clustered service from outside: two workers with an index each, RabbitMQ and Redis."""
+
+import concurrent.futures
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from cluster import Cluster
+from planted import people, pictures_of, planted_picture
+from rabbit_server import RabbitServer
+from servers import wait_until
+
+PLANTED = "planted:PlantedEncoder"
+
+
+def sha(picture: bytes) -> str:
+    return hashlib.sha256(picture).hexdigest()
+
+
+def submit(cluster: Cluster, picture: bytes, name: str, wait: int = 0) -> dict[str, str]:
+    answer = requests.post(
+        f"{cluster.url}/v1/images", params={"name": name, "wait": wait}, data=picture, timeout=60
+    )
+    assert answer.status_code in (200, 202), answer.text
+    return dict(answer.json())
+
+
+def submit_all(cluster: Cluster, pictures: Iterable[bytes], threads: int = 16) -> None:
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda picture: submit(cluster, picture, f"{sha(picture)}.png"), pictures))
+
+
+def matches(cluster: Cluster, picture: bytes) -> list[str]:
+    answer = requests.get(
+        f"{cluster.url}/v1/images/{sha(picture)}/matches", params={"limit": 10_000}, timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+    assert not answer.json()["truncated"]
+    return sorted(match["hash"] for match in answer.json()["matches"])
+
+
+def wait_done(cluster: Cluster, pictures: Iterable[bytes], seconds: float = 90) -> None:
+    for picture in pictures:
+
+        def done(image: str = sha(picture)) -> bool:
+            answer = requests.get(
+                f"{cluster.url}/v1/images/{image}/matches", params={"wait": 5}, timeout=60
+            )
+            return answer.status_code == 200
+
+        wait_until(done, seconds, f"image {sha(picture)} done")
+
+
+def one_person(seed: int, count: int) -> list[bytes]:
+    rng = np.random.default_rng(seed)
+    encodings = pictures_of(rng, people(rng, 1)[0], count)
+    return [planted_picture(encoding[None]) for encoding in encodings]
+
+
+def assert_all_match(cluster: Cluster, pictures: list[bytes]) -> None:
+    for picture in pictures:
+        assert matches(cluster, picture) == sorted(sha(p) for p in pictures if p is not picture)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, redis_url: str, rabbitmq_url: str) -> Iterable[Cluster]:
+    with Cluster(tmp_path, redis_url, rabbitmq_url, encoder=PLANTED) as running:
+        yield running
+        running.fsck()
+
+
+def test_the_same_picture_many_times_at_once_is_one_image_with_all_its_names(
+    cluster: Cluster,
+) -> None:
+    picture, other = one_person(1, 2)
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        names = [f"{number}.png" for number in range(50)]
+        list(pool.map(lambda name: submit(cluster, picture, name, wait=30), names))
+    assert submit(cluster, other, "other.png", wait=30)["state"] == "done"
+    image = requests.get(f"{cluster.url}/v1/images/{sha(picture)}", timeout=30).json()
+    assert sorted(image["names"]) == sorted(names)
+    assert image["position"] == 1
+    assert sorted(requests.get(f"{cluster.url}/match/{sha(other)}", timeout=30).json()) == sorted(
+        names
+    )
+
+
+def test_a_thousand_pairs_submitted_at_once_all_find_each_other(cluster: Cluster) -> None:
+    rng = np.random.default_rng(2)
+    pairs = [
+        [planted_picture(encoding[None]) for encoding in pictures_of(rng, person, 2)]
+        for person in people(rng, 1000)
+    ]
+    pictures = [picture for pair in pairs for picture in pair]
+    submit_all(cluster, [pictures[index] for index in rng.permutation(len(pictures))], 32)
+    wait_done(cluster, pictures, 180)
+    for pair in pairs:
+        assert_all_match(cluster, pair)
+
+
+@pytest.mark.parametrize(
+    "failpoint",
+    [
+        *("fetched", "encoded", "before_commit", "after_commit"),
+        *("after_query", "mid_link", "after_link", "after_ack"),
+    ],
+)
+def test_a_worker_killed_at_any_step_loses_nothing(cluster: Cluster, failpoint: str) -> None:
+    cluster.kill("worker-1")
+    cluster.start("worker-1", failpoint=f"{failpoint}:kill:2")
+    pictures = one_person(3, 12)
+    submit_all(cluster, pictures)
+    wait_until(lambda: not cluster.alive("worker-1"), 60, f"worker killed at {failpoint}")
+    wait_done(cluster, pictures)
+    assert_all_match(cluster, pictures)
+    cluster.start("worker-1")
+
+
+def test_a_purged_queue_loses_nothing(cluster: Cluster, rabbitmq_server: RabbitServer) -> None:
+    for worker in ("worker-1", "worker-2"):
+        cluster.stop(worker)
+    pictures = one_person(4, 8)
+    submit_all(cluster, pictures)
+    rabbitmq_server.purge("facematch.jobs")
+    for worker in ("worker-1", "worker-2"):
+        cluster.start(worker)
+    wait_done(cluster, pictures)
+    assert_all_match(cluster, pictures)
+
+
+@pytest.mark.parametrize("position", [1, 5, 9])
+def test_an_index_frozen_at_any_position_gives_the_same_matches(
+    cluster: Cluster, position: int
+) -> None:
+    for number in (1, 2):
+        cluster.kill(f"index-{number}")
+        cluster.start(f"index-{number}", failpoint=f"before_apply:sleep:{position}")
+    pictures = one_person(5, 10)
+    submit_all(cluster, pictures)
+    wait_done(cluster, pictures)
+    assert_all_match(cluster, pictures)
+
+
+def test_an_erased_image_is_gone_from_every_match_set(cluster: Cluster) -> None:
+    pictures = one_person(6, 4)
+    submit_all(cluster, pictures)
+    wait_done(cluster, pictures)
+    gone = pictures.pop()
+    url = f"{cluster.url}/v1/images/{sha(gone)}"
+    assert requests.delete(url, timeout=30).status_code == 204
+    assert requests.get(url, timeout=30).status_code == 410
+    assert requests.get(f"{url}/matches", timeout=30).status_code == 410
+    assert_all_match(cluster, pictures)
+    assert submit(cluster, gone, "again.png", wait=30)["state"] == "done"
+    assert_all_match(cluster, [*pictures, gone])
+
+
+def test_workers_stop_cleanly_in_the_middle_of_work(cluster: Cluster) -> None:
+    pictures = one_person(7, 60)
+    submit_all(cluster, pictures[:30])
+    cluster.stop("worker-1")
+    submit_all(cluster, pictures[30:])
+    cluster.start("worker-1")
+    wait_done(cluster, pictures)
+    assert_all_match(cluster, pictures)
