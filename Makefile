@@ -1,0 +1,107 @@
+# `make` alone lists the targets. Variables are given as `make TARGET NAME=value`.
+
+# Only these three may also come from the environment.
+PYTHON ?= python3
+CHAOS_SECONDS ?= 600
+# In CI (any value): plain output, and which tests are slow.
+CI     ?=
+
+HOST    = 127.0.0.1
+PORT    = 5000
+DATA    =
+WORKERS =
+PART    =
+URL     =
+SERVER  = http://127.0.0.1:$(PORT)
+BENCH   =
+ARGS    =
+
+SHELL   := /bin/sh
+VENV    := .venv
+BIN     := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check \
+             $(if $(CI),--quiet --progress-bar off)
+PYTEST  := $(BIN)/python -m pytest $(if $(CI),--durations 15 --color no) $(ARGS)
+SET     := requirements.txt setup.cfg pyproject.toml packaging/dlib-shim/pyproject.toml
+FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help install build run try logs test check unit contract system chaos chaos-short bench \
+        servers format clean
+
+help: ## list the targets
+	@echo "usage: make TARGET [NAME=value …]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@echo "PYTHON=python3.12 chooses the Python for .venv; DATA= and PORT= mean the same everywhere."
+
+# -- use ----------------------------------------------------------------------------------------
+run: $(VENV)/installed ## serve on this machine; HOST= PORT= DATA= WORKERS=
+	@exec $(BIN)/facematch serve --host '$(HOST)' --port '$(PORT)' \
+	    $(if $(DATA),--data '$(DATA)') $(if $(WORKERS),--workers '$(WORKERS)')
+
+install: $(VENV)/installed ## make .venv with everything that is needed to run
+	@echo '$(VENV) is ready: $(BIN)/facematch --help'
+
+build: install ## the same: nothing is compiled, so to build is to install
+
+try: ## submit one picture to the running service and show the answer; URL= SERVER=
+	@test -n '$(URL)' || { echo 'make try URL=https://… [SERVER=$(SERVER)]' >&2; exit 2; }
+	@$(PYTHON) packaging/try_url.py '$(SERVER)' '$(URL)'
+
+logs: ## follow the logs of `make run`; PART=api, index, valkey or worker; DATA=
+	@ls '$(FOLDER)/logs/$(PART)'*.log >/dev/null 2>&1 || { \
+	    echo 'No logs of $(or $(PART),any part) in $(FOLDER)/logs.' >&2; \
+	    echo 'Start the service with make run, or say where its data is: DATA=…' >&2; exit 1; }
+	@exec tail -n 50 -F '$(FOLDER)/logs/$(PART)'*.log
+
+# -- test ---------------------------------------------------------------------------------------
+test: servers check unit contract system chaos-short ## check, unit, contract, system and a short chaos, in this order
+
+check: $(VENV)/dev ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: $(VENV)/dev ## tests of single parts, no server; ARGS= for pytest
+	$(PYTEST) tests/unit
+
+contract: $(VENV)/dev servers ## one body of tests for every implementation of a port
+	$(PYTEST) tests/contract
+
+system: $(VENV)/dev servers ## the whole service from outside, in both ways of running
+	$(PYTEST) tests/system
+
+chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAOS_SECONDS=
+	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) tests/chaos
+
+chaos-short: $(VENV)/dev servers
+	$(PYTEST) tests/chaos
+
+bench: $(VENV)/installed ## a benchmark with its baselines; BENCH=name ARGS=, alone it lists them
+	@test -f benchmarks/__main__.py || { echo 'There are no benchmarks yet.' >&2; exit 1; }
+	@$(BIN)/python -m benchmarks $(or $(BENCH),--help) $(ARGS)
+
+servers: ## the Redis and RabbitMQ servers that the tests run; installed by apt if missing
+	@packaging/install-servers
+
+format: $(VENV)/dev ## put the code into its standard form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove .venv and everything generated; the service's data stays
+	rm -rf $(VENV) build *.egg-info packaging/dlib-shim/build packaging/dlib-shim/*.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- .venv --------------------------------------------------------------------------------------
+$(VENV)/installed: $(SET)
+	@packaging/make-venv '$(PYTHON)' $(VENV)
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/dev: $(SET) requirements-dev.txt
+	@packaging/make-venv '$(PYTHON)' $(VENV)
+	$(INSTALL) -r requirements-dev.txt
+	@touch $(VENV)/installed $@

@@ -1,0 +1,214 @@
+"""`facematch serve`: the whole service on one machine, as a tree of processes.
+
+Valkey, then the index, the workers and the api, each started once the one before is there;
+stopped in the opposite order. The parent only starts, watches and stops.
+"""
+
+import contextlib
+import http.client
+import os
+import socket
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import facematch
+from facematch import valkey
+from facematch.data_folder import DataFolder, InUse, Service, claimed, running_service
+from facematch.errors import Misconfigured, Unavailable
+from facematch.processes import Part
+from facematch.settings import PREFIX, Settings
+from facematch.sidecar import Sidecar
+from facematch.tree import Console, Failed, Stopped, Tree
+
+#: Seconds without any progress after which a part counts as not coming up.
+START_SECONDS = 60.0
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+def serve(host: str, port: int, data: Path, workers: int) -> int:
+    """Run the service until SIGINT or SIGTERM; port 0 means any free one.
+
+    Returns the exit code: 0 when it was stopped, 1 when it could not start or a part of it
+    ended, after one line on standard error that says why. Call it from the main thread.
+    """
+    if workers < 1:
+        raise ValueError("a service has at least one worker")
+    console = Console(sys.stdout, sys.stderr)
+    try:
+        _check_settings()
+        port = free_port(host, port)
+        with claimed(data) as folder:
+            return _run(folder, console, host, port, workers)
+    except Misconfigured as error:
+        console.say(f"facematch: {error}")
+        return 1
+
+
+def default_workers() -> int:
+    """As many as this process may use processor cores."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_port(host: str, port: int) -> int:
+    """The port, checked: it can be listened on now. For port 0 one that is free.
+
+    Raises Misconfigured with the reason.
+    """
+    if not 0 <= port <= 65535:
+        raise Misconfigured(f"cannot listen on {host} port {port}: ports are 0 to 65535")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Misconfigured(f"cannot listen on {host} port {port}: {reason}") from error
+
+
+@contextlib.contextmanager
+def redis_url_of(data: Path) -> Iterator[str]:
+    """The Redis URL of the store in a data folder, while the context lasts: that of the service
+    that runs there, or else of a Valkey started for the purpose. Call it from the main thread.
+
+    Raises Misconfigured when the folder holds no data, Unavailable("store_unavailable") when
+    its Valkey does not come up.
+    """
+    if not (data.expanduser() / "valkey").is_dir():
+        raise Misconfigured(f"{data} holds no data of a facematch service")
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(claimed(data, patience=0))
+        except InUse as error:
+            service = running_service(data)
+            if service is None:
+                raise Unavailable("store_unavailable", f"{error} and not ready") from error
+            redis_url = service.redis_url
+        else:
+            tree = Tree(folder.logs, Console(sys.stdout, sys.stderr))
+            stack.callback(tree.stop)
+            try:
+                redis_url = _start_valkey(tree, folder)
+            except Failed as error:
+                raise Unavailable("store_unavailable", str(error)) from error
+        yield redis_url
+
+
+def _run(folder: DataFolder, console: Console, host: str, port: int, workers: int) -> int:
+    tree = Tree(folder.logs, console)
+    with tree.signals():
+        try:
+            service = _start(tree, folder, host, port, workers)
+            folder.announce(service)
+            crew = f"{workers} worker" if workers == 1 else f"{workers} workers"
+            where = ", on every address" if host in _WILDCARDS else ""
+            console.tell(
+                f"facematch serves on {service.url}{where} (data in {folder.path}, {crew}). "
+                "Ctrl-C stops it."
+            )
+            tree.watch()
+        except Stopped:
+            console.say("facematch stops …")
+            return 0
+        except Failed as error:
+            console.mute()
+            console.say(f"facematch: {error}")
+        finally:
+            folder.withdraw()
+            tree.stop()
+    return 1
+
+
+def _start(tree: Tree, folder: DataFolder, host: str, port: int, workers: int) -> Service:
+    """Start everything and wait until it is ready. Raises Failed, Stopped."""
+    redis_url = _start_valkey(tree, folder)
+    index_url = f"unix:{folder.sockets / 'index.sock'}"
+    environment = _environment(
+        FACEMATCH_REDIS_URL=redis_url,
+        FACEMATCH_BROKER_URL=redis_url,
+        FACEMATCH_INDEX_URL=index_url,
+        FACEMATCH_LEDGER=str(folder.ledger),
+        FACEMATCH_HOST=host,
+        FACEMATCH_PORT=str(port),
+    )
+    index = Sidecar(index_url, timeout=5)
+    tree.start(_python("index", "index", environment))
+    tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
+    # As many workers as cores: if each used several threads they would only be in their way.
+    crew = [f"worker-{number}" for number in range(1, workers + 1)]
+    tree.start(*(_python(name, "worker", _ONE_THREAD | environment) for name in crew))
+    tree.start(_python("api", "api", environment))
+    tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS)
+    index.close()
+    reached = _WILDCARDS.get(host, host)
+    tree.wait_for("the api", lambda: _problem_of_api(reached, port), START_SECONDS)
+    name = f"[{reached}]" if ":" in reached else reached
+    return Service(os.getpid(), f"http://{name}:{port}", redis_url, index_url)
+
+
+def _start_valkey(tree: Tree, folder: DataFolder) -> str:
+    place = folder.sockets / "valkey.sock"
+    # It prolongs the claim on the folder: two servers can never write the same files.
+    command, keep = valkey.command(folder.valkey, place), (folder.lock,)
+    tree.start(Part("valkey", command, dict(os.environ), quiet=True, keep=keep))
+    tree.wait_for("Valkey", lambda: valkey.problem(valkey.url(place)), START_SECONDS)
+    return valkey.url(place)
+
+
+def _python(name: str, package: str, environment: Mapping[str, str]) -> Part:
+    # -P: a folder of the same name where the user happens to be must not be taken for the part.
+    return Part(name, [sys.executable, "-P", "-m", package], environment)
+
+
+def _environment(**ours: str) -> dict[str, str]:
+    """That of this process, our settings put over it, and our packages findable."""
+    environment = {"FACEMATCH_LOGS": "text", **os.environ, **ours, "PYTHONUNBUFFERED": "1"}
+    home = str(Path(facematch.__file__).parent.parent)
+    if home != sysconfig.get_path("purelib"):
+        path = environment.get("PYTHONPATH", "")
+        environment["PYTHONPATH"] = f"{path}{os.pathsep}{home}" if path else home
+    return environment
+
+
+def _check_settings() -> None:
+    """Raises Misconfigured for a setting that every part would stumble over."""
+    try:
+        Settings()
+    except ValidationError as error:
+        problems = (
+            f"{PREFIX}{item['loc'][0]}".upper() + f": {item['msg']}" for item in error.errors()
+        )
+        raise Misconfigured("; ".join(problems)) from error
+
+
+def _problem_of(question: Callable[[], object]) -> str:
+    try:
+        question()
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+def _problem_of_api(host: str, port: int) -> str:
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        connection.request("GET", "/readyz")
+        with connection.getresponse() as response:
+            if response.status == http.HTTPStatus.OK:
+                return ""
+            return f"it answers {response.status}: {response.read(500).decode(errors='replace')}"
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer ({error})"
+    finally:
+        connection.close()

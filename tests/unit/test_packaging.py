@@ -1,0 +1,68 @@
+"""What is imported is declared, and what is declared is pinned."""
+
+import ast
+import re
+import sys
+from configparser import ConfigParser
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"facematch", "api", "worker", "index"}
+
+#: Looked for where they are used and reported when missing, so they are not required.
+OPTIONAL = {"pymilvus"}
+
+
+def declared(section, option):
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    lines = config[section][option].split("\n")
+    return {canonicalize_name(r.name): r for r in map(Requirement, filter(None, lines))}
+
+
+def pinned(file):
+    lines = (ROOT / file).read_text().splitlines()
+    pins = (Requirement(line) for line in lines if re.match(r"\w[^#]*==", line))
+    return {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins}
+
+
+def test_everything_declared_is_pinned_within_its_range():
+    runtime = pinned("requirements.txt")
+    for pins, wanted in (
+        (runtime, declared("options", "install_requires")),
+        (pinned("requirements-dev.txt"), declared("options.extras_require", "dev")),
+    ):
+        outside = {
+            name: requirement
+            for name, requirement in wanted.items()
+            if name not in pins or pins[name] not in requirement.specifier
+        }
+        assert outside == {}
+
+
+def test_everything_imported_is_declared():
+    distributions = packages_distributions()
+    imported = set()
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    imported |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    imported.add(node.module.split(".")[0])
+    outside = imported - sys.stdlib_module_names - PACKAGES - OPTIONAL
+    assert outside
+    names = {name: {canonicalize_name(d) for d in distributions[name]} for name in outside}
+    known = declared("options", "install_requires").keys()
+    assert {name for name in names if not names[name] & known} == set()
+
+
+def test_the_tested_set_begins_with_what_keeps_dlib_from_being_compiled():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert lines[:2] == ["./packaging/dlib-shim", "-e ."]
+    assert "--only-binary :all:" in lines
+    assert pinned("requirements.txt").keys().isdisjoint({"dlib", "facematch"})
