@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import redis
@@ -20,6 +21,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 LOG_TAIL = 2000
+
+#: Starts all children: to the kernel, the parent that a child dies with is a thread.
+_spawner = ThreadPoolExecutor(1)
 
 
 class ServerMissingError(Exception):
@@ -113,14 +117,15 @@ class Server:
         # On Linux the kernel kills the child when pytest dies, however that happens.
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with (self.folder / log).open("ab") as output:
-            return subprocess.Popen(
+            return _spawner.submit(
+                subprocess.Popen,
                 [*guard, *command],
                 cwd=self.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-            )
+            ).result()
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:

@@ -1,0 +1,24 @@
+"""Which broker a URL means. Only for the modules that set a process up: the driver is imported
+when it is chosen, so that a process needs no other."""
+
+from facematch.broker import Broker
+from facematch.errors import Misconfigured
+
+
+def open_broker(url: str) -> Broker:
+    """RabbitMQ for amqp:// and amqps://, Redis Streams for redis://, rediss:// and unix://.
+
+    Nothing is connected yet. Raises Misconfigured for any other URL.
+    """
+    scheme = url.partition("://")[0]
+    if scheme in ("amqp", "amqps"):
+        from facematch.rabbit_broker import RabbitBroker
+
+        return RabbitBroker(url)
+    if scheme in ("redis", "rediss", "unix"):
+        from facematch.streams import StreamsBroker
+
+        return StreamsBroker(url)
+    raise Misconfigured(
+        "a broker URL begins with amqp://, amqps://, redis://, rediss:// or unix://"
+    )

@@ -1,0 +1,53 @@
+"""The job message: what is written is read back, and anything else is refused."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facematch.job import VERSION, Message, new_job_id
+
+
+@given(st.text(min_size=1))
+def test_a_message_is_read_back_as_it_was_written(job: str) -> None:
+    assert Message.decode(Message(job).encode()) == Message(job)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xfe",
+        b"not json",
+        b"null",
+        b"[]",
+        b'"job"',
+        b"{}",
+        json.dumps({"job": "a"}).encode(),
+        json.dumps({"v": VERSION + 1, "job": "a"}).encode(),
+        json.dumps({"v": VERSION}).encode(),
+        json.dumps({"v": VERSION, "job": ""}).encode(),
+        json.dumps({"v": VERSION, "job": 7}).encode(),
+    ],
+)
+def test_what_is_no_job_message_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the documented error
+        Message.decode(data)
+
+
+@given(st.binary())
+def test_random_bytes_are_refused_with_a_value_error_and_nothing_else(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the documented error
+        Message.decode(data)
+
+
+def test_a_field_of_a_later_minor_form_is_ignored() -> None:
+    data = json.dumps({"v": VERSION, "job": "a", "extra": [1]}).encode()
+    assert Message.decode(data) == Message("a")
+
+
+def test_job_ids_are_32_hexadecimal_digits_and_differ() -> None:
+    ids = {new_job_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(job) == 32 and set(job) <= set("0123456789abcdef") for job in ids)
