@@ -20,7 +20,7 @@ from facematch.brokers import open_broker
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore, check_durable
-from facematch.settings import Settings
+from facematch.settings import Settings, load
 
 _log = structlog.get_logger()
 
@@ -87,7 +87,7 @@ def assemble(settings: Settings) -> Service:
 
 def create() -> APIFlask:
     """The application, set up from the environment and running. Raises Misconfigured."""
-    settings = Settings()
+    settings = load()
     logs.configure(settings, "api")
     failpoints.arm(settings.failpoint)
     check(settings)

@@ -13,14 +13,12 @@ import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
 import facematch
 from facematch import valkey
 from facematch.data_folder import DataFolder, InUse, Service, claimed, running_service
 from facematch.errors import Misconfigured, Unavailable
 from facematch.processes import Part
-from facematch.settings import PREFIX, Settings
+from facematch.settings import load
 from facematch.sidecar import Sidecar
 from facematch.tree import Console, Failed, Stopped, Tree
 
@@ -41,7 +39,7 @@ def serve(host: str, port: int, data: Path, workers: int) -> int:
         raise ValueError("a service has at least one worker")
     console = Console(sys.stdout, sys.stderr)
     try:
-        _check_settings()
+        load()  # what is wrong with a setting is said once, not by every part
         port = free_port(host, port)
         with claimed(data) as folder:
             return _run(folder, console, host, port, workers)
@@ -179,17 +177,6 @@ def _environment(**ours: str) -> dict[str, str]:
         path = environment.get("PYTHONPATH", "")
         environment["PYTHONPATH"] = f"{path}{os.pathsep}{home}" if path else home
     return environment
-
-
-def _check_settings() -> None:
-    """Raises Misconfigured for a setting that every part would stumble over."""
-    try:
-        Settings()
-    except ValidationError as error:
-        problems = (
-            f"{PREFIX}{item['loc'][0]}".upper() + f": {item['msg']}" for item in error.errors()
-        )
-        raise Misconfigured("; ".join(problems)) from error
 
 
 def _problem_of(question: Callable[[], object]) -> str:

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from facematch.errors import Misconfigured
+
 NAMES = (
     "fetched",
     "encoded",
@@ -50,13 +52,14 @@ def set_hook(hook: Callable[[str], None] | None) -> None:
 
 
 def arm(setting: str) -> None:
-    """Make the place named in `setting` fail. Raises ValueError for an unknown name or action."""
+    """Make the place named in `setting` fail. Raises Misconfigured for no such failpoint."""
     if not setting:
         return
     name, _, rest = setting.partition(":")
     action, _, count = rest.partition(":")
-    if name not in NAMES or action not in ("kill", "stop", "sleep", "raise"):
-        raise ValueError(f"no such failpoint: {setting!r}")
+    known = name in NAMES and action in ("kill", "stop", "sleep", "raise")
+    if not known or not (count or "1").isdigit():
+        raise Misconfigured(f"no such failpoint: {setting!r}")
     set_hook(_Failpoint(name, action, int(count or 1)))
 
 

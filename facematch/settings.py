@@ -5,9 +5,10 @@
 
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from facematch.errors import Misconfigured
 from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION
 
 PREFIX = "FACEMATCH_"
@@ -110,6 +111,17 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, str]:
         """All settings as text that may be logged: passwords are starred out."""
         return {name: _shown(getattr(self, name)) for name in type(self).model_fields}
+
+
+def load() -> Settings:
+    """The settings in the environment. Raises Misconfigured, naming each that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = (
+            f"{PREFIX}{item['loc'][0]}".upper() + f": {item['msg']}" for item in error.errors()
+        )
+        raise Misconfigured("; ".join(wrong)) from error
 
 
 def _shown(value: object) -> str:

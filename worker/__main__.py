@@ -5,9 +5,8 @@ import sys
 import threading
 
 import structlog
-from pydantic import ValidationError
 
-from facematch import failpoints, logs
+from facematch import startup
 from facematch.brokers import open_broker
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import connect
@@ -23,23 +22,14 @@ from worker.sweeper import keep_sweeping
 _log = structlog.get_logger()
 
 
-def main() -> int:
-    """Run a worker; returns the exit status."""
+def serve(settings: Settings) -> int:
+    """Consume until SIGTERM or SIGINT; the job in hand is finished first.
+
+    Raises Misconfigured.
+    """
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    try:
-        settings = Settings()
-        logs.configure(settings, "worker")
-        failpoints.arm(settings.failpoint)
-        _run(settings, stop)
-    except (Misconfigured, ValidationError, ValueError) as error:
-        _log.error("cannot work like this", detail=str(error))
-        return 1
-    return 0
-
-
-def _run(settings: Settings, stop: threading.Event) -> None:
     client = connect(settings.redis_url.get_secret_value())
     store = RedisStore(client, job_days=settings.job_days, log_keep=settings.log_keep)
     _wait_for(store, stop)
@@ -77,6 +67,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         fetcher.close()
         client.close()
     _log.info("stopped")
+    return 0
 
 
 def _wait_for(store: RedisStore, stop: threading.Event) -> None:
@@ -107,4 +98,4 @@ def _join(store: RedisStore, encoder: Encoder, settings: Settings) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(startup.run("worker", serve))
