@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from facematch.redis_connection import connect
 
 from facematch.errors import NotFound, Rejected, Unavailable
 from facematch.faces import Box, Face, image_hash
 from facematch.log import follow, genesis
 from facematch.memory_store import MemoryStore
+from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.store import (
     LINK_CHUNK,

@@ -1,0 +1,228 @@
+"""The `facematch` command: asks the service over REST, or serves.
+
+What is heavy is imported by the command that needs it, so that help comes at once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from facematch import __version__
+from facematch.cli_program import (
+    FILE,
+    Asked,
+    Program,
+    complain,
+    everywhere,
+    limit_option,
+    wait_option,
+)
+from facematch.errors import NotFound
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="facematch")
+@everywhere(environment=True)
+def main() -> None:
+    """Find the pictures that show one of the same faces.
+
+    Start a service with `facematch serve`; the other commands ask one.
+    """
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
+@wait_option(60)
+@limit_option
+@everywhere(environment=False)
+@click.pass_context
+def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) -> None:
+    """Submit pictures and show their matches."""
+    _submit(ctx, files, wait, limit)
+
+
+@main.command()
+@click.argument("urls", metavar="URL...", nargs=-1, required=True)
+@wait_option(60)
+@limit_option
+@everywhere(environment=False)
+@click.pass_context
+def url(ctx: click.Context, urls: tuple[str, ...], wait: float, limit: int) -> None:
+    """Submit pictures that the service fetches and show their matches."""
+    _submit(ctx, urls, wait, limit)
+
+
+def _submit(ctx: click.Context, what: Sequence[Path | str], wait: float, limit: int) -> None:
+    from facematch.cli_results import submitted
+    from facematch.cli_text import result_document, result_lines
+
+    asked = ctx.ensure_object(Asked)
+    with asked.client() as client:
+        results = submitted(client, what, wait, limit)
+    for result in results:
+        asked.show(result_document(result), result_lines(result))
+    ctx.exit(0 if all(result.known for result in results) else 1)
+
+
+@main.command()
+@click.argument("what", metavar="HASH|FILE")
+@wait_option(30, 30)
+@limit_option
+@everywhere(environment=False)
+@click.pass_context
+def match(ctx: click.Context, what: str, wait: float, limit: int) -> None:
+    """Show the matches of an image.
+
+    It is named by its hash, or by a file with the same bytes, which is not submitted.
+    """
+    from facematch.cli_results import matches_of
+    from facematch.cli_text import result_document, result_lines
+
+    asked = ctx.ensure_object(Asked)
+    hash_ = _hash_of(what)
+    with asked.client() as client:
+        result = matches_of(client, what, hash_, wait, limit)
+    asked.show(result_document(result), result_lines(result))
+    ctx.exit(0 if result.known else 1)
+
+
+@main.command()
+@click.argument("hashes", metavar="HASH...", nargs=-1, required=True)
+@everywhere(environment=False)
+@click.pass_context
+def delete(ctx: click.Context, hashes: tuple[str, ...]) -> None:
+    """Erase images, with their faces and matches."""
+    asked = ctx.ensure_object(Asked)
+    for hash_ in hashes:
+        _check_hash(hash_)
+    code = 0
+    with asked.client() as client:
+        for hash_ in hashes:
+            try:
+                client.delete(hash_)
+            except NotFound as error:
+                code = 1
+                complain(error, f"{hash_}: ")
+                if asked.json:
+                    asked.show({"hash": hash_, "erased": False, "code": error.code}, ())
+            else:
+                asked.show({"hash": hash_, "erased": True, "code": None}, [f"{hash_}: erased"])
+    ctx.exit(code)
+
+
+@main.command()
+@click.argument(
+    "source", metavar="FOLDER|FILE-OF-URLS", type=click.Path(exists=True, path_type=Path)
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    default=16,
+    show_default=True,
+    help="Pictures under way at once.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up when the service did not answer for so long.",
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 when a picture failed.")
+@everywhere(environment=False)
+@click.pass_context
+def ingest(
+    ctx: click.Context, source: Path, concurrency: int, patience: float, strict: bool
+) -> None:
+    """Submit every picture of a folder, or of a list of URLs.
+
+    Of a folder: every file in it and its folders, but for hidden ones. Of a list: the first field
+    (up to a tab) of each line, where it is not empty and no # comment.
+
+    Run again, it goes on where it stopped: what the service still has is not submitted again;
+    what failed is, and so is what changed. Pictures that fail are counted, and are no failure of
+    the command unless --strict is given.
+    """
+    from facematch.cli_ingest import run
+    from facematch.cli_text import report_document, report_lines
+
+    asked = ctx.ensure_object(Asked)
+    # A second try of a call would only hide from the run that the service is away.
+    with asked.client(attempts=1) as client:
+        report, signal = run(client, source, concurrency, patience)
+    asked.show(report_document(report, str(source), client.url), report_lines(report))
+    if report.error is not None:
+        raise report.error
+    if report.interrupted:
+        ctx.exit(128 + signal)
+    ctx.exit(1 if strict and report.tally.failures else 0)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True)
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where everything is kept. Default: ~/.local/share/facematch.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Default: one for each core.")
+@click.pass_context
+def serve(ctx: click.Context, host: str, port: int, data: Path | None, workers: int | None) -> None:
+    """Run the whole service on this machine until Ctrl-C."""
+    from facematch import embedded
+    from facematch.data_folder import default_data
+
+    ctx.exit(
+        embedded.serve(host, port, data or default_data(), workers or embedded.default_workers())
+    )
+
+
+@main.command()
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL, or the folder"
+    " that serve uses by default.",
+)
+@everywhere(environment=False)
+@click.pass_context
+def fsck(ctx: click.Context, data: Path | None) -> None:
+    """Recompute every match set by brute force and compare.
+
+    Exits with 1 when something was found.
+    """
+    from facematch import cli_fsck
+
+    report = cli_fsck.check(data)
+    ctx.ensure_object(Asked).show(cli_fsck.document(report), cli_fsck.lines(report))
+    ctx.exit(1 if report.findings else 0)
+
+
+def _hash_of(what: str) -> str:
+    """The hash that this is, or that of the file that it names."""
+    from facematch.faces import image_hash, is_image_hash
+
+    if is_image_hash(what):
+        return what
+    path = Path(what)
+    if not path.is_file():
+        raise click.BadParameter(f"{what!r} is no hash (64 hexadecimal digits) and no file")
+    try:
+        return image_hash(path.read_bytes())
+    except OSError as error:
+        raise click.FileError(what, error.strerror or str(error)) from error
+
+
+def _check_hash(text: str) -> None:
+    from facematch.faces import is_image_hash
+
+    if not is_image_hash(text):
+        raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")

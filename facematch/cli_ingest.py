@@ -1,0 +1,61 @@
+"""Runs an ingest for the command line: its journal, its progress, and signals."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from facematch.client import Client
+from facematch.ingest import Report, ingest
+from facematch.ingest_journal import Journal, journal_path
+from facematch.ingest_progress import Bar, Lines
+
+
+def run(client: Client, source: Path, concurrency: int, patience: float) -> tuple[Report, int]:
+    """The report, and the number of the signal that interrupted the run (0: none)."""
+    with (
+        closing(Journal(journal_path(client.url, source))) as journal,
+        closing(Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)) as progress,
+        _interruptible() as interruption,
+    ):
+        report = ingest(
+            client, source, journal, progress, interruption.event, concurrency, patience
+        )
+    return report, interruption.number
+
+
+class _Interruption:
+    """Whether SIGINT or SIGTERM came, and which."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.number = 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[_Interruption]:
+    """Let the first SIGINT or SIGTERM be noted only; a second one acts as ever."""
+    interruption = _Interruption()
+    before: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        interruption.number = number
+        interruption.event.set()
+        restore()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    try:
+        yield interruption
+    finally:
+        restore()

@@ -1,0 +1,271 @@
+"""The REST client: `Client`, small, typed and synchronous, for programs and the command line.
+
+What comes back is in the shapes and words of the REST interface.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+from urllib.parse import quote
+
+import requests
+from pydantic import TypeAdapter, ValidationError
+
+from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
+from facematch.faces import Box
+from facematch.rest import Rest, error_of
+from facematch.store import State
+
+DEFAULT_URL = "http://127.0.0.1:5000"
+#: The longest that the service lets a request wait; a longer wait is cut to it.
+MAX_WAIT = 30.0
+
+_UNFINISHED = (State.ACCEPTED, State.INDEXED)
+_PAUSE = 1.0
+_PAGE = 1000
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class JobAnswer:
+    """A submission and what became of it. `hash` is None until the bytes behind a URL are known.
+
+    `attempts` is 0 for bytes that the service knew already. `code` and `detail` say why a job
+    failed; `code` may be one that this version does not know.
+    """
+
+    job: str
+    state: State
+    hash: str | None
+    name: str
+    url: str | None
+    attempts: int
+    code: str | None
+    detail: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the state is done, failed or erased."""
+        return self.state not in _UNFINISHED
+
+
+@dataclass(frozen=True)
+class FaceAnswer:
+    """A face of an image."""
+
+    box: Box
+
+
+@dataclass(frozen=True)
+class ImageAnswer:
+    """An image. `faces` is None until they are known; `truncated`: there were more of them."""
+
+    hash: str
+    state: State
+    names: tuple[str, ...]
+    faces: tuple[FaceAnswer, ...] | None
+    truncated: bool
+    width: int | None
+    height: int | None
+    position: int | None
+    model: str | None
+    code: str | None
+
+
+@dataclass(frozen=True)
+class MatchAnswer:
+    """An image with one of the same faces; `distance` is the smallest between their faces."""
+
+    hash: str
+    names: tuple[str, ...]
+    distance: float
+
+
+@dataclass(frozen=True)
+class MatchesAnswer:
+    """A page of an image's matches, nearest first.
+
+    `matches` is None unless the state is done. Every match with an image at a position up to
+    `complete_through` is known. `next` is the cursor of the next page.
+    """
+
+    hash: str
+    state: State
+    code: str | None
+    faces: int | None
+    position: int | None
+    threshold: float | None
+    model: str | None
+    complete_through: int | None
+    truncated: bool
+    matches: tuple[MatchAnswer, ...] | None
+    next: str | None
+
+
+_JOB = TypeAdapter(JobAnswer)
+_IMAGE = TypeAdapter(ImageAnswer)
+_MATCHES = TypeAdapter(MatchesAnswer)
+
+
+class Client:
+    """A facematch service. Safe to share between threads.
+
+    Every method raises Unavailable when the service does not answer, also when asked several
+    times; Rejected for what it refuses; NotFound for what it does not have or had erased
+    (code "erased"); Misconfigured when what answers is no such service or refuses the key.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        key: str | None = None,
+        timeout: float = 30.0,
+        attempts: int = 4,
+    ) -> None:
+        """`timeout`: seconds the service may be silent beyond what it is asked to wait, and how
+        long a call is tried again, at most `attempts` times. Raises Misconfigured."""
+        self._rest = Rest(url, key, timeout, attempts)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Where the service is, without a password."""
+        return self._rest.shown
+
+    def close(self) -> None:
+        """Close idle connections; the client stays usable."""
+        self._rest.close()
+
+    def submit(
+        self, picture: bytes | str | os.PathLike[str], name: str | None = None, wait: float = 0.0
+    ) -> JobAnswer:
+        """Submit a picture: its bytes, or the path of its file.
+
+        `name`: what it is to be known under; the file's own name for a path. Waits up to
+        `wait` seconds for the result. Raises OSError for a file that cannot be read.
+        """
+        body = picture if isinstance(picture, bytes) else Path(picture)
+        if name is None:
+            name = "" if isinstance(body, bytes) else body.name
+        # A file name need not be text; what is no text in it is replaced.
+        known_as = os.fsencode(name).decode("utf-8", "replace")
+        return self._submit({"name": known_as} if known_as else {}, body, wait)
+
+    def submit_url(self, url: str, wait: float = 0.0) -> JobAnswer:
+        """Submit a picture that the service is to fetch; waits as `submit` does."""
+        return self._submit({}, {"url": url}, wait)
+
+    def job(self, job: str, wait: float = 0.0) -> JobAnswer:
+        """What became of a submission; waits up to `wait` seconds for it to end."""
+        wait = min(wait, MAX_WAIT)
+        answer = self._rest.ask("GET", f"/v1/jobs/{_segment(job)}", {"wait": wait}, wait=wait)
+        return self._read(_JOB, answer)
+
+    def wait_for(self, job: JobAnswer, timeout: float) -> JobAnswer:
+        """The job once it has ended, or as it is after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while not job.ended and (left := deadline - time.monotonic()) > 0:
+            asked = time.monotonic()
+            job = self.job(job.job, left)
+            # The service may have no place left for who waits.
+            if not job.ended and time.monotonic() - asked < min(left, _PAUSE):
+                time.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
+        return job
+
+    def image(self, image: str) -> ImageAnswer:
+        """The image with this hash."""
+        return self._read(_IMAGE, self._rest.ask("GET", f"/v1/images/{_segment(image)}"))
+
+    def matches(
+        self, image: str, limit: int = 100, cursor: str | None = None, wait: float = 0.0
+    ) -> MatchesAnswer:
+        """A page of up to `limit` (at most 10,000) matches of the image with this hash.
+
+        `cursor`: `next` of the page before. Waits up to `wait` seconds for them to be known.
+        """
+        wait = min(wait, MAX_WAIT)
+        parameters: dict[str, str | int | float] = {"limit": limit, "wait": wait}
+        if cursor:
+            parameters["cursor"] = cursor
+        path = f"/v1/images/{_segment(image)}/matches"
+        return self._read(_MATCHES, self._rest.ask("GET", path, parameters, wait=wait))
+
+    def all_matches(self, image: str, wait: float = 0.0) -> Iterator[MatchAnswer]:
+        """Every match of the image with this hash, nearest first, read page by page.
+
+        Raises Unavailable("unfinished") when they are not known within `wait` seconds, Rejected
+        when the image failed.
+        """
+        cursor: str | None = None
+        while True:
+            page = self.matches(image, _PAGE, cursor, wait)
+            if page.matches is None:
+                raise _no_matches(page)
+            yield from page.matches
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def delete(self, image: str) -> None:
+        """Erase an image, its faces and its matches."""
+        self._rest.ask("DELETE", f"/v1/images/{_segment(image)}")
+
+    def ready(self) -> None:
+        """Raise Unavailable, with the reason, unless the service can do its work. Asks once."""
+        answer = self._rest.exchange("GET", "/readyz")
+        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise Unavailable("service_unavailable", f"{self.url} is not ready: {_missing(answer)}")
+        if answer.status_code != HTTPStatus.OK:
+            raise error_of(answer, self.url)
+
+    def _submit(
+        self, parameters: dict[str, str], body: bytes | Path | dict[str, str], wait: float
+    ) -> JobAnswer:
+        wait = min(wait, MAX_WAIT)
+        answer = self._rest.ask("POST", "/v1/images", {**parameters, "wait": wait}, body, wait)
+        return self._read(_JOB, answer)
+
+    def _read(self, form: TypeAdapter[_Answer], answer: requests.Response) -> _Answer:
+        try:
+            return form.validate_json(answer.content)
+        except ValidationError as error:
+            raise Misconfigured(
+                f"{self.url} answers in another form than a facematch service of this version"
+            ) from error
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="", errors="replace")
+
+
+def _no_matches(page: MatchesAnswer) -> Unavailable | Rejected:
+    if page.state is State.FAILED:
+        code = page.code if page.code in CODES else "internal_error"
+        return Rejected(code, f"the image {page.hash} failed: {CODES.get(code, page.code)}")
+    return Unavailable("unfinished", f"the image {page.hash} is {page.state}, not done yet")
+
+
+def _missing(answer: requests.Response) -> str:
+    try:
+        parts = answer.json()
+        return ", ".join(
+            f"{name} {state}" for name, state in parts.items() if name != "status" and state != "up"
+        )
+    except (ValueError, AttributeError):
+        return answer.reason

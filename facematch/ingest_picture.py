@@ -1,0 +1,124 @@
+"""Sees one entry of an ingest through: submitted, waited for, and how it ended."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from facematch.client import Client, JobAnswer
+from facematch.errors import FacematchError, Misconfigured, NotFound, Unavailable
+from facematch.ingest_journal import Ended
+from facematch.ingest_source import Entry
+from facematch.store import State
+
+#: Seconds of one long poll.
+_POLL = 30.0
+#: Times that a job may get lost by the service before the entry counts as failed.
+_SUBMISSIONS = 3
+
+
+class Kind(StrEnum):
+    """How an entry ended."""
+
+    DONE = "done"
+    NO_FACE = "no_face"  # done, and no face is in the picture
+    ALREADY_THERE = "already_there"  # the service had these bytes under way before
+    ERASED = "erased"  # was done once, and erased since
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an entry ended; `ended` is what to remember of it. `code` says why it failed."""
+
+    entry: Entry
+    kind: Kind
+    ended: Ended
+    code: str = ""
+    detail: str = ""
+
+
+def see_through(
+    client: Client,
+    entry: Entry,
+    before: Ended | None,
+    answered: Callable[[], bool],
+    again: bool,
+) -> Outcome | None:
+    """Bring the entry to its end.
+
+    `before`: how it ended in an earlier run. `answered` is called whenever the service answered,
+    and says whether to go on; if not, None is returned. `again`: it was submitted in this run
+    already. Raises Unavailable and Misconfigured; every other error is an outcome.
+    """
+    if entry.problem:
+        return failed(entry, "unreadable", entry.problem)
+    try:
+        if before is not None and not before.code and before.version == entry.version:
+            outcome = _as_before(client, entry, before)
+            if outcome is not None:
+                return outcome
+        return _submitted(client, entry, answered, again)
+    except (Unavailable, Misconfigured):
+        raise
+    except FacematchError as error:
+        return failed(entry, error.code, str(error))
+    except OSError as error:
+        return failed(entry, "unreadable", error.strerror or str(error))
+
+
+def failed(entry: Entry, code: str, detail: str, image: str = "", name: str = "") -> Outcome:
+    """The outcome of an entry that came to nothing."""
+    return Outcome(entry, Kind.FAILED, Ended(entry.version, image, name, code), code, detail)
+
+
+def _as_before(client: Client, entry: Entry, before: Ended) -> Outcome | None:
+    """Its outcome if the service still has what an earlier run brought it; else None."""
+    try:
+        image = client.image(before.hash)
+    except NotFound as error:
+        # What somebody erased on purpose does not come back by itself.
+        return Outcome(entry, Kind.ERASED, before) if error.code == "erased" else None
+    # The same bytes may be there under another name only, if the service's data were lost.
+    if image.state is State.DONE and before.name in image.names:
+        return Outcome(entry, Kind.ALREADY_THERE, before)
+    return None
+
+
+def _submitted(
+    client: Client, entry: Entry, answered: Callable[[], bool], again: bool
+) -> Outcome | None:
+    for submission in range(1, _SUBMISSIONS + 1):
+        if entry.path is None:
+            job = client.submit_url(entry.name, wait=_POLL)
+        else:
+            job = client.submit(entry.path, entry.name, wait=_POLL)
+        try:
+            while not job.ended:
+                if not answered():
+                    return None
+                job = client.wait_for(job, _POLL)
+        except NotFound:
+            if submission == _SUBMISSIONS:
+                raise
+            continue
+        answered()
+        return _outcome(client, entry, job, again or submission > 1)
+    return None
+
+
+def _outcome(client: Client, entry: Entry, job: JobAnswer, again: bool) -> Outcome:
+    if job.state is State.FAILED or job.hash is None:
+        code = job.code or "internal_error"
+        return failed(entry, code, job.detail or "", job.hash or "", job.name)
+    ended = Ended(entry.version, job.hash, job.name, "")
+    if job.state is State.ERASED:
+        return Outcome(entry, Kind.ERASED, ended)
+    if job.attempts == 0 and not again:
+        return Outcome(entry, Kind.ALREADY_THERE, ended)
+    try:
+        image = client.image(job.hash)
+    except NotFound as error:
+        if error.code != "erased":
+            raise
+        return Outcome(entry, Kind.ERASED, ended)
+    return Outcome(entry, Kind.DONE if image.faces else Kind.NO_FACE, ended)

@@ -1,0 +1,272 @@
+"""One exchange with the service over HTTP: connections, second tries, errors. Used by the client.
+
+Every request may safely be sent twice, so one that finds no service is sent again.
+"""
+
+import contextlib
+import json
+import os
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+import urllib3
+from pydantic import TypeAdapter, ValidationError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_exponential,
+    wait_random,
+)
+
+from facematch import __version__
+from facematch.errors import (
+    CODES,
+    FacematchError,
+    Misconfigured,
+    NotFound,
+    Rejected,
+    Unavailable,
+)
+
+KEY_HEADER = "X-API-Key"
+_PROBLEM_TYPE = "application/problem+json"
+_CONNECT_SECONDS = 10.0
+#: A larger file is sent as it is read.
+_IN_MEMORY = 32 * 1024**2
+#: What a service that is there answers when it, or something before it, cannot work just now.
+_LATER = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_CODE_OF_STATUS: Mapping[int, str] = {
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.GONE: "erased",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
+}
+
+Parameters: TypeAlias = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    code: str = ""
+    title: str = ""
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """What it says, with its code if this version does not know it."""
+        said = self.detail or self.title
+        return said if not self.code or self.code in CODES else f"{said} [{self.code}]".strip()
+
+
+_PROBLEM = TypeAdapter(_Problem)
+
+
+class NotNow(Unavailable):
+    """The service does not answer, or asks to come back in `retry_after` seconds (0: any time)."""
+
+    def __init__(self, code: str, detail: str, retry_after: float = 0.0) -> None:
+        super().__init__(code, detail)
+        self.retry_after = retry_after
+
+
+class Rest:
+    """A service at a URL. Safe to share between threads: each exchange has its own connection."""
+
+    def __init__(self, url: str, key: str | None, timeout: float, attempts: int) -> None:
+        """See `facematch.client.Client`. Raises Misconfigured for what is no HTTP URL."""
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise Misconfigured(f"the service's URL is of the form http://host:port, not {url!r}")
+        if key and not (key.isascii() and key.isprintable()):
+            raise Misconfigured("the key has characters that cannot be sent")
+        self._url = url.rstrip("/")
+        #: For messages: the URL without a password.
+        self.shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+        self._headers = {"User-Agent": f"facematch/{__version__}", "Accept": "application/json"}
+        if key:
+            self._headers[KEY_HEADER] = key
+        self._timeout = timeout
+        self._attempts = attempts
+        self._idle: deque[requests.Session] = deque()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        parameters: Parameters | None = None,
+        body: bytes | Path | Mapping[str, str] | None = None,
+        wait: float = 0.0,
+    ) -> requests.Response:
+        """The answer of success. `wait`: seconds that the service may take on purpose.
+
+        Raises what `error_of` says; OSError for a file that cannot be read.
+        """
+
+        def once() -> requests.Response:
+            response = self.exchange(method, path, parameters, body, wait)
+            if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+                raise error_of(response, self.shown)
+            return response
+
+        tries = Retrying(
+            retry=retry_if_exception_type(NotNow),
+            wait=_pause,
+            stop=stop_after_attempt(self._attempts) | stop_before_delay(wait + self._timeout),
+            reraise=True,
+        )
+        return tries(once)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        parameters: Parameters | None = None,
+        body: bytes | Path | Mapping[str, str] | None = None,
+        wait: float = 0.0,
+    ) -> requests.Response:
+        """Whatever is answered, to one request. Raises NotNow when nothing is, Misconfigured."""
+        headers = dict(self._headers)
+        with contextlib.ExitStack() as stack:
+            data = _data(body, headers, stack)
+            session = self._session()
+            try:
+                response = session.request(
+                    method,
+                    f"{self._url}{path}",
+                    params=parameters,
+                    data=data,
+                    headers=headers,
+                    timeout=(min(_CONNECT_SECONDS, self._timeout), wait + self._timeout),
+                    # A redirect would make a GET of a POST, and carry the key elsewhere.
+                    allow_redirects=False,
+                )
+            except BaseException as error:
+                session.close()
+                if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
+                    raise self._no_answer(error) from error
+                raise
+            self._idle.append(session)
+            return response
+
+    def _session(self) -> requests.Session:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return requests.Session()
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _no_answer(self, error: Exception) -> FacematchError:
+        reason = _reason(error)
+        if isinstance(error, ValueError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return Misconfigured(f"{self.shown} cannot be asked: {reason}")
+        return NotNow("service_unavailable", f"no answer from {self.shown}: {reason}")
+
+
+def error_of(response: requests.Response, url: str) -> FacematchError:
+    """The error that an answer other than one of success is.
+
+    NotFound (404, 410), Rejected (the rest of 4xx), Unavailable (408, 429, 502, 503, 504), the
+    root FacematchError (the rest of 5xx), and Misconfigured for who refuses this client or is
+    no such service. A code that this version does not know is replaced by a general one.
+    """
+    status = response.status_code
+    named = f"{status} {response.reason or ''}".strip()
+    problem = _problem(response)
+    detail = problem.text if problem else ""
+    code = problem.code if problem and problem.code in CODES else ""
+    if status in _LATER:
+        detail = detail or f"{url} answers {named}"
+        return NotNow(code or "service_unavailable", detail, _retry_after(response))
+    if status in _REFUSED:
+        return Misconfigured(f"{url} refuses the request, {detail or named}: is the key right?")
+    general = _CODE_OF_STATUS.get(status, "bad_request")
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Rejected(code or general, detail)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return FacematchError(code or "internal_error", detail or f"{url} answers {named}")
+    if problem is None:
+        where = response.headers.get("Location")
+        hint = f" (it redirects to {where})" if where else ""
+        return Misconfigured(f"{url} answers {named}{hint}: that is no facematch service")
+    return (NotFound if status in _GONE else Rejected)(code or general, detail)
+
+
+_backoff = wait_exponential(0.2, max=5.0) + wait_random(0, 0.2)
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, NotNow) else 0.0
+    return max(asked, _backoff(state))
+
+
+def _data(
+    body: bytes | Path | Mapping[str, str] | None,
+    headers: dict[str, str],
+    stack: contextlib.ExitStack,
+) -> bytes | IO[bytes] | None:
+    """What to send. A file is read before: it may change, or fail, while it is being sent."""
+    if body is None:
+        return None
+    if isinstance(body, Mapping):
+        headers["Content-Type"] = "application/json"
+        return json.dumps(dict(body)).encode()
+    headers["Content-Type"] = "application/octet-stream"
+    if isinstance(body, bytes):
+        return body
+    file = stack.enter_context(body.open("rb"))
+    return file.read() if os.fstat(file.fileno()).st_size <= _IN_MEMORY else file
+
+
+def _problem(response: requests.Response) -> _Problem | None:
+    if response.headers.get("Content-Type", "").partition(";")[0].strip() != _PROBLEM_TYPE:
+        return None
+    try:
+        return _PROBLEM.validate_json(response.content)
+    except ValidationError:
+        return None
+
+
+def _retry_after(response: requests.Response) -> float:
+    try:
+        return max(0.0, min(float(response.headers.get("Retry-After", "0")), 3600.0))
+    except ValueError:
+        return 0.0
+
+
+def _reason(error: BaseException) -> str:
+    """The few words at the bottom of a pile of exceptions."""
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.Timeout):
+        return "it takes too long"
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)

