@@ -1,0 +1,1 @@
+"""Measurements and checks over large image sets: `python -m benchmarks NAME`."""

@@ -1,0 +1,71 @@
+"""The documents say what the code does: settings, codes, routes, commands, targets, modules."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from api.problems import STATUS
+from facematch.cli import main
+from facematch.errors import CODES
+from facematch.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+
+
+def rows(header: str) -> list[list[str]]:
+    """The rows of the README table that begins with this header."""
+    lines = README[README.index(header) :].splitlines()[2:]
+    table = [line for line in lines[: lines.index("")] if line.startswith("|")]
+    return [
+        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in table
+    ]
+
+
+def shown(default: object) -> str:
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if isinstance(default, bool):
+        default = str(default).lower()
+    return f"`{default}`" if default != "" else ""
+
+
+def test_every_setting_is_in_the_table_with_its_default_and_meaning() -> None:
+    documented = rows("| setting | default | meaning |")
+    assert documented == [
+        [f"`{PREFIX}{name.upper()}`", shown(field.default), field.description]
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_every_error_code_is_in_the_table() -> None:
+    assert rows("| code | meaning |") == [[f"`{code}`", text] for code, text in CODES.items()]
+    assert list(CODES) == sorted(CODES)
+    assert STATUS.keys() == CODES.keys()
+
+
+def test_every_command_is_in_the_table() -> None:
+    documented = {row[0].split()[1].rstrip("`") for row in rows("| command | does |")}
+    assert documented == set(main.commands)
+
+
+@pytest.mark.parametrize("target", re.findall(r"make ([a-z-]+)", README))
+def test_every_make_target_named_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(re.findall(r"`((?:api|worker|index|facematch|tests)/[\w/.]*)`", ARCHITECTURE))),
+)
+def test_every_file_that_the_architecture_names_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_the_path_of_one_image_takes_ten_lines() -> None:
+    section = ARCHITECTURE.split("## The path of one image")[1].split("##")[0]
+    assert re.findall(r"^(\d+)\. ", section, re.MULTILINE) == [str(n) for n in range(1, 11)]
