@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from facematch import __version__
-from facematch.cli_program import (
+from facematch.commands.program import (
     FILE,
     Asked,
     Program,
@@ -57,8 +57,8 @@ def url(ctx: click.Context, urls: tuple[str, ...], wait: float, limit: int) -> N
 
 
 def _submit(ctx: click.Context, what: Sequence[Path | str], wait: float, limit: int) -> None:
-    from facematch.cli_results import submitted
-    from facematch.cli_text import result_document, result_lines
+    from facematch.commands.results import submitted
+    from facematch.commands.text import result_document, result_lines
 
     asked = ctx.ensure_object(Asked)
     with asked.client() as client:
@@ -79,8 +79,8 @@ def match(ctx: click.Context, what: str, wait: float, limit: int) -> None:
 
     It is named by its hash, or by a file with the same bytes, which is not submitted.
     """
-    from facematch.cli_results import matches_of
-    from facematch.cli_text import result_document, result_lines
+    from facematch.commands.results import matches_of
+    from facematch.commands.text import result_document, result_lines
 
     asked = ctx.ensure_object(Asked)
     hash_ = _hash_of(what)
@@ -148,8 +148,8 @@ def ingest(
     what failed is, and so is what changed. Pictures that fail are counted, and are no failure of
     the command unless --strict is given.
     """
-    from facematch.cli_ingest import run
-    from facematch.cli_text import report_document, report_lines
+    from facematch.commands.ingest import run
+    from facematch.commands.text import report_document, report_lines
 
     asked = ctx.ensure_object(Asked)
     # A second try of a call would only hide from the run that the service is away.
@@ -199,10 +199,10 @@ def fsck(ctx: click.Context, data: Path | None) -> None:
 
     Exits with 1 when something was found.
     """
-    from facematch import cli_fsck
+    from facematch.commands import fsck as command
 
-    report = cli_fsck.check(data)
-    ctx.ensure_object(Asked).show(cli_fsck.document(report), cli_fsck.lines(report))
+    report = command.check(data)
+    ctx.ensure_object(Asked).show(command.document(report), command.lines(report))
     ctx.exit(1 if report.findings else 0)
 
 

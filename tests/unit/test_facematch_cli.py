@@ -135,7 +135,7 @@ def test_a_match_is_asked_for_by_hash_or_by_a_file_that_is_not_submitted(
 def test_no_more_matches_are_shown_than_asked_for(
     ask: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facematch.cli_results._PAGE", 2)
+    monkeypatch.setattr("facematch.commands.results._PAGE", 2)
     ask("image", *(write(f"{number}.jpg", b"ann %d" % number) for number in range(1, 7)))
     result = ask("match", A, "--limit", "3", "--json")
     document = json.loads(result.stdout)

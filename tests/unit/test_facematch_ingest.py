@@ -11,15 +11,15 @@ import pytest
 from scripted_service import Reply, Request, job, problem, scripted
 from told_service import ToldService, told_service
 
-from facematch.cli_text import duration, progress_line
 from facematch.client import Client
+from facematch.commands.text import duration, progress_line
 from facematch.errors import Misconfigured, Rejected
 from facematch.faces import image_hash
-from facematch.ingest import Report, Tally, ingest
-from facematch.ingest_journal import Ended, Journal, journal_path
-from facematch.ingest_picture import Kind
-from facematch.ingest_progress import Bar, Lines
-from facematch.ingest_source import Entry, entries
+from facematch.ingest.journal import Ended, Journal, journal_path
+from facematch.ingest.picture import Kind
+from facematch.ingest.progress import Bar, Lines
+from facematch.ingest.run import Report, Tally, ingest
+from facematch.ingest.source import Entry, entries
 from facematch.store import State
 
 
@@ -311,7 +311,7 @@ def test_pictures_that_the_service_has_from_elsewhere_are_already_there(
 def test_a_run_that_is_interrupted_stops_soon_and_the_next_one_goes_on(
     service: ToldService, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facematch.ingest.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("facematch.ingest.run.GRACE_SECONDS", 0.5)
     runs.write("fast.jpg", b"ann")
     for number in range(20):
         runs.write(f"{number}.jpg", b"slow %d" % number)
@@ -354,7 +354,7 @@ def test_a_run_that_is_interrupted_stops_soon_and_the_next_one_goes_on(
 def test_a_service_that_restarts_meanwhile_loses_nothing(
     service: ToldService, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facematch.ingest._TROUBLE_SECONDS", 0.2)
+    monkeypatch.setattr("facematch.ingest.run._TROUBLE_SECONDS", 0.2)
     for number in range(150):
         runs.write(f"{number}.jpg", b"ann %d" % number)
     url = service.url
@@ -392,7 +392,7 @@ def test_a_service_that_does_not_come_back_is_given_up(service: ToldService, run
 
 
 def test_a_service_that_is_full_is_waited_for(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facematch.ingest_crew._backoff", lambda state: 0.05)
+    monkeypatch.setattr("facematch.ingest.crew._backoff", lambda state: 0.05)
     runs.write("a.jpg", b"ann")
     refused = 0
 
@@ -456,7 +456,7 @@ def test_only_so_many_pictures_are_under_way_and_few_are_read_ahead(
             drawn += 1
             yield entry
 
-    monkeypatch.setattr("facematch.ingest.entries", counted)
+    monkeypatch.setattr("facematch.ingest.run.entries", counted)
 
     def script(request: Request) -> Reply:
         nonlocal together, most, ahead
@@ -556,7 +556,7 @@ def test_progress_is_a_line_every_few_seconds_or_a_bar() -> None:
 
 
 def test_lines_come_when_they_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facematch.ingest_progress._LINE_SECONDS", 0.1)
+    monkeypatch.setattr("facematch.ingest.progress._LINE_SECONDS", 0.1)
     out = io.StringIO()
     lines = Lines(out)
     tally = Tally(10)

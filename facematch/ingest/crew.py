@@ -18,9 +18,9 @@ from tenacity.nap import sleep_using_event
 
 from facematch.client import Client
 from facematch.errors import FacematchError, Unavailable
-from facematch.ingest_journal import Ended
-from facematch.ingest_picture import Outcome, failed, see_through
-from facematch.ingest_source import Entry
+from facematch.ingest.journal import Ended
+from facematch.ingest.picture import Outcome, failed, see_through
+from facematch.ingest.source import Entry
 
 #: Times that one entry may find no service while the service says that it is ready.
 _STRIKES = 3

@@ -6,9 +6,9 @@ from typing import Never, TextIO
 
 from tqdm import tqdm
 
-from facematch.cli_text import printable, progress_line
-from facematch.ingest import Tally
-from facematch.ingest_picture import Kind
+from facematch.commands.text import printable, progress_line
+from facematch.ingest.picture import Kind
+from facematch.ingest.run import Tally
 
 _LINE_SECONDS = 5.0
 #: Lines back to which the speed is measured.
@@ -16,7 +16,7 @@ _WINDOW = 12
 
 
 class Bar:
-    """For a terminal; see facematch.ingest.Progress."""
+    """For a terminal; see facematch.ingest.run.Progress."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -42,7 +42,7 @@ class Bar:
 
 
 class Lines:
-    """For a log; see facematch.ingest.Progress."""
+    """For a log; see facematch.ingest.run.Progress."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from facematch.client import Client, JobAnswer
 from facematch.errors import FacematchError, Misconfigured, NotFound, Unavailable
-from facematch.ingest_journal import Ended
-from facematch.ingest_source import Entry
+from facematch.ingest.journal import Ended
+from facematch.ingest.source import Entry
 from facematch.store import State
 
 #: Seconds of one long poll.

@@ -10,9 +10,9 @@ from types import FrameType
 from typing import Any
 
 from facematch.client import Client
-from facematch.ingest import Report, ingest
-from facematch.ingest_journal import Journal, journal_path
-from facematch.ingest_progress import Bar, Lines
+from facematch.ingest.journal import Journal, journal_path
+from facematch.ingest.progress import Bar, Lines
+from facematch.ingest.run import Report, ingest
 
 
 def run(client: Client, source: Path, concurrency: int, patience: float) -> tuple[Report, int]:

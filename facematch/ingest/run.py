@@ -14,10 +14,10 @@ from typing import Protocol
 
 from facematch.client import Client
 from facematch.errors import FacematchError
-from facematch.ingest_crew import Crew, Task
-from facematch.ingest_journal import Journal
-from facematch.ingest_picture import Kind, Outcome
-from facematch.ingest_source import Entry, entries
+from facematch.ingest.crew import Crew, Task
+from facematch.ingest.journal import Journal
+from facematch.ingest.picture import Kind, Outcome
+from facematch.ingest.source import Entry, entries
 
 #: Seconds that entries under way are waited for once the run is to stop.
 GRACE_SECONDS = 5.0

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from facematch import fsck
-from facematch.cli_text import Document
+from facematch.commands.text import Document
 from facematch.data_folder import default_data, running_service
 from facematch.embedded import redis_url_of
 from facematch.errors import Unavailable

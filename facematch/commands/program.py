@@ -18,8 +18,8 @@ import click
 from facematch.errors import FacematchError
 
 if TYPE_CHECKING:
-    from facematch.cli_text import Document
     from facematch.client import Client
+    from facematch.commands.text import Document
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

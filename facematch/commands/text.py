@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from facematch.cli_results import Result
+from facematch.commands.results import Result
 from facematch.errors import CODES
-from facematch.ingest import Report, Tally
-from facematch.ingest_picture import Kind
+from facematch.ingest.picture import Kind
+from facematch.ingest.run import Report, Tally
 from facematch.store import State
 
 _NAMES = 3
