@@ -39,24 +39,25 @@ def compare(url: str, pictures: Path, reference: Path, threads: int = 8) -> Comp
     files = [str(name) for name in stored["files"]]
     hashes = [image_hash((pictures / name).read_bytes()) for name in files]
     distance = _image_distances(stored["encoding"], stored["image"], len(files))
+    rows_of: dict[str, list[int]] = {}
+    for row, image in enumerate(hashes):
+        rows_of.setdefault(image, []).append(row)
     client = Client(url)
-    threshold = _threshold(client, hashes)
-    row_of = {image: row for row, image in enumerate(hashes)}
+    threshold = client.matches(hashes[0], limit=1).threshold
 
     def served(image: str) -> set[int]:
-        return {row_of[match.hash] for match in client.all_matches(image) if match.hash in row_of}
+        found = (rows_of.get(match.hash, ()) for match in client.all_matches(image))
+        return {row for rows in found for row in rows}
 
-    missing, surplus = [], []
+    missing: list[tuple[str, str]] = []
+    surplus: list[tuple[str, str]] = []
     with ThreadPoolExecutor(threads) as pool:
-        sets = tqdm(pool.map(served, hashes), total=len(hashes), unit="set", disable=None)
+        sets = tqdm(pool.map(served, hashes), total=len(hashes), unit=" sets", disable=None)
         for row, found in enumerate(sets):
-            for other in range(len(files)):
-                expected = distance[row, other] <= threshold
-                if hashes[row] == hashes[other] or expected == (other in found):
-                    continue
-                if abs(distance[row, other] - threshold) < _EDGE:
-                    continue
-                (missing if expected else surplus).append((files[row], files[other]))
+            expected = set(np.flatnonzero(distance[row] <= threshold)) - set(rows_of[hashes[row]])
+            for other in expected ^ found:
+                if abs(distance[row, other] - threshold) >= _EDGE:
+                    (missing if other in expected else surplus).append((files[row], files[other]))
     upper = distance[np.triu_indices(len(files), 1)]
     return Comparison(
         pictures=len(files),
@@ -67,10 +68,6 @@ def compare(url: str, pictures: Path, reference: Path, threads: int = 8) -> Comp
         missing=tuple(missing),
         surplus=tuple(surplus),
     )
-
-
-def _threshold(client: Client, hashes: list[str]) -> float:
-    return client.matches(hashes[0], limit=1).threshold
 
 
 def _image_distances(

@@ -111,7 +111,7 @@ class Cluster:
         """What it has logged."""
         return (self._folder / f"{name}.log").read_text(errors="replace")
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         """Run `facematch …` against this service."""
         return subprocess.run(
             [sys.executable, "-m", "facematch", *arguments],
@@ -120,7 +120,7 @@ class Cluster:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=seconds,
         )
 
     def fsck(self) -> None:

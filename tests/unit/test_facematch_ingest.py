@@ -371,10 +371,10 @@ def test_a_service_that_restarts_meanwhile_loses_nothing(
     thread.join()
     # Those whose answer was lost are still this run's work.
     assert counts == {"done": 150}
-    assert runs.said.lines == [
-        f"no answer from {url}: Connection refused (service_unavailable); tries for 20 s",
-        "the service answers again",
-    ]
+    # How the connection was lost depends on what was under way.
+    assert runs.said.lines[0].startswith(f"no answer from {url}: ")
+    assert runs.said.lines[0].endswith("(service_unavailable); tries for 20 s")
+    assert runs.said.lines[-1] == "the service answers again"
     assert len(service.api.store.matches(image_hash(b"ann 7"), 1000).matches) == 149
 
 
