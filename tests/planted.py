@@ -1,7 +1,7 @@
 """Pictures that carry encodings, and the encoder that reads them: speed for protocol tests.
 
 A planted picture is a lossless PNG, one row of 512 grey pixels a face: the encoding's bytes.
-Set FACEMATCH_ENCODER=planted:PlantedEncoder with tests/ on the path.
+Set FACEMATCH_ENCODER to PLANTED, with tests/ on the path.
 """
 
 import io
@@ -11,6 +11,9 @@ from PIL import Image
 
 from facematch.faces import Box, Encodings, Face, Pixels, pack_encodings, unpack_encodings
 from worker.encoder import FoundFaces
+
+#: The setting `encoder` that makes a worker read planted pictures.
+PLANTED = "planted:PlantedEncoder"
 
 
 def planted_picture(encodings: Encodings) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import requests
 from cluster import Cluster
-from planted import people, pictures_of, planted_picture
+from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
 from servers import RedisServer
 
@@ -95,9 +95,7 @@ def test_nothing_acknowledged_is_lost(
     ledger = Ledger()
     stop = threading.Event()
     errors: list[BaseException] = []
-    with Cluster(
-        tmp_path, redis_server.url, rabbitmq_server.url, encoder="planted:PlantedEncoder"
-    ) as cluster:
+    with Cluster(tmp_path, redis_server.url, rabbitmq_server.url, encoder=PLANTED) as cluster:
 
         def work() -> None:
             try:

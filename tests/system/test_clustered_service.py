@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 import requests
 from cluster import Cluster
-from planted import people, pictures_of, planted_picture
+from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
 from servers import wait_until
-
-PLANTED = "planted:PlantedEncoder"
 
 
 def sha(picture: bytes) -> str:

@@ -1,77 +1,15 @@
 """`facematch serve` from outside: command line, HTTP and signals, with all its real processes."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import requests
-from planted import people, pictures_of, planted_picture
-
-ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from facematch.cli import main; main()"]
-READY = re.compile(r"facematch serves on (http://\S+) \(data in (.+), 2 workers\)")
-
-
-class Served:
-    """A running service, or one that is about to say why it does not run."""
-
-    def __init__(self, data, log, *options):
-        self.data = data
-        self._log = log
-        environment = os.environ | {
-            "FACEMATCH_ENCODER": "planted:PlantedEncoder",
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-        }
-        with log.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [*COMMAND, "serve", "--data", str(data), "--workers", "2", *options],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env=environment,
-                cwd=log.parent,
-            )
-
-    def url(self):
-        """Where it serves, once it does."""
-        line = self.process.stdout.readline()
-        ready = READY.match(line)
-        assert ready, f"{line!r}, and on the console:\n{self.console()}"
-        assert ready[2] == str(self.data)
-        return ready[1]
-
-    def console(self):
-        return self._log.read_text()
-
-    def parts(self):
-        """Its processes but the parent, by what they run."""
-        found = {}
-        for process in psutil.process_iter():
-            try:
-                words = process.cmdline()
-                ours = process.environ().get("FACEMATCH_LEDGER") == f"{self.data}/ledger"
-                if ours or process.cwd() == f"{self.data}/valkey":
-                    name = words[words.index("-m") + 1] if "-m" in words else process.name()
-                    found.setdefault(name, []).append(process)
-            except psutil.Error:
-                continue
-        return found
-
-    def end(self, timeout=60):
-        """Its exit code."""
-        self.process.communicate(timeout=timeout)
-        return self.process.returncode
-
-    def own_lines(self):
-        return [line for line in self.console().splitlines() if line.startswith("facematch")]
+from planted import PLANTED, people, pictures_of, planted_picture
+from served import Served
 
 
 @pytest.fixture
@@ -82,7 +20,7 @@ def serve(tmp_path):
     @contextmanager
     def start(name="data", *options):
         log = tmp_path / f"console-{len(started)}.txt"
-        served = Served(tmp_path / name, log, *(options or ("--port", "0")))
+        served = Served(tmp_path / name, log, *(options or ("--port", "0")), encoder=PLANTED)
         started.append(served)
         try:
             yield served

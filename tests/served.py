@@ -1,0 +1,80 @@
+"""`facematch serve` as a process, for tests that use it from outside."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+READY = re.compile(r"facematch serves on (http://\S+) \(data in (.+), 2 workers\)")
+
+
+class Served:
+    """A running service, or one that is about to say why it does not run."""
+
+    def __init__(self, data: Path, log: Path, *options: str, **settings: str) -> None:
+        self.data = data
+        self._log = log
+        environment = os.environ | {
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+            **{f"FACEMATCH_{name.upper()}": value for name, value in settings.items()},
+        }
+        with log.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "facematch",
+                    "serve",
+                    "--data",
+                    str(data),
+                    "--workers",
+                    "2",
+                    *options,
+                ],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
+                cwd=log.parent,
+            )
+
+    def url(self) -> str:
+        """Where it serves, once it does."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        ready = READY.match(line)
+        assert ready, f"{line!r}, and on the console:\n{self.console()}"
+        assert ready[2] == str(self.data)
+        return ready[1]
+
+    def console(self) -> str:
+        """What is on its console."""
+        return self._log.read_text()
+
+    def parts(self) -> dict[str, list[psutil.Process]]:
+        """Its processes but the parent, by what they run."""
+        found: dict[str, list[psutil.Process]] = {}
+        for process in psutil.process_iter():
+            try:
+                words = process.cmdline()
+                ours = process.environ().get("FACEMATCH_LEDGER") == f"{self.data}/ledger"
+                if ours or process.cwd() == f"{self.data}/valkey":
+                    name = words[words.index("-m") + 1] if "-m" in words else process.name()
+                    found.setdefault(name, []).append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def end(self, timeout: float = 60) -> int:
+        """Its exit code."""
+        self.process.communicate(timeout=timeout)
+        return self.process.returncode
+
+    def own_lines(self) -> list[str]:
+        """What the parent said on the console."""
+        return [line for line in self.console().splitlines() if line.startswith("facematch")]
