@@ -2,7 +2,7 @@
 
 A store that comes back from a backup, or without its last writes, has forgotten erasures; the
 api plays the ledger back before it calls itself ready. One file a host in a common folder,
-one JSON object a line: image, nonce, collection, time.
+one JSON object a line: image, up to which submission (`upto`), collection, time.
 """
 
 import json
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import structlog
 
-from facematch.errors import Misconfigured, NotFound, Unavailable
+from facematch.errors import Misconfigured, Unavailable
 from facematch.faces import is_image_hash
-from facematch.store import Erased, State, Store
+from facematch.store import Erased, Store
 
 _log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class Ledger:
         """
         record = {
             "image": erased.image,
-            "nonce": erased.nonce,
+            "upto": erased.upto,
             "collection": self._collection,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -68,14 +68,14 @@ class Ledger:
         A line that is no record (a write cut short by a crash) is logged and left out. Raises
         Unavailable("ledger_unavailable") when the files cannot be read.
         """
-        seen: set[tuple[str, str]] = set()
+        seen: set[tuple[str, int]] = set()
         try:
             for file in sorted(self._folder.glob("*.jsonl")):
                 with file.open("rb") as lines:
                     for number, line in enumerate(lines, 1):
                         erased = self._parsed(line, file, number)
-                        if erased and (erased.image, erased.nonce) not in seen:
-                            seen.add((erased.image, erased.nonce))
+                        if erased and (erased.image, erased.upto) not in seen:
+                            seen.add((erased.image, erased.upto))
                             yield erased
         except OSError as error:
             raise Unavailable(
@@ -85,10 +85,10 @@ class Ledger:
     def _parsed(self, line: bytes, file: Path, number: int) -> Erased | None:
         try:
             record = json.loads(line)
-            image, nonce = record["image"], record["nonce"]
+            image, upto = record["image"], record["upto"]
             mine = record["collection"] == self._collection
-            if not (is_image_hash(image) and isinstance(nonce, str) and nonce):
-                raise ValueError("no image or nonce")  # noqa: TRY301
+            if not (is_image_hash(image) and isinstance(upto, int) and upto > 0):
+                raise ValueError("no image or number")  # noqa: TRY301
         except (ValueError, KeyError, TypeError) as error:
             _log.error(
                 "a line of the ledger cannot be read",
@@ -97,7 +97,7 @@ class Ledger:
                 error=repr(error),
             )
             return None
-        return Erased(image, nonce) if mine else None
+        return Erased(image, upto) if mine else None
 
     def _open(self) -> int:
         new = not self._file.exists()
@@ -141,23 +141,12 @@ def unlink(store: Store, erased: Erased) -> None:
 
 
 def replay(store: Store, ledger: Ledger) -> int:
-    """Erase again what the ledger says and the store has forgotten; the number of these.
+    """Repeat every erasure in the ledger, whatever the store has forgotten; how many they are.
 
     Raises Unavailable when the ledger cannot be read or the store does not answer.
     """
     count = 0
     for record in ledger.erasures():
-        if not _is_erased(store, record):
-            unlink(store, store.erase(record.image, record.nonce))
-            count += 1
+        unlink(store, store.erase(record.image, record.upto))
+        count += 1
     return count
-
-
-def _is_erased(store: Store, record: Erased) -> bool:
-    """Whether this life of the image is over. To erase what is erased already would hit the
-    jobs submitted since then, which may bring the image back."""
-    try:
-        image = store.image(record.image)
-    except NotFound:
-        return False
-    return image.state is State.ERASED or image.nonce != record.nonce

@@ -74,4 +74,4 @@ class Replayer:
         )
         count = patient(replay, self._store, self._ledger)
         if count is not None:
-            _log.info("ledger replayed", erased_again=count)
+            _log.info("ledger replayed", erasures=count)

@@ -49,6 +49,11 @@ class Face:
     box: Box
     encoding: Encodings
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no encoding."""
+        if self.encoding.shape != (DIMENSIONS,) or not np.isfinite(self.encoding).all():
+            raise ValueError(f"an encoding is {DIMENSIONS} finite numbers")
+
 
 def image_hash(data: bytes) -> str:
     """The name of the image with these bytes: SHA-256, 64 hexadecimal digits."""

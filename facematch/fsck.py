@@ -15,7 +15,7 @@ from facematch.faces import Encodings
 from facematch.log import Tail, follow, genesis
 from facematch.store import Snapshot, Store
 
-_BLOCK = 1024
+_BLOCK = 2048
 _PORTION = 1000
 Progress = Callable[[int, int], None]
 
@@ -46,7 +46,7 @@ def run(store: Store, indexes: Iterable[Tail] = (), progress: Progress | None = 
 
     Raises Unavailable when the store does not answer.
     """
-    snapshot = store.snapshot(entries=True)
+    snapshot = store.snapshot()
     faces = _Faces.load(store, sorted(snapshot.positions))
     stored = _stored_pairs(store, snapshot)
     findings = [
@@ -97,21 +97,19 @@ class _Faces:
         # Generous against the rounding of 128 float32 products of this size.
         margin = 1e-4 * max(1.0, float(norms.max(initial=0.0)))
         pairs: dict[tuple[int, int], float] = {}
-        compared = 0
-        for start in range(0, len(x), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            squares = norms[rows, None] + norms[None, start:] - 2.0 * (x[rows] @ x[start:].T)
-            near = np.argwhere(squares <= threshold**2 + margin)
-            left, right = near[:, 0] + start, near[:, 1] + start
-            keep = (left < right) & (owners[left] != owners[right])
-            for pair, distance in _exact(x, owners, left[keep], right[keep]):
-                if distance <= threshold and distance < pairs.get(pair, np.inf):
-                    pairs[pair] = distance
-            height = min(_BLOCK, len(x) - start)
-            compared += height * (len(x) - start) - height * (height + 1) // 2
+        for row in range(0, len(x), _BLOCK):
+            for column in range(row, len(x), _BLOCK):
+                rows, columns = slice(row, row + _BLOCK), slice(column, column + _BLOCK)
+                squares = norms[rows, None] + norms[None, columns] - 2.0 * (x[rows] @ x[columns].T)
+                near = np.argwhere(squares <= threshold**2 + margin)
+                left, right = near[:, 0] + row, near[:, 1] + column
+                keep = (left < right) & (owners[left] != owners[right])
+                for pair, distance in _exact(x, owners, left[keep], right[keep]):
+                    if distance <= threshold and distance < pairs.get(pair, np.inf):
+                        pairs[pair] = distance
             if progress is not None:
-                progress(min(start + _BLOCK, len(x)), len(x))
-        return pairs, compared
+                progress(min(row + _BLOCK, len(x)), len(x))
+        return pairs, len(x) * (len(x) - 1) // 2
 
 
 def _exact(

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from facematch.errors import NotFound, Rejected, Unavailable
+from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.faces import Encodings, pack_encodings, unpack_encodings
 from facematch.job import new_job_id
 from facematch.log import Entry, Op, Tail, genesis, next_chain
 from facematch.store import (
     LINK_CHUNK,
+    LINKER_SECONDS,
     WORK_SECONDS,
     Collection,
     Commit,
@@ -34,10 +35,12 @@ from facematch.store import (
 @dataclass
 class _Image:
     image: Image
+    number: int  # of the submission that began this life of the image
     names: set[str] = field(default_factory=set)
-    erased_at: int = 0  # submissions up to this one may not bring the image back
+    erased_at: int = 0  # submissions up to this number may not bring the image back
     linker: str = ""
     linked: int = 0
+    linked_at: float = 0.0
     due: float = 0.0
 
 
@@ -100,14 +103,12 @@ class MemoryStore:
                 if sum(map(len, self._blobs.values())) + len(job.data) > backlog:
                     raise Unavailable("backlog_full")
                 self._blobs[job.image] = job.data
-            self._submissions += 1
             new = Job(job.id, State.ACCEPTED, job.name, job.url, job.image)
-            self._jobs[job.id] = _Job(new, self._submissions, self._clock())
+            number = self._next_number()
+            self._jobs[job.id] = _Job(new, number, self._clock())
             if job.data:
                 if record is None or record.image.state in (State.FAILED, State.ERASED):
-                    fresh = Image(job.image, State.ACCEPTED, nonce=new_job_id())
-                    erased_at = record.erased_at if record else 0
-                    record = self._images[job.image] = _Image(fresh, erased_at=erased_at)
+                    record = self._begin_life(job.image, new_job_id(), number)
                 record.names.add(job.name)
             if known:
                 self._settle(job.id, State.INDEXED)
@@ -133,7 +134,9 @@ class MemoryStore:
             found = self._jobs.get(job)
             if found is None:
                 raise NotFound("not_found", f"no job {job}")
+            in_hand = False
             if found.job.state is State.ACCEPTED:
+                in_hand = found.due > self._clock()
                 found.job = replace(found.job, attempts=found.job.attempts + 1)
                 found.due = self._clock() + WORK_SECONDS
                 record = self._images.get(found.job.image)
@@ -142,7 +145,7 @@ class MemoryStore:
                 elif record is not None and _is_known(record.image.state):
                     record.names.add(found.job.name)
                     self._settle(job, State.INDEXED)
-            return self.job(job)
+            return replace(self.job(job), in_hand=in_hand)
 
     def uploaded(self, image: str) -> bytes | None:
         """See Store."""
@@ -156,7 +159,7 @@ class MemoryStore:
             if found is None:
                 raise NotFound("not_found", f"no job {commit.job}")
             if commit.model != self.collection().model:
-                raise Rejected("model_mismatch", f"the collection has {self.collection().model}")
+                raise Misconfigured(f"the collection is not of the model {commit.model}")
             if found.job.state in (State.FAILED, State.ERASED):
                 return Committed(found.job.state)
             record = self._images.get(commit.image)
@@ -164,9 +167,7 @@ class MemoryStore:
                 self._settle(commit.job, State.ERASED)
                 return Committed(State.ERASED)
             if record is None or record.image.state in (State.FAILED, State.ERASED):
-                erased_at = record.erased_at if record else 0
-                fresh = Image(commit.image, State.ACCEPTED, nonce=commit.nonce)
-                record = self._images[commit.image] = _Image(fresh, erased_at=erased_at)
+                record = self._begin_life(commit.image, commit.nonce, found.number)
             if not _is_known(record.image.state):
                 self._place(record, commit)
             record.names.add(found.job.name)
@@ -249,17 +250,20 @@ class MemoryStore:
                 return Linked.DONE if record.image.state is State.DONE else Linked.GONE
             if self.log(link.seen.position, 0).start != link.seen:
                 return Linked.MOVED
-            if link.offset == 0:
-                record.linker = link.token
-            elif (record.linker, record.linked) != (link.token, link.offset):
+            if link.offset > 0 and (record.linker, record.linked) != (link.token, link.offset):
                 return Linked.SUPERSEDED
-            record.linked = link.offset + len(link.pairs)
+            recent = self._clock() - record.linked_at < LINKER_SECONDS
+            if link.offset == 0 and record.linker not in ("", link.token) and recent:
+                return Linked.SUPERSEDED
             for other, distance in link.pairs:
                 if other in self._positions:
                     self._links.setdefault(place.position, {})[other] = distance
                     self._links.setdefault(other, {})[place.position] = distance
             if not link.last:
+                record.linker, record.linked = link.token, link.offset + len(link.pairs)
+                record.linked_at = self._clock()
                 return Linked.WRITTEN
+            record.linker = ""
             record.image = replace(record.image, state=State.DONE)
             del self._pending[link.image]
             self._tell(f"image:{link.image}")
@@ -267,33 +271,36 @@ class MemoryStore:
 
     # -- erase
 
-    def erase(self, image: str, nonce: str = "") -> Erased:
+    def erase(self, image: str, upto: int = 0) -> Erased:
         """See Store."""
         with self._lock:
             record = self._images.get(image)
             if record is None:
-                if not nonce:
+                if not upto:
                     raise NotFound("not_found", f"no image {image}")
-                record = self._images[image] = _Image(Image(image, State.ERASED, nonce=nonce))
-            if nonce and record.image.nonce != nonce:
-                return Erased(image, nonce)
+                self._images[image] = _Image(Image(image, State.ERASED), 0, erased_at=upto)
+                return Erased(image, upto)
+            upto = upto or self._next_number()
+            record.erased_at = max(record.erased_at, upto)
+            if record.number > upto:
+                return Erased(image, upto)
             old = record.image
-            if old.state is State.ERASED and nonce and record.erased_at:
-                return Erased(image, old.nonce, old.position)
-            record.erased_at = self._submissions
-            if old.state is State.ERASED:
-                return Erased(image, old.nonce, old.position)
-            if old.position:
-                self._append("del", image, old.nonce, old.position)
-                self._positions.pop(old.position)
-                self._faces.pop(old.position)
-                self._pending.pop(image, None)
-                self._erasing.append(old.position)
-            self._blobs.pop(image, None)
-            record.names.clear()
-            record.image = Image(image, State.ERASED, position=old.position, nonce=old.nonce)
-            self._tell(f"image:{image}")
-            return Erased(image, old.nonce, old.position)
+            if old.state is not State.ERASED:
+                self._end_life(record)
+            return Erased(image, upto, old.position)
+
+    def _end_life(self, record: _Image) -> None:
+        old = record.image
+        if old.position:
+            self._append("del", old.hash, old.nonce, old.position)
+            self._positions.pop(old.position)
+            self._faces.pop(old.position)
+            self._pending.pop(old.hash, None)
+            self._erasing.append(old.position)
+        self._blobs.pop(old.hash, None)
+        record.names.clear()
+        record.image = Image(old.hash, State.ERASED, position=old.position)
+        self._tell(f"image:{old.hash}")
 
     def unlink(self, position: int) -> bool:
         """See Store."""
@@ -389,7 +396,7 @@ class MemoryStore:
             portion = list(self._positions)
         yield portion
 
-    def snapshot(self, entries: bool) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """See Store."""
         with self._lock:
             return Snapshot(
@@ -398,7 +405,7 @@ class MemoryStore:
                 dict(self._pending),
                 {job: self._jobs[job].due for job in self._accepted()},
                 tuple(self._erasing),
-                tuple(self._entries) if entries else (),
+                tuple(self._entries),
             )
 
     def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
@@ -423,6 +430,17 @@ class MemoryStore:
             del self._entries[:surplus]
             self._first += surplus
         return position
+
+    def _begin_life(self, image: str, nonce: str, number: int) -> _Image:
+        before = self._images.get(image)
+        fresh = Image(image, State.ACCEPTED, nonce=nonce)
+        record = _Image(fresh, number, erased_at=before.erased_at if before else 0)
+        self._images[image] = record
+        return record
+
+    def _next_number(self) -> int:
+        self._submissions = max(self._submissions + 1, int(self._clock() * 1e6))
+        return self._submissions
 
     def _accepted(self) -> list[str]:
         return [name for name, job in self._jobs.items() if job.job.state is State.ACCEPTED]

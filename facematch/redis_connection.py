@@ -3,15 +3,13 @@
 Used by the store (`facematch.redis_store`) and by the Redis Streams broker (`facematch.streams`).
 """
 
-from collections.abc import Callable
+import time
 from contextlib import ContextDecorator
-from functools import wraps
-from inspect import isgeneratorfunction
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import cast
 
-from redis import Redis
-from redis.backoff import ConstantBackoff
+from redis import ConnectionPool, Redis
+from redis.backoff import ConstantBackoff, NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -19,12 +17,10 @@ from redis.retry import Retry
 
 from facematch.errors import Misconfigured, Unavailable
 
-__all__ = ["Redis", "ResponseError", "Script", "connect", "translated"]
+__all__ = ["Redis", "ResponseError", "Script", "Subscription", "connect", "translated"]
 
 _CONNECT_TIMEOUT = 5.0
 _MAX_CONNECTIONS = 1024
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def connect(url: str, *, timeout: float = 10.0) -> Redis:
@@ -52,6 +48,51 @@ def connect(url: str, *, timeout: float = 10.0) -> Redis:
         ) from None
 
 
+class Subscription:
+    """The messages of one channel, over a connection of its own that is never replaced: what
+    was published while it was away is lost, and whoever listens has to hear of that."""
+
+    def __init__(self, client: Redis, channel: str, timeout: float) -> None:
+        """Returns once the server has confirmed. Raises RedisError."""
+        pool = client.connection_pool
+        settings = {**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
+        settings |= {"health_check_interval": 0}
+        own = ConnectionPool(connection_class=pool.connection_class, **settings)
+        self._client = Redis.from_pool(own)
+        self._channel = self._client.pubsub()  # type: ignore[no-untyped-call]
+        self._pinged = False
+        try:
+            self._channel.subscribe(channel)
+            if self._channel.get_message(timeout=timeout) is None:
+                raise RedisConnectionError("no answer to a subscription")  # noqa: TRY301
+        except BaseException:
+            self.close()
+            raise
+
+    def next(self, timeout: float) -> bytes | None:
+        """The next message, or None after `timeout` seconds without one.
+
+        Raises RedisError when the connection is lost, or the server has not answered for so long.
+        """
+        until = time.monotonic() + timeout
+        while (left := until - time.monotonic()) > 0:
+            message = self._channel.get_message(timeout=left)
+            if message is not None:
+                self._pinged = False
+                if message["type"] == "message":
+                    return cast(bytes, message["data"])
+        if self._pinged:
+            raise RedisConnectionError("no answer to a ping")
+        self._channel.ping()
+        self._pinged = True
+        return None
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._channel.close()
+        self._client.close()
+
+
 class _Translated(ContextDecorator):
     def __init__(self, code: str) -> None:
         self._code = code
@@ -68,21 +109,10 @@ class _Translated(ContextDecorator):
         if isinstance(error, RedisError):
             raise Unavailable(self._code, f"{type(error).__name__}: {error}") from error
 
-    def __call__(self, func: _Function) -> _Function:
-        if not isgeneratorfunction(func):
-            return super().__call__(func)
-
-        @wraps(func)
-        def iterate(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return (yield from func(*args, **kwargs))
-
-        return cast(_Function, iterate)
-
 
 def translated(code: str = "store_unavailable") -> _Translated:
     """Turn what the driver raises into Unavailable(code).
 
-    For a `with` block, a function, or a generator function (all of its iteration).
+    For a `with` block or a function; a generator function needs the block inside.
     """
     return _Translated(code)

@@ -3,11 +3,11 @@
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
 
     meta               hash    epoch, model, threshold; position and chain of the log's tail;
-                               submissions, backlog (bytes)
+                               submissions (the last number), backlog (bytes)
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
-                               code, erased_at, due, linker, linked
+                               code, number, erased_at, due, linker, linked, linked_at
     names:<hash>       set     the names the image was submitted under
     faces:<position>   string  k × 512 bytes, float32
     blob:<hash>        string  uploaded bytes, until a worker has looked at them
@@ -20,19 +20,21 @@ All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
 """
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
-from facematch.errors import Misconfigured, NotFound, Rejected, Unavailable
+from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.faces import Box, Encodings, pack_encodings, unpack_encodings
 from facematch.job import new_job_id
 from facematch.log import Entry, Tail
-from facematch.redis_connection import Redis, Script, translated
+from facematch.redis_connection import Redis, Script, Subscription, translated
 from facematch.store import (
     LINK_CHUNK,
+    LINKER_SECONDS,
     WORK_SECONDS,
     Collection,
     Commit,
@@ -114,7 +116,8 @@ class RedisStore:
     @translated()
     def begin(self, job: str) -> Job:
         """See Store."""
-        return _job(job, self._run("begin", job, self._job_ttl, WORK_SECONDS))
+        view, in_hand = self._run("begin", job, self._job_ttl, WORK_SECONDS)
+        return replace(_job(job, view), in_hand=bool(in_hand))
 
     @translated()
     def uploaded(self, image: str) -> bytes | None:
@@ -137,7 +140,9 @@ class RedisStore:
         if result == b"unknown":
             raise NotFound("not_found", f"no job {commit.job}")
         if result == b"model_mismatch":
-            raise Rejected("model_mismatch", f"the collection is not of the model {commit.model}")
+            raise Misconfigured(f"the collection is not of the model {commit.model}")
+        if result == b"no_collection":
+            raise Unavailable("store_unavailable", "the collection is gone")
         state = State(result[0].decode())
         if len(result) == 1:
             return Committed(state)
@@ -183,19 +188,19 @@ class RedisStore:
             "link",
             *(link.image, link.committed.position, link.committed.nonce),
             *(link.seen.position, link.seen.chain),
-            *(link.token, link.offset, int(link.last), *flat),
+            *(link.token, link.offset, int(link.last), LINKER_SECONDS, *flat),
         )
         return Linked(result.decode())
 
     # -- erase
 
     @translated()
-    def erase(self, image: str, nonce: str = "") -> Erased:
+    def erase(self, image: str, upto: int = 0) -> Erased:
         """See Store."""
-        result = self._run("erase", image, nonce, self._log_keep)
+        result = self._run("erase", image, upto or "", self._log_keep)
         if result == b"unknown":
             raise NotFound("not_found", f"no image {image}")
-        return Erased(image, result[0].decode(), int(result[1]))
+        return Erased(image, upto=int(result[1]), position=int(result[0]))
 
     @translated()
     def unlink(self, position: int) -> bool:
@@ -245,12 +250,12 @@ class RedisStore:
         """See Store."""
         with (
             translated(),
-            self._redis.pubsub(ignore_subscribe_messages=True) as subscription,  # type: ignore[no-untyped-call]
+            closing(Subscription(self._redis, self._key("events"), timeout)) as events,
         ):
-            subscription.subscribe(self._key("events"))
             yield None
             while True:
-                yield _next_event(subscription, timeout)
+                event = events.next(timeout)
+                yield event.decode() if event is not None else None
 
     # -- load and check
 
@@ -265,14 +270,14 @@ class RedisStore:
                 return
 
     @translated()
-    def snapshot(self, entries: bool) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """See Store."""
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(self._key("positions"))
             pipe.zrange(self._key("pending"), 0, -1, withscores=True)
             pipe.zrange(self._key("accepted"), 0, -1, withscores=True)
             pipe.smembers(self._key("erasing"))
-            pipe.xrange(self._key("log"), count=None if entries else 1)
+            pipe.xrange(self._key("log"))
             pipe.hmget(self._key("meta"), "epoch", "model", "threshold", "position", "chain")
             positions, pending, accepted, erasing, log, meta = pipe.execute()
         if meta[0] is None:
@@ -283,7 +288,7 @@ class RedisStore:
             {image.decode(): int(position) for image, position in pending},
             {job.decode(): due for job, due in accepted},
             tuple(sorted(map(int, erasing))),
-            tuple(_log_entry(*entry) for entry in log) if entries else (),
+            tuple(_log_entry(*entry) for entry in log),
         )
 
     @translated()
@@ -340,16 +345,6 @@ def _volatile(config: Mapping[str | None, str | None]) -> Iterator[str]:
 def _source(name: str) -> str:
     scripts = files("facematch") / "scripts"
     return (scripts / "prelude.lua").read_text() + (scripts / f"{name}.lua").read_text()
-
-
-def _next_event(subscription: Any, timeout: float) -> str | None:
-    until = time.monotonic() + timeout
-    while (left := until - time.monotonic()) > 0:
-        # Returns None early after a message that is not for us, such as a subscription's answer.
-        message = subscription.get_message(timeout=left)
-        if message is not None:
-            return str(message["data"].decode())
-    return None
 
 
 def _texts(values: list[bytes]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ store does not answer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from facematch.log import Entry, Tail
 LINK_CHUNK = 500
 #: A job that a worker has begun is not taken for left lying within this time.
 WORK_SECONDS = 60.0
+#: For so long after its last chunk a worker that links an image has precedence over others.
+LINKER_SECONDS = 5.0
 
 
 class State(StrEnum):
@@ -63,6 +65,8 @@ class Job:
     attempts: int = 0
     code: str = ""
     detail: str = ""
+    #: Of `begin`: somebody else had taken it up less than WORK_SECONDS ago.
+    in_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Linked(StrEnum):
     DONE = "done"  # the image was already done
     GONE = "gone"  # the image is not there any more in this life
     MOVED = "moved"  # the log is no longer the one the query saw: query again
-    SUPERSEDED = "superseded"  # another worker is linking this image
+    SUPERSEDED = "superseded"  # another worker is linking this image, or a chunk is missing
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,8 @@ class Match:
 class MatchPage:
     """An image with a page of its matches, nearest first, as of one instant.
 
-    Every match with an image at a position up to `complete_through` is known to be written.
+    Once the image is done, every match with an image at a position up to `complete_through` is
+    known to be written.
     `next` continues behind this page, None at the end.
     """
 
@@ -187,23 +192,26 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Erased:
-    """An erasure that has begun: hidden already. `position` (0: none) is still to be unlinked."""
+    """An erasure that has begun: hidden already. `position` (0: none) is still to be unlinked.
+
+    `upto` is its place in the order of submissions: it ends what was submitted up to there.
+    """
 
     image: str
-    nonce: str
+    upto: int
     position: int = 0
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything `fsck` looks at, read at one position of the log."""
+    """Everything `fsck` looks at, read at one instant."""
 
     collection: Collection
     positions: Mapping[int, str]
     pending: Mapping[str, int]
     accepted: Mapping[str, float]
     erasing: Sequence[int]
-    entries: Sequence[Entry] = field(default_factory=tuple)
+    entries: Sequence[Entry]
 
 
 class Store(Protocol):
@@ -240,7 +248,8 @@ class Store(Protocol):
         """Give the image the next position and store its faces; or find it there already.
 
         State ERASED: the image was erased after the job was submitted. FAILED: the job had
-        failed. Raises NotFound for an unknown job, Rejected("model_mismatch").
+        failed. Raises NotFound for an unknown job, Misconfigured when the collection is of
+        another model, Unavailable("store_unavailable") when there is no collection.
         """
 
     def fail(self, job: str, code: str, detail: str, image: str = "") -> None:
@@ -258,11 +267,12 @@ class Store(Protocol):
         """Write a chunk of matches, both directions, if the log is still what `seen` says."""
 
     # -- erase --------------------------------------------------------------------------------
-    def erase(self, image: str, nonce: str = "") -> Erased:
+    def erase(self, image: str, upto: int = 0) -> Erased:
         """Hide an image at once and for every job submitted so far; repeatable.
 
-        With a nonce, only that life of the image is meant: used to replay the ledger.
-        Raises NotFound for an image never seen (without a nonce).
+        With `upto` of an earlier erasure, that erasure is repeated as it was, whatever the store
+        has forgotten since; what was submitted after it stays.
+        Raises NotFound for an image never seen (without `upto`).
         """
 
     def unlink(self, position: int) -> bool:
@@ -294,8 +304,8 @@ class Store(Protocol):
         """The positions of all live images, in portions and no particular order. An image
         that is live during the whole iteration is there; one that comes or goes may be."""
 
-    def snapshot(self, entries: bool) -> Snapshot:
-        """State for `fsck`; with the whole log if `entries`."""
+    def snapshot(self) -> Snapshot:
+        """State for `fsck`, with the whole log."""
 
     def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
         """The stored match sets by position, as they are: distance by position of the other."""

@@ -22,12 +22,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facematch.faces import ENCODING_BYTES, Encodings, FaceIds, pack_encodings, unpack_encodings
+from facematch.faces import (
+    ENCODING_BYTES,
+    FACES_PER_POSITION,
+    Encodings,
+    FaceIds,
+    pack_encodings,
+    unpack_encodings,
+)
 from facematch.log import Tail
 
 PATH = "/within"
 CONTENT_TYPE = "application/x-facematch-1"
-MAX_ENCODINGS = 256
+MAX_ENCODINGS = FACES_PER_POSITION
 
 _REQUEST = struct.Struct("<4sIdQ")
 _REPLY = struct.Struct("<4sIQ20s")

@@ -44,6 +44,8 @@ def find_matches(
     if log.start != answer.tail:
         raise Unavailable("index_diverged")
     seen = follow(answer.tail, log.entries)
+    if seen.position < position:
+        raise Unavailable("index_diverged", "the log no longer reaches the image")
     if seen != log.tail:
         raise Unavailable("index_behind", f"by {log.tail.position - answer.tail.position} entries")
     candidates = set(positions_of(answer.faces))

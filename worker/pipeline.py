@@ -6,15 +6,13 @@ Every step may be repeated by anyone at any time: after a crash, a redelivery, o
 sweeper. What is shared is only the store.
 """
 
-import random
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from facematch.errors import NotFound, Rejected, Unavailable
+from facematch.errors import Misconfigured, NotFound, Rejected, Unavailable
 from facematch.faces import image_hash
 from facematch.failpoints import reached
 from facematch.neighbours import Neighbours
@@ -34,7 +32,7 @@ from worker.matching import Found, find_matches
 
 _log = structlog.get_logger()
 
-#: Times that an image is queried anew because the log or another worker moved under it.
+#: Times that an image is queried anew because the log moved under it.
 _TRIES = 5
 
 
@@ -63,7 +61,8 @@ def process(job_id: str, parts: Parts) -> Job:
     """Bring a job to its end and return it.
 
     Raises NotFound for an unknown job, Unavailable when a part is not there: then the job is
-    as it was before some step and is to be tried again.
+    as it was before some step and is to be tried again. Raises Misconfigured when the
+    collection is not of the encoder's model.
     """
     job = parts.store.begin(job_id)
     if job.state is State.ACCEPTED:
@@ -73,7 +72,12 @@ def process(job_id: str, parts: Parts) -> Job:
             parts.store.fail(job.id, error.code, str(error))
         job = parts.store.job(job.id)
     if job.state is State.INDEXED:
-        finish(job.image, parts)
+        try:
+            finish(job.image, parts)
+        except (Unavailable, Misconfigured):
+            raise
+        except Exception:  # noqa: BLE001 - nothing counts attempts now: at the sweeper's pace
+            _log.exception("left to the sweeper", image=job.image)
         job = parts.store.job(job.id)
     _log.info("job", state=str(job.state), image=job.image, code=job.code or None)
     return job
@@ -97,17 +101,19 @@ def finish(image: str, parts: Parts) -> None:
             parts.store, parts.neighbours, encodings, place.position, parts.threshold
         )
         reached("after_query")
-        if _link(image, place, found, parts.store) is Linked.DONE:
+        result = _link(image, place, found, parts.store)
+        if result is Linked.DONE:
             reached("after_link")
-            return
-        # Another worker may be at the same image: the two must not go on in step.
-        time.sleep(random.uniform(0, 0.05))
+        if result in (Linked.DONE, Linked.SUPERSEDED):
+            return  # if the other one does not finish, the sweeper does
     raise Unavailable("index_diverged", "the log moved under every query")
 
 
 def _place(job: Job, parts: Parts) -> None:
     """Give the job's image its place in the log."""
     if job.attempts > parts.limits.max_attempts:
+        if job.in_hand:
+            return  # by a worker that may succeed; if it does not, the sweeper comes back to it
         raise Rejected("attempts_exhausted")
     data = parts.fetch(job.url) if job.url else parts.store.uploaded(job.image)
     if data is None:

@@ -1,7 +1,7 @@
 """Finishes what was left lying: lost messages, dead workers, half-done erasures.
 
-Every worker sweeps; all steps are idempotent, and the store gives each piece of work to one
-sweeper at a time. So no locks and no leases.
+Every worker sweeps. The store hands a job or image that was left lying to one of them, and all
+steps are idempotent: so no locks and no leases.
 """
 
 import random
@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 #: Jobs are published again only while fewer messages than this wait: with more, nobody is idle,
 #: and publishing again what still waits would only lengthen the queue.
 _QUEUE_ENOUGH = 1000
-_IMAGES_AT_ONCE = 20
+_IMAGES_AT_ONCE = 100
 
 
 def sweep(store: Store, broker: Broker, finish: Callable[[str], None], age: float) -> None:
@@ -31,15 +31,28 @@ def sweep(store: Store, broker: Broker, finish: Callable[[str], None], age: floa
     for position in store.erasing():
         while not store.unlink(position):
             pass
-    for image in store.due_images(_IMAGES_AT_ONCE, age):
-        _log.info("finishing an image that was left indexed", image=image)
-        finish(image)
     room = _QUEUE_ENOUGH - broker.depth()
     jobs = store.due_jobs(room, age) if room > 0 else []
     for job in jobs:
         broker.publish(Message(job))
     if jobs:
         _log.info("published jobs again", count=len(jobs))
+    for _ in range(_IMAGES_AT_ONCE):
+        # One by one: without an index the first fails, and the others are left to other workers.
+        images = store.due_images(1, age)
+        if not images:
+            return
+        _finish(images[0], finish)
+
+
+def _finish(image: str, finish: Callable[[str], None]) -> None:
+    _log.info("finishing an image that was left indexed", image=image)
+    try:
+        finish(image)
+    except Unavailable:
+        raise
+    except Exception:  # noqa: BLE001 - one image must not keep the others waiting
+        _log.exception("cannot finish", image=image)
 
 
 def keep_sweeping(

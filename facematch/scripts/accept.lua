@@ -13,12 +13,13 @@ if store then
   redis.call('SET', key('blob', image), data)
   redis.call('HINCRBY', META, 'backlog', #data)
 end
+local job_number = next_number()
 redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
-  'attempts', 0, 'number', redis.call('HINCRBY', META, 'submissions', 1))
+  'attempts', 0, 'number', job_number)
 redis.call('ZADD', ACCEPTED, now(), job)
 if image ~= '' then
   if not state or state == 'failed' or state == 'erased' then
-    redis.call('HSET', record, 'state', 'accepted', 'nonce', nonce)
+    redis.call('HSET', record, 'state', 'accepted', 'nonce', nonce, 'number', job_number)
     redis.call('HDEL', record, 'code', 'position')
   end
   redis.call('SADD', key('names', image), name)

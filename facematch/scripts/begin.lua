@@ -1,7 +1,10 @@
--- Take up a job. ARGV: job, ttl, seconds that the sweeper then leaves it alone.
+-- Take up a job. ARGV: job, ttl, seconds that it then counts as in hand.
+-- Returns the job, and whether it was in somebody's hands before.
 local job = ARGV[1]
 local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'image', 'number')
+local in_hand = 0
 if fields[1] == 'accepted' then
+  if number(redis.call('ZSCORE', ACCEPTED, job)) > number(now()) then in_hand = 1 end
   redis.call('HINCRBY', key('job', job), 'attempts', 1)
   redis.call('ZADD', ACCEPTED, 'XX', now() + ARGV[3], job)
   if fields[3] ~= '' then
@@ -14,4 +17,4 @@ if fields[1] == 'accepted' then
     end
   end
 end
-return job_view(job)
+return {job_view(job), in_hand}

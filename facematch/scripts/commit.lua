@@ -3,18 +3,21 @@
 local job, image, nonce, model, encodings, boxes = unpack(ARGV, 1, 6)
 local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number')
 if not fields[1] then return 'unknown' end
-if redis.call('HGET', META, 'model') ~= model then return 'model_mismatch' end
+local pinned = redis.call('HGET', META, 'model')
+if not pinned then return 'no_collection' end
+if pinned ~= model then return 'model_mismatch' end
 if fields[1] == 'failed' or fields[1] == 'erased' then return {fields[1]} end
 
 local record = key('image', image)
-local old = redis.call('HMGET', record, 'state', 'nonce', 'erased_at')
+local old = redis.call('HMGET', record, 'state', 'nonce', 'erased_at', 'number')
 if erased_since(fields[3], old[3]) then
   settle(job, 'erased', ARGV[10])
   return {'erased'}
 end
 
 if not known(old[1]) then
-  if old[1] == 'accepted' then nonce = old[2] end
+  local life = fields[3]
+  if old[1] == 'accepted' then nonce, life = old[2], old[4] end
   local state, position = 'done', '0'
   if encodings ~= '' then
     state = 'indexed'
@@ -24,7 +27,8 @@ if not known(old[1]) then
     redis.call('ZADD', PENDING, position, image)
   end
   redis.call('HDEL', record, 'code')
-  redis.call('HSET', record, 'state', state, 'nonce', nonce, 'position', position, 'model', model,
+  redis.call('HSET', record, 'state', state, 'nonce', nonce, 'number', life,
+    'position', position, 'model', model,
     'boxes', boxes, 'width', ARGV[7], 'height', ARGV[8], 'faces_found', ARGV[9], 'due', now())
   tell('image', image)
 end

@@ -1,18 +1,23 @@
 -- Write a chunk of an image's matches in both directions, behind the fence.
--- ARGV: image, position, nonce, seen position, seen chain, token, offset, last, then other, distance, …
+-- ARGV: image, position, nonce, seen position, seen chain, token, offset, last, seconds for which
+-- another linker has precedence, then other, distance, …
 local image, position, nonce = unpack(ARGV, 1, 3)
 local record = key('image', image)
-local now_is = redis.call('HMGET', record, 'state', 'position', 'nonce', 'linker', 'linked')
+local now_is = redis.call('HMGET', record, 'state', 'position', 'nonce', 'linker', 'linked',
+  'linked_at')
 if now_is[2] ~= position or now_is[3] ~= nonce then return 'gone' end
 if now_is[1] == 'done' then return 'done' end
 if now_is[1] ~= 'indexed' then return 'gone' end
 if chain_at(ARGV[4]) ~= ARGV[5] then return 'moved' end
 local token, offset = ARGV[6], number(ARGV[7])
 if offset > 0 and (now_is[4] ~= token or number(now_is[5]) ~= offset) then return 'superseded' end
+-- Somebody is at it: two would only undo each other's progress.
+local recent = number(now()) - number(now_is[6]) < number(ARGV[9])
+if offset == 0 and now_is[4] and now_is[4] ~= token and recent then return 'superseded' end
 
 local own = key('matches', position)
-local pairs_given = (#ARGV - 8) / 2
-for i = 9, #ARGV, 2 do
+local pairs_given = (#ARGV - 9) / 2
+for i = 10, #ARGV, 2 do
   -- Erased since the query: its position is gone.
   if redis.call('HEXISTS', POSITIONS, ARGV[i]) == 1 then
     redis.call('ZADD', own, ARGV[i + 1], ARGV[i])
@@ -20,10 +25,11 @@ for i = 9, #ARGV, 2 do
   end
 end
 if ARGV[8] ~= '1' then
-  redis.call('HSET', record, 'linker', token, 'linked', offset + pairs_given)
+  redis.call('HSET', record, 'linker', token, 'linked', offset + pairs_given,
+    'linked_at', now())
   return 'written'
 end
-redis.call('HDEL', record, 'linker', 'linked', 'due')
+redis.call('HDEL', record, 'linker', 'linked', 'linked_at', 'due')
 redis.call('HSET', record, 'state', 'done')
 redis.call('ZREM', PENDING, image)
 tell('image', image)

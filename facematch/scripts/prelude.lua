@@ -22,6 +22,16 @@ local function number(text)
   return tonumber(text or '0') or 0
 end
 
+-- Numbers of submissions and erasures, in one order. They are microseconds, at least, so that
+-- a store which lost its tail does not give out a number again.
+local function next_number()
+  local time = redis.call('TIME')
+  local last = number(redis.call('HGET', META, 'submissions'))
+  local new = string.format('%d', math.max(last + 1, time[1] * 1000000 + time[2]))
+  redis.call('HSET', META, 'submissions', new)
+  return new
+end
+
 -- An image's faces have been looked for: it is in the log, or has none.
 local function known(state)
   return state == 'indexed' or state == 'done'

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from servers import RedisServer
 
-from facematch.errors import NotFound, Rejected, Unavailable
+from facematch import memory_store, redis_store
+from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.faces import Box, Face, image_hash
 from facematch.log import follow, genesis
 from facematch.memory_store import MemoryStore
@@ -31,17 +33,20 @@ BACKLOG = 1000
 
 
 @pytest.fixture(params=["memory", "redis", "valkey"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+def fresh_store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store without a collection."""
     if request.param == "memory":
-        made: Store = MemoryStore()
-        made.create(MODEL, 0.6)
-        yield made
+        yield MemoryStore()
         return
     client = connect(request.getfixturevalue(f"{request.param}_url"))
-    made = RedisStore(client)
-    made.create(MODEL, 0.6)
-    yield made
+    yield RedisStore(client)
     client.close()
+
+
+@pytest.fixture
+def store(fresh_store: Store) -> Store:
+    fresh_store.create(MODEL, 0.6)
+    return fresh_store
 
 
 def upload(store: Store, data: bytes, name: str = "a.jpg") -> str:
@@ -80,6 +85,21 @@ def test_a_collection_is_made_once_and_keeps_what_it_was_made_with(store: Store)
     assert again.tail == genesis(again.epoch)
 
 
+def test_what_is_accepted_before_the_collection_is_made_counts(fresh_store: Store) -> None:
+    store = fresh_store
+    store.accept(NewJob("before", "http://x/", url="http://x/"), BACKLOG)
+    upload(store, b"x" * (BACKLOG - 1))
+    with pytest.raises(Unavailable):
+        commit(store, "before", b"a")
+    store.create(MODEL, 0.6)
+    with pytest.raises(Unavailable):
+        upload(store, b"too much")  # the backlog is still counted
+    submit(store, b"a")
+    store.erase(image_hash(b"a"))
+    assert commit(store, "before", b"a").state is State.ERASED
+    assert submit(store, b"a").state is State.INDEXED
+
+
 def test_an_accepted_upload_can_be_asked_for_at_once(store: Store) -> None:
     job = upload(store, b"a", "x.jpg")
     assert store.job(job).state is State.ACCEPTED
@@ -116,9 +136,12 @@ def test_unknown_jobs_and_images_are_not_found(store: Store) -> None:
         commit(store, "none", b"a")
 
 
-def test_begin_counts_the_attempts(store: Store) -> None:
+def test_begin_counts_the_attempts_and_says_who_has_the_job_in_hand(store: Store) -> None:
     job = upload(store, b"a")
-    assert [store.begin(job).attempts for _ in range(3)] == [1, 2, 3]
+    begun = [store.begin(job) for _ in range(3)]
+    assert [job.attempts for job in begun] == [1, 2, 3]
+    assert [job.in_hand for job in begun] == [False, True, True]
+    assert not store.job(job).in_hand
 
 
 def test_commit_gives_dense_positions_and_a_chain_that_verifies(store: Store) -> None:
@@ -182,9 +205,10 @@ def test_an_image_keeps_what_was_found(store: Store) -> None:
 
 
 def test_another_model_is_refused(store: Store) -> None:
-    with pytest.raises(Rejected) as raised:
-        commit(store, upload(store, b"a"), b"a", model="another")
-    assert raised.value.code == "model_mismatch"
+    job = upload(store, b"a")
+    with pytest.raises(Misconfigured):
+        commit(store, job, b"a", model="another")
+    assert store.job(job).state is State.ACCEPTED
 
 
 def test_a_failed_job_says_why_and_frees_the_bytes(store: Store) -> None:
@@ -263,7 +287,7 @@ def test_a_link_for_another_life_of_the_image_is_refused(store: Store) -> None:
     assert link(store, b"a", a) is Linked.GONE
 
 
-def test_chunks_of_one_query_go_together(store: Store) -> None:
+def test_chunks_of_one_query_go_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     peers = [submit(store, bytes([65 + n])) for n in range(3)]
     new = submit(store, b"new")
     seen = store.collection().tail
@@ -275,7 +299,10 @@ def test_chunks_of_one_query_go_together(store: Store) -> None:
     assert chunk("t", 1, False) is Linked.SUPERSEDED  # its first chunk is not there
     assert chunk("t", 0, False) is Linked.WRITTEN
     assert chunk("t", 2, True) is Linked.SUPERSEDED  # the second is missing
-    assert chunk("u", 0, False) is Linked.WRITTEN  # another worker begins
+    assert chunk("u", 0, False) is Linked.SUPERSEDED  # another worker is at it
+    for module in (memory_store, redis_store):
+        monkeypatch.setattr(module, "LINKER_SECONDS", 0.0)
+    assert chunk("u", 0, False) is Linked.WRITTEN  # and now no more
     assert chunk("t", 1, False) is Linked.SUPERSEDED
     assert chunk("u", 1, False) is Linked.WRITTEN
     assert chunk("u", 2, True) is Linked.DONE
@@ -287,7 +314,7 @@ def test_an_erased_image_is_hidden_at_once_and_then_unlinked(store: Store) -> No
     link(store, b"a", a)
     link(store, b"b", b, (a.position, 0.5))
     erased = store.erase(image_hash(b"a"))
-    assert (erased.position, erased.nonce) == (a.position, a.nonce)
+    assert erased.position == a.position
     assert listed(store, b"b") == []
     assert store.matches(image_hash(b"a"), 10).matches == ()
     image = store.image(image_hash(b"a"))
@@ -299,7 +326,7 @@ def test_an_erased_image_is_hidden_at_once_and_then_unlinked(store: Store) -> No
     assert store.unlink(a.position)
     assert store.linked([a.position, b.position]) == {a.position: {}, b.position: {}}
     assert store.erasing() == []
-    assert store.erase(image_hash(b"a")) == erased
+    assert store.erase(image_hash(b"a")).position == a.position
     last = store.log(2, 10).entries[0]
     assert (last.op, last.target, last.nonce) == ("del", a.position, a.nonce)
 
@@ -348,28 +375,39 @@ def test_an_erased_image_may_be_submitted_again_as_a_new_life(store: Store) -> N
     assert commit(store, old_job, b"a").state is State.ERASED
 
 
-def test_replaying_an_erasure_touches_only_the_life_it_meant(store: Store) -> None:
-    old = submit(store, b"a")
-    store.erase(image_hash(b"a"))
-    new = submit(store, b"a")
-    store.erase(image_hash(b"a"), old.nonce)
+def test_replaying_an_erasure_spares_what_was_submitted_since(store: Store) -> None:
+    submit(store, b"a")
+    first = store.erase(image_hash(b"a"))
+    store.accept(NewJob("since", "http://x/", url="http://x/"), BACKLOG)
+    assert store.erase(image_hash(b"a"), first.upto) == first
+    assert commit(store, "since", b"a").state is State.INDEXED
+    assert store.erase(image_hash(b"a"), first.upto).position == 0
     assert store.image(image_hash(b"a")).state is State.INDEXED
-    store.erase(image_hash(b"a"), new.nonce)
+    assert store.erase(image_hash(b"a")).upto > first.upto
     assert store.image(image_hash(b"a")).state is State.ERASED
 
 
-def test_replaying_an_erasure_spares_jobs_submitted_since(store: Store) -> None:
-    old = submit(store, b"a")
+def test_replaying_an_erasure_ends_every_life_from_before_it(store: Store) -> None:
+    submit(store, b"a")
     store.erase(image_hash(b"a"))
-    store.accept(NewJob("since", "http://x/", url="http://x/"), BACKLOG)
-    store.erase(image_hash(b"a"), old.nonce)
-    assert commit(store, "since", b"a").state is State.INDEXED
+    store.accept(NewJob("then", "http://x/", url="http://x/"), BACKLOG)
+    now = int(time.time() * 1e6) + 1  # an erasure that this store has forgotten
+    store.erase(image_hash(b"a"), now)
+    assert commit(store, "then", b"a").state is State.ERASED
+    failed = upload(store, b"b")
+    store.fail(failed, "not_an_image", "")
+    store.erase(image_hash(b"b"), int(time.time() * 1e6) + 1)
+    assert store.job(failed).state is State.FAILED
+    assert store.image(image_hash(b"b")).state is State.ERASED
 
 
 def test_replaying_an_erasure_of_an_image_not_there_stops_older_jobs(store: Store) -> None:
     store.accept(NewJob("url", "http://x/", url="http://x/"), BACKLOG)
-    store.erase(image_hash(b"a"), "some-nonce")
+    upto = int(time.time() * 1e6) + 1
+    store.erase(image_hash(b"a"), upto)
     assert commit(store, "url", b"a").state is State.ERASED
+    while time.time() * 1e6 <= upto + 1:
+        time.sleep(0.001)
     assert submit(store, b"a").state is State.INDEXED
 
 
@@ -437,6 +475,27 @@ def test_listeners_hear_of_every_change_of_state(store: Store) -> None:
     assert next(events) is None
 
 
+def test_a_listener_whose_connection_is_cut_hears_of_that(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        events = RedisStore(client).listen(0.2)
+        assert next(events) is None
+        client.client_kill_filter(_type="pubsub")
+        with pytest.raises(Unavailable):
+            list(zip(events, range(5), strict=False))
+
+
+def test_a_listener_notices_a_server_that_no_longer_answers(redis_server: RedisServer) -> None:
+    with connect(redis_server.url) as client:
+        events = RedisStore(client).listen(0.2)
+        assert [next(events) for _ in range(4)] == [None] * 4
+        redis_server.pause()
+        try:
+            with pytest.raises(Unavailable):
+                list(zip(events, range(5), strict=False))
+        finally:
+            redis_server.resume()
+
+
 def test_commits_at_once_by_many_threads_make_one_image_each(store: Store) -> None:
     jobs = [(upload(store, data), data) for data in (b"a", b"b", b"a", b"b", b"a")]
     barrier = threading.Barrier(len(jobs))
@@ -460,11 +519,10 @@ def test_the_snapshot_is_what_is_there(store: Store) -> None:
     waiting = upload(store, b"c")
     link(store, b"a", a)
     store.erase(image_hash(b"a"))
-    snapshot = store.snapshot(entries=True)
+    snapshot = store.snapshot()
     assert snapshot.positions == {b.position: image_hash(b"b")}
     assert snapshot.pending == {image_hash(b"b"): b.position}
     assert list(snapshot.accepted) == [waiting]
     assert snapshot.erasing == (a.position,)
     assert [entry.position for entry in snapshot.entries] == [1, 2, 3]
     assert sorted(position for portion in store.live() for position in portion) == [b.position]
-    assert store.snapshot(entries=False).entries == ()

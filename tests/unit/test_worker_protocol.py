@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import interleaving
 import pytest
@@ -9,6 +10,7 @@ from worlds import HASHES, World
 
 from facematch.errors import Unavailable
 from facematch.memory_store import MemoryStore
+from facematch.neighbours import Candidates, Query
 from facematch.store import State
 from worker.pipeline import process
 
@@ -134,5 +136,68 @@ def test_an_index_ahead_of_a_store_that_lost_its_tail_is_not_believed(world: Wor
     world.lose_the_tail(0)
     second = begin(world, 1, ALL_STEPS)
     assert isinstance(second.error, Unavailable)
+    world.settle()
+    world.check()
+
+
+def test_an_image_that_the_store_forgot_and_took_in_again_at_the_same_place(world: World) -> None:
+    begin(world, 3, ALL_STEPS)
+    world.submit(0)
+    world.remember(0)
+    first = deliver(world, world.jobs[-1], COMMITTED)
+    first_place = world.store.image(HASHES[0])
+    world.lose_the_tail(0)
+    second = deliver(world, world.jobs[-1], COMMITTED, index=1)
+    assert world.store.image(HASHES[0]) == first_place
+    begin(world, 1, ALL_STEPS)
+    for worker in (first, second):
+        worker.finish()
+    world.settle()
+    world.check()
+
+
+def test_a_query_of_a_log_that_no_longer_reaches_the_image_counts_for_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.submit(0)
+    world.remember(0)
+    begin(world, 3, ALL_STEPS)
+    within = world.indexes[0].within
+
+    def forgetting(query: Query) -> Candidates:
+        world.lose_the_tail(0)
+        return within(query)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.indexes[0], "within", forgetting)
+        first = deliver(world, world.jobs[0], QUERIED)  # at position 2, of a log that is empty now
+    begin(world, 1, ALL_STEPS, index=1)
+    deliver(world, world.jobs[0], COMMITTED, index=1)  # at position 2 again
+    first.finish()
+    world.settle()
+    world.check()
+
+
+def test_copies_of_a_message_do_not_use_up_the_attempts_of_a_job_in_hand(world: World) -> None:
+    limits = replace(world.parts[0].limits, max_attempts=2)
+    world.parts = [replace(parts, limits=limits) for parts in world.parts]
+    first = begin(world, 0, 2)
+    for _ in range(5):
+        deliver(world, world.jobs[0], 2, index=1)
+    first.finish()
+    assert world.store.job(world.jobs[0]).state is State.DONE
+    for worker in world.workers:
+        worker.finish()
+    world.check()
+
+
+def test_an_error_after_the_commit_is_the_sweepers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(world.indexes[0], "within", lambda query: 1 / 0)
+        worker = begin(world, 0, ALL_STEPS)
+        assert worker.error is None
+    assert world.store.image(HASHES[0]).state is State.INDEXED
     world.settle()
     world.check()
