@@ -18,7 +18,7 @@ from facematch import valkey
 from facematch.data_folder import DataFolder, InUse, Service, claimed, running_service
 from facematch.errors import Misconfigured, Unavailable
 from facematch.processes import Part
-from facematch.settings import load
+from facematch.settings import PREFIX, load
 from facematch.sidecar import Sidecar
 from facematch.tree import Console, Failed, Stopped, Tree
 
@@ -136,7 +136,7 @@ def _start(tree: Tree, folder: DataFolder, host: str, port: int, workers: int) -
         FACEMATCH_REDIS_URL=redis_url,
         FACEMATCH_BROKER_URL=redis_url,
         FACEMATCH_INDEX_URL=index_url,
-        FACEMATCH_LEDGER=str(folder.ledger),
+        FACEMATCH_LEDGER=os.environ.get(f"{PREFIX}LEDGER", str(folder.ledger)),
         FACEMATCH_HOST=host,
         FACEMATCH_PORT=str(port),
     )

@@ -169,7 +169,10 @@ class Follower:
     def _failed(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         planned = isinstance(error, Unavailable)
+        before = self._trouble
         self._trouble = str(error) if planned else "an error of ours; the log has the details"
+        if planned and self._trouble == before:
+            return
         _log.warning(
             "cannot follow the log",
             reason=self._trouble,

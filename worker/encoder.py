@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 import types
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -87,7 +88,9 @@ def _face_recognition() -> Any:
         stub = types.ModuleType("pkg_resources")
         stub.resource_filename = lambda package, name: str(files(package) / name)  # type: ignore[attr-defined]
         sys.modules["pkg_resources"] = stub
-    api = importlib.import_module("face_recognition")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        api = importlib.import_module("face_recognition")
     # It makes Pillow fill the missing part of cut-off pictures with grey, in the whole process.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     return api

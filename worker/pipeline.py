@@ -79,7 +79,8 @@ def process(job_id: str, parts: Parts) -> Job:
         except Exception:  # noqa: BLE001 - nothing counts attempts now: at the sweeper's pace
             _log.exception("left to the sweeper", image=job.image)
         job = parts.store.job(job.id)
-    _log.info("job", state=str(job.state), image=job.image, code=job.code or None)
+    why = {"code": job.code, "detail": job.detail} if job.code else {}
+    _log.info("job", state=str(job.state), image=job.image or None, **why)
     return job
 
 

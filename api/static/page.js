@@ -60,6 +60,16 @@ async function ask(path, options) {
   return body;
 }
 
+/** Throws if it is a file that is gone or may not be read: fetch calls that a failure of the net. */
+async function readable(body) {
+  if (!(body instanceof Blob)) return;
+  try {
+    await body.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Error("the file cannot be read");
+  }
+}
+
 /** Asks again while the service is away or busy; any other problem is final. */
 async function askPatiently(card, path, options) {
   for (;;) {
@@ -67,6 +77,7 @@ async function askPatiently(card, path, options) {
       return await ask(path, options);
     } catch (error) {
       if (error instanceof Problem && error.status !== 503 && error.status !== 429) throw error;
+      await readable(options?.body);
       card.say("sending", "The service does not answer; trying again…");
       await new Promise((resolve) => setTimeout(resolve, RETRY_SECONDS * 1000));
     }
