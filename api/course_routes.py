@@ -5,11 +5,12 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response, render_template, request
 
+from api.body import read_body
 from api.openapi import also, problems
 from api.problems import problem
 from api.reading import Reading
 from api.schemas import Answer, HashOut, JobOut, NoMatchesOut, ScanOut, ScanQuery
-from api.submission import Picture, Submission, read_body, submitted_url
+from api.submission import Picture, Submission, submitted_url
 from api.v1_routes import job_answer
 from facematch import __version__
 from facematch.store import Job, State

@@ -191,7 +191,8 @@ class MatchesOut(BaseModel):
     threshold: float | None = Field(description="null until the image was looked at")
     model: str | None
     complete_through: int | None = Field(
-        description="every match with an image at a position up to this one is known"
+        description="every match with an image at a position up to this one is known;"
+        " null unless the state is done"
     )
     truncated: bool = Field(description="there were more faces than are kept")
     matches: list[MatchOut] | None
@@ -211,7 +212,7 @@ class MatchesOut(BaseModel):
             position=image.position or None,
             threshold=threshold,
             model=image.model or None,
-            complete_through=page.complete_through if looked_at else None,
+            complete_through=page.complete_through if done else None,
             truncated=image.truncated,
             matches=[MatchOut.of(match) for match in page.matches] if done else None,
             next=cursors.encode(page.next) if done and page.next else None,

@@ -4,7 +4,6 @@ Raw bytes are taken whatever their content type: the bytes decide.
 """
 
 import json
-import time
 import unicodedata
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,6 +14,7 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 
+from api.body import read_body, too_large
 from api.publishing import Publisher
 from facematch import failpoints
 from facematch.errors import Rejected
@@ -26,11 +26,6 @@ MAX_NAME = 1_000
 MAX_URL = 2_000
 #: What a JSON document may have, and a form around its file.
 _ROOM = 64 * 1024
-_CHUNK = 64 * 1024
-#: A body over the limit is still read, up to so many limits and seconds, so that the client
-#: gets to hear why; who sends more than that is cut off.
-_PATIENCE_LIMITS = 8
-_PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -95,44 +90,13 @@ def submitted(request: Request, max_bytes: int) -> Picture | Address:
         if document is not None:
             return _address(document)
     if len(body) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     return Picture(body)
 
 
 def submitted_url(request: Request) -> Address:
     """The `url` of a JSON document, whatever its content type. Raises Rejected."""
     return _address(_parsed(read_body(request, _ROOM)))
-
-
-def read_body(request: Request, limit: int, room: int = 0) -> bytes:
-    """The whole body, of at most `limit` and `room` bytes.
-
-    Raises Rejected: too_large, or bad_request when it ends early.
-    """
-    most = limit + room
-    patience = _PATIENCE_LIMITS * most
-    announced = request.content_length
-    if announced is not None and announced > patience:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    try:
-        while chunk := request.stream.read(_CHUNK):
-            size += len(chunk)
-            if size <= most:
-                chunks.append(chunk)
-            elif size > patience or time.monotonic() > deadline:
-                break
-            else:
-                chunks.clear()
-    except OSError as error:
-        raise Rejected("bad_request", "the body ends early") from error
-    if size > most:
-        raise _too_large(limit)
-    if announced is not None and size < announced:
-        raise Rejected("bad_request", "the body ends early")
-    return b"".join(chunks)
 
 
 def clean_name(text: str) -> str:
@@ -203,13 +167,9 @@ def _only_file(body: bytes, boundary: bytes, max_bytes: int) -> Picture:
         raise Rejected("bad_request", f"a form has to have exactly one file, not {len(files)}")
     data = files[0].stream.read()
     if len(data) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     return Picture(data, files[0].filename or "")
 
 
 def _in_memory(*_: object, **__: object) -> BytesIO:
     return BytesIO()
-
-
-def _too_large(limit: int) -> Rejected:
-    return Rejected("too_large", f"more than the limit of {limit:,} bytes")

@@ -80,10 +80,11 @@ class Waiting:
                 if event not in registered:
                     registered.add(event)
                     self._register(event, woken)
-                elif self._stopped.is_set() or not woken.wait(
-                    max(0.0, deadline - time.monotonic())
-                ):
+                elif self._stopped.is_set():
                     break
+                elif not woken.wait(max(0.0, deadline - time.monotonic())):
+                    # An event may have been lost: that shall cost time, and not the result.
+                    return read()[0]
                 woken.clear()
                 value, event = read()
             return value

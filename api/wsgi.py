@@ -1,26 +1,23 @@
-"""Puts the api together out of the real parts. For gunicorn: `gunicorn 'api.wsgi:create()'`.
+"""Checks that the api can work, and puts it together out of the real parts. For `python -m api`."""
 
-With `python -m api` the arguments are right, and waiting requests are let go at a stop.
-"""
-
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from apiflask import APIFlask
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from api.app import create_app
 from api.ledger import Ledger
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.waiting import Waiting
-from facematch import failpoints, logs
+from facematch import startup
 from facematch.brokers import open_broker
-from facematch.errors import Misconfigured, Unavailable
+from facematch.errors import Misconfigured
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore, check_durable
-from facematch.settings import Settings, load
+from facematch.settings import Settings
 
 _log = structlog.get_logger()
 
@@ -62,12 +59,10 @@ def check(settings: Settings) -> None:
     # It does not connect, and it refuses a URL that it cannot read.
     open_broker(settings.broker_url.get_secret_value())
     with connect(settings.redis_url.get_secret_value()) as client:
-        patient = Retrying(
-            retry=retry_if_exception_type(Unavailable),
-            wait=wait_exponential(0.25, max=5),
-            before_sleep=_say_waiting,
+        weaknesses = startup.wait_for_redis(
+            lambda: check_durable(client, settings.allow_volatile), threading.Event()
         )
-        for weakness in patient(check_durable, client, settings.allow_volatile):
+        for weakness in weaknesses or ():
             _log.warning("Redis may lose what was acknowledged", reason=weakness)
 
 
@@ -83,19 +78,3 @@ def assemble(settings: Settings) -> Service:
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     app = create_app(store, publisher, waiting, ledger, replayer, settings)
     return Service(app, publisher, waiting, replayer)
-
-
-def create() -> APIFlask:
-    """The application, set up from the environment and running. Raises Misconfigured."""
-    settings = load()
-    logs.configure(settings, "api")
-    failpoints.arm(settings.failpoint)
-    check(settings)
-    service = assemble(settings)
-    service.start()
-    return service.app
-
-
-def _say_waiting(state: RetryCallState) -> None:
-    reason = state.outcome and state.outcome.exception()
-    _log.warning("waiting for Redis", reason=str(reason), attempt=state.attempt_number)

@@ -30,7 +30,7 @@ class Delivery(Protocol):
 
 
 class Broker(Protocol):
-    """What api, worker and sweeper need of a broker. Every method raises
+    """What api, worker and sweeper need of a broker. Unless it says otherwise, a method raises
     Unavailable("broker_unavailable") when the broker does not answer."""
 
     def publish(self, message: Message) -> None:
@@ -38,6 +38,12 @@ class Broker(Protocol):
 
     def receive(self, timeout: float) -> Delivery | None:
         """The next message, or None after `timeout` seconds. One is in hand at a time."""
+
+    def rest(self) -> None:
+        """Give back what waits here and take no more until the next `receive`.
+
+        For who has no message in hand and cannot work for a while. Never raises.
+        """
 
     def depth(self) -> int:
         """How many messages wait, about."""
@@ -64,6 +70,9 @@ class MemoryBroker:
             if not self._changed.wait_for(lambda: self._ready, timeout):
                 return None
             return _MemoryDelivery(self, self._ready.popleft())
+
+    def rest(self) -> None:
+        """See Broker; nothing is taken before it is asked for."""
 
     def depth(self) -> int:
         """See Broker."""

@@ -71,9 +71,16 @@ class RabbitBroker:
         self._thread.run(lambda: self._publish(body), _ANSWER_SECONDS)
 
     def receive(self, timeout: float) -> Delivery | None:
-        """See Broker. Consuming starts with the first call."""
+        """See Broker. Consuming starts with the first call, and the first after `rest`."""
         arrived = self._thread.run(lambda: self._receive(timeout), timeout + 1)
         return _RabbitDelivery(self._thread, *arrived) if arrived else None
+
+    def rest(self) -> None:
+        """See Broker. RabbitMQ pushes a message to who consumes, so the connection is closed."""
+        try:
+            self._thread.run(self._consumer.close, _ANSWER_SECONDS)
+        except Unavailable as error:
+            _log.debug("no_rest", why=str(error))
 
     def depth(self) -> int:
         """See Broker. Those in hand do not count."""

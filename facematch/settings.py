@@ -3,7 +3,7 @@
 `FACEMATCH_<NAME>` sets `<name>`. README's table is compared with this by a test.
 """
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +12,7 @@ from facematch.errors import Misconfigured
 from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION
 
 PREFIX = "FACEMATCH_"
+_STARS = "***"
 
 
 class Settings(BaseSettings):
@@ -127,8 +128,22 @@ def load() -> Settings:
 def _shown(value: object) -> str:
     if not isinstance(value, SecretStr):
         return str(value)
-    parts = urlsplit(value.get_secret_value())
-    if parts.password is None:
-        return value.get_secret_value()
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    url = value.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        # Read for its error: a port that is no number may be a password.
+        _ = parts.port
+    except ValueError:
+        return _STARS
+    if "@" in parts.path + parts.query + parts.fragment:
+        # A password with one of /?# in it ends the host too early.
+        return _STARS
+    shown = url.partition("#")[0].partition("?")[0]
+    if parts.password is not None:
+        user, _, host = parts.netloc.rpartition("@")
+        shown = shown.replace(f"{user}@{host}", f"{parts.username}:{_STARS}@{host}", 1)
+    if parts.query:
+        shown += f"?{_STARS}"
+    if parts.fragment:
+        shown += f"#{_STARS}"
+    return shown

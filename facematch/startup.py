@@ -1,13 +1,20 @@
 """How every process begins: settings, log, failpoint; and how it refuses to, in one line."""
 
 import sys
+import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
 from facematch import failpoints, logs
-from facematch.errors import Misconfigured
+from facematch.errors import Misconfigured, Unavailable
 from facematch.settings import Settings, load
+
+_PAUSE_MIN = 0.25
+_PAUSE_MAX = 5.0
+
+_Result = TypeVar("_Result")
 
 
 def run(part: str, serve: Callable[[Settings], int]) -> int:
@@ -25,5 +32,21 @@ def run(part: str, serve: Callable[[Settings], int]) -> int:
         failpoints.arm(settings.failpoint)
         return serve(settings)
     except Misconfigured as error:
-        structlog.get_logger().error("cannot start", reason=str(error))
+        structlog.get_logger().error("cannot work as it is set up", reason=str(error))
         return 1
+
+
+def wait_for_redis(attempt: Callable[[], _Result], stop: threading.Event) -> _Result | None:
+    """What `attempt` gives once it raises Unavailable no more; None when `stop` is set first.
+
+    Whatever else it raises comes through.
+    """
+    pause = _PAUSE_MIN
+    while not stop.is_set():
+        try:
+            return attempt()
+        except Unavailable as error:
+            structlog.get_logger().warning("waiting for Redis", reason=str(error))
+        stop.wait(pause)
+        pause = min(pause * 2, _PAUSE_MAX)
+    return None

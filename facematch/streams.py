@@ -106,6 +106,9 @@ class StreamsBroker:
             if time.monotonic() >= until:
                 return None
 
+    def rest(self) -> None:
+        """See Broker; nothing is taken before it is asked for."""
+
     def depth(self) -> int:
         """See Broker. Those in hand do not count."""
         self._check_open()

@@ -1,14 +1,18 @@
-"""`python -m api_in_memory FOLDER`: the api under gunicorn, on a store and broker in memory.
+"""`python -m api_in_memory FOLDER [SECONDS SECONDS]`: the api under gunicorn, on a store and
+broker in memory. The seconds: how long a client may be silent, and take for a body in all.
 
-A worker in it processes every job except those whose picture begins with "slow".
+A worker in it processes every job except those whose picture begins with "slow": it logs that
+it puts them aside.
 """
 
 import sys
 import threading
 from pathlib import Path
 
+import structlog
 from api_parts import MODEL, Api
 
+from api import body
 from api.app import create_app
 from api.ledger import Ledger
 from api.publishing import Publisher
@@ -45,12 +49,16 @@ def work(api: Api) -> None:
             continue
         job = api.next_job()
         data = api.store.uploaded(api.store.job(job).image) or b""
-        if not data.startswith(b"slow"):
+        if data.startswith(b"slow"):
+            structlog.get_logger().info("put aside", job=job)
+        else:
             api.link(api.commit(job, data))
 
 
 def main() -> None:
     """Serve until stopped."""
+    if len(sys.argv) > 2:
+        body.SILENT_SECONDS, body.BODY_SECONDS = map(float, sys.argv[2:])
     settings = Settings()
     logs.configure(settings, "api")
     listener = bind(settings.host, settings.port)

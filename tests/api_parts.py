@@ -1,7 +1,6 @@
 """The api on a store and a broker in memory, and a worker that finds what a test tells it."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from apiflask import APIFlask
+from waiting import eventually
 
 from api.app import create_app
 from api.ledger import Ledger
@@ -111,14 +111,6 @@ def running_api(
         waiting.stop()
         replayer.stop()
         publisher.close()
-
-
-def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until it holds; fail when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.005)
 
 
 def later(action: Callable[[], object], seconds: float = 0.2) -> threading.Thread:

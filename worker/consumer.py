@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from facematch.broker import Broker, Delivery
-from facematch.errors import NotFound, Unavailable
+from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.failpoints import reached
 from facematch.job import Message
 
@@ -25,18 +25,28 @@ def consume(
     """Take messages and process their jobs, one at a time, until `stop` is set.
 
     `ready` raises Unavailable while the parts that `process` needs are not all there; no
-    message is taken meanwhile, so that another worker can have it.
+    message is taken meanwhile, so that another worker can have it. Raises Misconfigured when
+    one of them does; the message in hand is given back.
     """
     while not stop.is_set():
         try:
             ready()
+        except Unavailable as error:
+            broker.rest()
+            _wait(error, stop)
+            continue
+        try:
             delivery = broker.receive(_RECEIVE_SECONDS)
         except Unavailable as error:
-            _log.warning("waiting", code=error.code, detail=str(error))
-            stop.wait(_PAUSE_SECONDS)
+            _wait(error, stop)
             continue
         if delivery is not None:
             _handle(delivery, process, stop)
+
+
+def _wait(error: Unavailable, stop: threading.Event) -> None:
+    _log.warning("waiting", code=error.code, detail=str(error))
+    stop.wait(_PAUSE_SECONDS)
 
 
 def _handle(delivery: Delivery, process: Callable[[str], object], stop: threading.Event) -> None:
@@ -56,6 +66,9 @@ def _handle(delivery: Delivery, process: Callable[[str], object], stop: threadin
             delivery.retry()
             stop.wait(_PAUSE_SECONDS)
             return
+        except Misconfigured:
+            delivery.retry()
+            raise
         except Exception:  # noqa: BLE001 - whatever it is, the attempts counted in the job end it
             _log.exception("given back after an error of ours")
             delivery.retry()

@@ -86,9 +86,6 @@ class Fetcher:
         except TimeoutError:
             raise _timed_out() from None
 
-    def close(self) -> None:
-        """Nothing is kept between fetches, so nothing is left to be closed."""
-
 
 class _MayPass(Rejected):
     """A rejection that a second try may turn into a picture."""

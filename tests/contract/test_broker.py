@@ -13,7 +13,8 @@ from pathlib import Path
 import pika
 import pytest
 from rabbit_server import RabbitServer
-from servers import RedisServer, Server, free_port, wait_until
+from servers import RedisServer, Server, free_port
+from waiting import eventually
 
 from facematch.broker import Broker, Delivery, MemoryBroker
 from facematch.brokers import open_broker
@@ -120,7 +121,7 @@ def _job(delivery: Delivery) -> str:
     return Message.decode(delivery.body).job
 
 
-def _publish_until_taken(broker: Broker, message: Message, seconds: float = 10.0) -> None:
+def _publish_until_taken(broker: Broker, message: Message, seconds: float = 30.0) -> None:
     def taken() -> bool:
         try:
             broker.publish(message)
@@ -128,7 +129,7 @@ def _publish_until_taken(broker: Broker, message: Message, seconds: float = 10.0
             return False
         return True
 
-    wait_until(taken, seconds, "publishing")
+    eventually(taken, "the broker takes a message", seconds)
 
 
 # -- every broker
@@ -150,7 +151,7 @@ def test_nothing_to_receive_is_none_when_the_time_is_up(place: Place) -> None:
     for timeout in (0.5, 0.0, 1.0):
         started = time.monotonic()
         assert broker.receive(timeout) is None
-        assert timeout - 0.05 <= time.monotonic() - started < timeout + 0.5
+        assert timeout - 0.05 <= time.monotonic() - started < timeout + 5
 
 
 def test_a_message_published_while_somebody_waits_arrives_at_once(place: Place) -> None:
@@ -160,16 +161,16 @@ def test_a_message_published_while_somebody_waits_arrives_at_once(place: Place) 
     arrived = []
 
     def wait() -> None:
-        arrived.append((_job(_take(consumer, 10)), time.monotonic()))
+        arrived.append((_job(_take(consumer, 30)), time.monotonic()))
 
     thread = threading.Thread(target=wait)
     thread.start()
     time.sleep(0.5)
     published = time.monotonic()
     publisher.publish(Message("a"))
-    thread.join(10)
+    thread.join(60)
     assert [job for job, _ in arrived] == ["a"]
-    assert arrived[0][1] - published < 1
+    assert arrived[0][1] - published < 5
 
 
 def test_a_message_given_back_comes_again(place: Place) -> None:
@@ -192,7 +193,7 @@ def test_a_rejected_message_is_a_dead_letter_and_does_not_come_again(place: Plac
         dead.extend(place.dead())
         return bool(dead)
 
-    wait_until(found, 5, "the dead letter")
+    eventually(found, "the dead letter")
     assert dead == [Message("a").encode()]
     assert broker.receive(0.3) is None
     assert broker.depth() == 0
@@ -218,28 +219,36 @@ def test_the_depth_counts_what_waits_and_not_what_is_in_hand(place: Place) -> No
         broker.publish(Message(f"job{number}"))
     assert broker.depth() == 3
     delivery = _take(broker)
-    wait_until(lambda: broker.depth() == 2, 5, "depth 2")
+    eventually(lambda: broker.depth() == 2, "two wait")
     delivery.ack()
 
 
 def test_two_consumers_share_the_messages_and_none_comes_twice(place: Place) -> None:
     publisher = place.client()
+    assert publisher.depth() == 0
     sent = {f"job{number}" for number in range(40)}
-    got: list[str] = []
+    got: tuple[list[str], list[str]] = ([], [])
+    both = threading.Barrier(2)
+    until = time.monotonic() + 60
 
-    def consume(broker: Broker) -> None:
-        while (delivery := broker.receive(1.0)) is not None:
-            got.append(_job(delivery))
-            delivery.ack()
+    def consume(broker: Broker, mine: list[str]) -> None:
+        while sum(map(len, got)) < len(sent) and time.monotonic() < until:
+            if (delivery := broker.receive(0.5)) is not None:
+                mine.append(_job(delivery))
+                if len(mine) == 1:
+                    both.wait(30)  # each has one in hand
+                delivery.ack()
 
-    threads = [threading.Thread(target=consume, args=(place.client(),)) for _ in range(2)]
+    threads = [threading.Thread(target=consume, args=(place.client(), mine)) for mine in got]
     for thread in threads:
         thread.start()
     for job in sent:
         publisher.publish(Message(job))
     for thread in threads:
-        thread.join(30)
-    assert sorted(got) == sorted(sent)
+        thread.join(90)
+    assert sorted(got[0] + got[1]) == sorted(sent)
+    assert all(got)
+    assert publisher.receive(0.3) is None
 
 
 def test_many_threads_may_publish_at_once(place: Place) -> None:
@@ -284,7 +293,7 @@ def test_what_is_in_hand_comes_again_when_its_consumer_closes(real: Place) -> No
     delivery = _take(first)
     started = time.monotonic()
     first.close()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     again = _take(second)
     assert _job(again) == "a"
     again.ack()
@@ -304,7 +313,7 @@ def test_what_is_in_hand_comes_again_when_its_consumer_is_killed(real: Place) ->
         assert process.stdout is not None
         assert Message.decode(process.stdout.readline()) == Message("a")
         process.send_signal(signal.SIGKILL)
-    again = _take(broker, 3 * LEASE)
+    again = _take(broker, 10 * LEASE)
     assert _job(again) == "a"
     again.ack()
 
@@ -322,12 +331,12 @@ def test_a_message_survives_the_broker_being_killed_and_both_ends_come_back(real
     with pytest.raises(Unavailable) as publishing:
         publisher.publish(Message("nobody takes it"))
     assert publishing.value.code == "broker_unavailable"
-    assert time.monotonic() - started < 5.5
+    assert time.monotonic() - started < 15
     started = time.monotonic()
     with pytest.raises(Unavailable) as receiving:
         consumer.receive(1.5)
     assert receiving.value.code == "broker_unavailable"
-    assert 1.4 < time.monotonic() - started < 3
+    assert 1.4 < time.monotonic() - started < 10
     with pytest.raises(Unavailable):
         publisher.depth()
 
@@ -336,7 +345,7 @@ def test_a_message_survives_the_broker_being_killed_and_both_ends_come_back(real
     _publish_until_taken(publisher, Message("new"))
     got: set[str] = set()
     while got != {"in hand", "waiting", "new"}:
-        delivery = _take(consumer, 3 * LEASE)
+        delivery = _take(consumer, 10 * LEASE)
         got.add(_job(delivery))
         delivery.ack()
     assert consumer.receive(0.3) is None
@@ -354,10 +363,10 @@ def test_a_broker_that_was_never_there_is_unavailable_within_bounds(real: Place)
         with pytest.raises(Unavailable) as error:
             call()
         assert error.value.code == "broker_unavailable"
-        assert time.monotonic() - started < 5.5
+        assert time.monotonic() - started < 15
     started = time.monotonic()
     broker.close()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("real", ["redis", "rabbitmq"], indirect=True)
@@ -371,7 +380,7 @@ def test_a_broker_that_does_not_answer_is_unavailable_within_bounds(real: Place)
         started = time.monotonic()
         with pytest.raises(Unavailable):
             broker.publish(Message("b"))
-        assert time.monotonic() - started < 5.5
+        assert time.monotonic() - started < 15
     finally:
         real.server.resume()
     delivery.ack()
@@ -428,11 +437,11 @@ def test_rabbitmq_short_of_memory_refuses_messages_and_takes_acknowledgements(
             started = time.monotonic()
             with pytest.raises(Unavailable):
                 broker.publish(Message("b"))
-            assert time.monotonic() - started < 5.5
+            assert time.monotonic() - started < 15
         delivery.ack()
         started = time.monotonic()
         broker.close()
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
         rabbitmq_server.control("set_vm_memory_high_watermark", "0.4")
         _publish_until_taken(other, Message("c"))
         jobs = set()
@@ -454,11 +463,18 @@ def test_rabbitmq_takes_a_message_returned_a_hundred_times_for_a_dead_letter(
     try:
         broker.publish(Message("a"))
         returned = 0
-        while (delivery := broker.receive(1.0)) is not None:
+        while (delivery := broker.receive(5.0)) is not None:
             delivery.retry()
             returned += 1
         assert returned == 101
-        assert _dead_in_rabbitmq(rabbitmq_url) == [Message("a").encode()]
+        dead: list[bytes] = []
+
+        def found() -> bool:
+            dead.extend(_dead_in_rabbitmq(rabbitmq_url))
+            return bool(dead)
+
+        eventually(found, "the dead letter")
+        assert dead == [Message("a").encode()]
     finally:
         broker.close()
 
@@ -474,7 +490,7 @@ def test_rabbitmq_forgetting_a_consumer_does_not_leave_it_waiting_for_ever(
         rabbitmq_server.delete_queues(QUEUE)
         publisher.depth()  # makes the queue again, at once: the consumer is not told
         publisher.publish(Message("a"))
-        wait_until(lambda: consumer.receive(0.5) is not None, 5, "the message")
+        eventually(lambda: consumer.receive(0.5) is not None, "the message")
     finally:
         publisher.close()
         consumer.close()
@@ -485,7 +501,7 @@ def test_rabbitmq_refusing_the_password_is_unavailable(rabbitmq_url: str) -> Non
     started = time.monotonic()
     with pytest.raises(Unavailable) as error:
         broker.publish(Message("a"))
-    assert time.monotonic() - started < 5.5
+    assert time.monotonic() - started < 15
     assert "Authentication" in str(error.value)
     broker.close()
 
@@ -496,13 +512,13 @@ def test_rabbitmq_refusing_the_password_is_unavailable(rabbitmq_url: str) -> Non
 def test_streams_keep_what_is_in_hand_of_a_living_process_beyond_the_lease(
     redis_url: str,
 ) -> None:
-    first, second = StreamsBroker(redis_url, lease=0.6), StreamsBroker(redis_url, lease=0.6)
+    first, second = StreamsBroker(redis_url, lease=2), StreamsBroker(redis_url, lease=2)
     try:
         first.publish(Message("a"))
         delivery = _take(first)
-        assert second.receive(2.5) is None
+        assert second.receive(6) is None
         delivery.ack()
-        assert second.receive(1.0) is None
+        assert second.receive(3) is None
     finally:
         first.close()
         second.close()
@@ -517,7 +533,7 @@ def test_streams_find_a_message_again_whose_answer_was_lost(redis_url: str) -> N
         broker.publish(Message("b"))
         # The server gave it to this consumer, and the answer never arrived.
         assert client.xreadgroup(GROUP, consumer["name"], {STREAM: ">"}, count=1)
-        assert _job(_take(broker, 3)) == "b"
+        assert _job(_take(broker, 10)) == "b"
         delivery.ack()
         broker.close()
         assert client.xlen(STREAM) == 1  # b was given back
@@ -529,10 +545,9 @@ def test_streams_forget_consumers_that_are_gone(redis_url: str) -> None:
         broker.publish(Message("a"))
         _take(broker).ack()
         client.xgroup_createconsumer(STREAM, GROUP, "gone")
-        wait_until(
+        eventually(
             lambda: broker.receive(0.2) is None and len(client.xinfo_consumers(STREAM, GROUP)) == 1,
-            10,
-            "forgetting",
+            "the consumer that is gone is forgotten",
         )
         broker.close()
         assert client.xinfo_consumers(STREAM, GROUP) == []
@@ -552,3 +567,21 @@ def test_streams_wait_for_a_server_that_starts_later(redis_server: RedisServer) 
     starter.join()
     consumer.close()
     publisher.close()
+
+
+def test_who_rests_leaves_what_waits_to_others_and_takes_it_up_again(place: Place) -> None:
+    first, second = place.client(), place.client()
+    assert first.receive(0.5) is None
+    first.publish(Message("a"))
+    time.sleep(0.5)  # a broker that pushes has pushed it to the first by now
+    first.rest()
+    delivery = _take(second)
+    assert _job(delivery) == "a"
+    delivery.ack()
+    second.rest()
+    first.publish(Message("b"))
+    delivery = _take(first)
+    assert _job(delivery) == "b"
+    delivery.ack()
+    second.rest()
+    assert first.depth() == 0

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_parts import Api, eventually, running_api
+from api_parts import Api, running_api
 from flask.testing import FlaskClient
+from waiting import eventually
 
 from facematch.errors import Unavailable
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import structlog
-from api_parts import eventually, running_api
+from api_parts import running_api
+from waiting import eventually
 
 from api.publishing import Publisher
 from facematch.broker import MemoryBroker

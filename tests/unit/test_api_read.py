@@ -132,6 +132,18 @@ def test_what_is_complete_ends_before_the_first_pending_image(
     assert client.get(f"/v1/images/{image}/matches").json["complete_through"] == 1
 
 
+def test_nothing_is_complete_about_an_image_that_is_not_done(api: Api, client: FlaskClient) -> None:
+    submitted(client, b"a")
+    found = client.get(f"/v1/images/{image_hash(b'a')}/matches")
+    assert (found.json["state"], found.json["complete_through"]) == ("accepted", None)
+    commit = api.commit(api.next_job(), b"a")
+    found = client.get(f"/v1/images/{commit.image}/matches")
+    assert (found.json["state"], found.json["complete_through"]) == ("indexed", None)
+    assert found.json["matches"] is None
+    api.link(commit)
+    assert client.get(f"/v1/images/{commit.image}/matches").json["complete_through"] == 1
+
+
 def test_an_image_shows_its_names_and_faces(api: Api, client: FlaskClient) -> None:
     submitted(client, b"a")
     api.link(api.commit(api.next_job(), b"a", faces=2, found=5))
@@ -242,7 +254,8 @@ def test_erasing_is_in_the_ledger_and_repeatable(api: Api, client: FlaskClient) 
     for _ in range(2):
         answer = client.delete(f"/v1/images/{image}")
         assert (answer.status_code, answer.data) == (204, b"")
-    assert [erased.image for erased in api.ledger.erasures()] == [image]
+    # The second one ends what was submitted after the first, and has a line of its own.
+    assert [erased.image for erased in api.ledger.erasures()] == [image, image]
     assert api.store.erasing() == []
 
 

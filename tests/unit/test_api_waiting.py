@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from api_parts import eventually, later
+from api_parts import later
+from waiting import eventually
 
 from api.waiting import Waiting
 from facematch.errors import Unavailable
@@ -54,8 +55,12 @@ def store() -> ToldStore:
 @pytest.fixture
 def waiting(store: ToldStore) -> Iterator[Waiting]:
     waiting = Waiting(store, places=2)
+    # When it begins to listen it wakes everybody, which must not be in the middle of a test.
+    woken = threading.Event()
+    waiting._register("the first", woken)
     waiting.start()
-    eventually(lambda: store.connections)
+    assert woken.wait(20)
+    waiting._unregister({"the first"}, woken)
     yield waiting
     waiting.stop()
 
@@ -78,7 +83,7 @@ def test_a_waiting_request_is_woken_by_its_event_and_reads_no_oftener(
     later(change, 0.5)
     before = time.monotonic()
     assert waiting.until(value.read, 20) == "final"
-    assert 0.4 < time.monotonic() - before < 3
+    assert 0.4 < time.monotonic() - before < 10
     # Once before it waits, once when it is registered, once when it is woken.
     assert value.reads == 3
 
@@ -88,7 +93,8 @@ def test_an_event_of_somebody_else_wakes_nobody(store: ToldStore, waiting: Waiti
     for _ in range(20):
         later(lambda: store.tell("job:2"), 0.1)
     assert waiting.until(value.read, 0.4) == "job:1"
-    assert value.reads == 2
+    # The last time when its time is up.
+    assert value.reads == 3
 
 
 def test_a_change_between_the_first_read_and_the_wait_is_not_missed(waiting: Waiting) -> None:
@@ -101,7 +107,7 @@ def test_a_change_between_the_first_read_and_the_wait_is_not_missed(waiting: Wai
 
     before = time.monotonic()
     assert waiting.until(read, 20) == "final"
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 10
 
 
 def test_a_wait_goes_on_with_the_next_event(store: ToldStore, waiting: Waiting) -> None:
@@ -117,15 +123,27 @@ def test_a_wait_goes_on_with_the_next_event(store: ToldStore, waiting: Waiting) 
     assert value.reads == 5
 
 
+def test_a_lost_event_costs_time_and_not_the_result(waiting: Waiting) -> None:
+    value = Value("job:1")
+    later(value.events.clear, 0.2)
+    before = time.monotonic()
+    assert waiting.until(value.read, 0.6) == "final"
+    assert time.monotonic() - before > 0.59
+
+
 def test_a_wait_ends_in_time(waiting: Waiting) -> None:
     before = time.monotonic()
     assert waiting.until(Value("job:1").read, 0.3) == "job:1"
-    assert 0.29 < time.monotonic() - before < 2
+    assert 0.29 < time.monotonic() - before < 10
 
 
-def test_without_a_place_nobody_waits_and_places_are_given_back(waiting: Waiting) -> None:
+def test_without_a_place_nobody_waits_and_places_are_given_back(
+    store: ToldStore, waiting: Waiting
+) -> None:
+    ended = Value("job:1")
+
     def wait() -> None:
-        waiting.until(Value("job:1").read, 0.6)
+        waiting.until(ended.read, 60)
 
     threads = [threading.Thread(target=wait) for _ in range(2)]
     for thread in threads:
@@ -133,9 +151,11 @@ def test_without_a_place_nobody_waits_and_places_are_given_back(waiting: Waiting
     eventually(lambda: len(waiting._waiters.get("job:1", ())) == 2)
     before = time.monotonic()
     assert waiting.until(Value("job:1").read, 20) == "job:1"
-    assert time.monotonic() - before < 0.3
+    assert time.monotonic() - before < 10
+    ended.events.clear()
+    store.tell("job:1")
     for thread in threads:
-        thread.join()
+        thread.join(10)
     before = time.monotonic()
     waiting.until(Value("job:1").read, 0.3)
     assert time.monotonic() - before > 0.29
@@ -168,7 +188,7 @@ def test_a_store_that_goes_away_makes_everybody_read_again(
     later(lose)
     before = time.monotonic()
     assert waiting.until(value.read, 20) == "final"
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 10
 
 
 def test_a_store_that_comes_back_is_listened_to_and_everybody_reads_again(
@@ -204,4 +224,4 @@ def test_a_stop_lets_everybody_go(waiting: Waiting) -> None:
     before = time.monotonic()
     assert waiting.until(Value("job:1").read, 20) == "job:1"
     assert waiting.until(Value("job:1").read, 20) == "job:1"
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 10

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from waiting import eventually
 
-from facematch.broker import MemoryBroker
+from facematch.broker import Delivery, MemoryBroker
 from facematch.errors import NotFound, Unavailable
 from facematch.job import Message
 from worker import consumer
@@ -16,8 +17,43 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "_PAUSE_SECONDS", 0.01)
 
 
+class Told(Delivery):
+    """A delivery that tells how it ended."""
+
+    def __init__(self, delivery: Delivery, ended: list[str]) -> None:
+        self._delivery, self._ended = delivery, ended
+
+    @property
+    def body(self) -> bytes:
+        return self._delivery.body
+
+    def ack(self) -> None:
+        self._ended.append("ack")
+        self._delivery.ack()
+
+    def retry(self) -> None:
+        self._ended.append("retry")
+        self._delivery.retry()
+
+    def reject(self) -> None:
+        self._ended.append("reject")
+        self._delivery.reject()
+
+
+class ToldBroker(MemoryBroker):
+    """A broker that knows how each delivery ended, in this order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[str] = []
+
+    def receive(self, timeout: float) -> Delivery | None:
+        delivery = super().receive(timeout)
+        return None if delivery is None else Told(delivery, self.ended)
+
+
 def run(
-    broker: MemoryBroker,
+    broker: ToldBroker,
     process: Callable[[str], object],
     until: Callable[[], bool],
     ready: Callable[[], None] = lambda: None,
@@ -25,25 +61,24 @@ def run(
     stop = threading.Event()
     thread = threading.Thread(target=consumer.consume, args=(broker, process, ready, stop))
     thread.start()
-    for _ in range(1000):
-        if until():
-            break
-        stop.wait(0.01)
-    stop.set()
-    thread.join(5)
-    assert until()
+    try:
+        eventually(until)
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_a_processed_job_is_acknowledged() -> None:
-    broker, seen = MemoryBroker(), list[str]()
+    broker, seen = ToldBroker(), list[str]()
     broker.publish(Message("a"))
     run(broker, seen.append, lambda: bool(seen))
-    assert (seen, broker.depth()) == (["a"], 0)
+    assert (seen, broker.ended, broker.depth()) == (["a"], ["ack"], 0)
 
 
 @pytest.mark.parametrize("error", [Unavailable("index_loading"), RuntimeError("a bug")])
 def test_a_job_that_could_not_be_processed_comes_again(error: Exception) -> None:
-    broker, seen = MemoryBroker(), list[str]()
+    broker, seen = ToldBroker(), list[str]()
     broker.publish(Message("a"))
 
     def process(job: str) -> None:
@@ -52,11 +87,11 @@ def test_a_job_that_could_not_be_processed_comes_again(error: Exception) -> None
             raise error
 
     run(broker, process, lambda: len(seen) == 3)
-    assert broker.depth() == 0
+    assert (broker.ended, broker.depth()) == (["retry", "retry", "ack"], 0)
 
 
 def test_a_job_that_is_gone_does_not_come_again() -> None:
-    broker, seen = MemoryBroker(), list[str]()
+    broker, seen = ToldBroker(), list[str]()
     broker.publish(Message("a"))
 
     def process(job: str) -> None:
@@ -64,18 +99,19 @@ def test_a_job_that_is_gone_does_not_come_again() -> None:
         raise NotFound("not_found")
 
     run(broker, process, lambda: bool(seen))
-    assert broker.depth() == 0
+    assert (broker.ended, broker.depth()) == (["ack"], 0)
 
 
 def test_nonsense_goes_to_the_dead_letters() -> None:
-    broker = MemoryBroker()
+    broker = ToldBroker()
     for body in (b"", b"\xff", b"[]", b'{"v": 1}', b'{"v": 2, "job": "a"}'):
         broker._put(body)
     run(broker, lambda job: pytest.fail(job), lambda: broker.dead.qsize() == 5)
+    assert broker.ended == ["reject"] * 5
 
 
 def test_nothing_is_taken_while_a_part_is_missing() -> None:
-    broker, asked, seen = MemoryBroker(), list[int](), list[str]()
+    broker, asked, seen = ToldBroker(), list[int](), list[str]()
     broker.publish(Message("a"))
 
     def ready() -> None:
@@ -85,3 +121,4 @@ def test_nothing_is_taken_while_a_part_is_missing() -> None:
 
     run(broker, seen.append, lambda: bool(seen), ready)
     assert asked[:4] == [1, 1, 1, 1]
+    assert broker.ended == ["ack"]

@@ -98,7 +98,6 @@ def test_several_threads_fetch_with_one_fetcher(server: PictureServer) -> None:
     for thread in threads:
         thread.join()
     assert sorted(fetched) == pictures
-    fetcher.close()
 
 
 # -- statuses and second tries ----------------------------------------------------------------

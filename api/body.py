@@ -1,0 +1,111 @@
+"""Reading the body of a request, within bounds of size and time. Used by submissions.
+
+A thread reads each body, and there are only so many of them: who stops sending is sent away.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected
+
+from facematch.errors import Rejected
+
+#: A client may be silent for so long, and take so long in all.
+SILENT_SECONDS = 10.0
+BODY_SECONDS = 120.0
+#: A body over the limit is still read, up to so many limits and seconds, so that the client
+#: gets to hear why; who sends more than that is cut off.
+_PATIENCE_LIMITS = 8
+_PATIENCE_SECONDS = 10.0
+_CHUNK = 64 * 1024
+_TOO_SLOW = "the body came too slowly"
+
+
+def read_body(request: Request, limit: int, room: int = 0) -> bytes:
+    """The whole body, of at most `limit` and `room` bytes.
+
+    Raises Rejected: too_large, or bad_request when it ends early or comes too slowly.
+    """
+    most = limit + room
+    patience = _PATIENCE_LIMITS * most
+    announced = request.content_length
+    if announced is not None and announced > patience:
+        raise too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with _hurried(request):
+        while chunk := request.stream.read(_CHUNK):
+            size += len(chunk)
+            if size <= most:
+                chunks.append(chunk)
+            elif size > patience or time.monotonic() > deadline:
+                break
+            else:
+                chunks.clear()
+    if size > most:
+        raise too_large(limit)
+    if announced is not None and size < announced:
+        raise Rejected("bad_request", "the body ends early")
+    return b"".join(chunks)
+
+
+def too_large(limit: int) -> Rejected:
+    """The refusal of more than `limit` bytes."""
+    return Rejected("too_large", f"more than the limit of {limit:,} bytes")
+
+
+@contextmanager
+def _hurried(request: Request) -> Iterator[None]:
+    """Bound the time of the reads within. Raises Rejected when they fail."""
+    connection = request.environ.get("gunicorn.socket")
+    overdue = threading.Event()
+    try:
+        if connection is None:
+            yield
+        else:
+            with _bounded(connection, overdue):
+                yield
+    except (OSError, ClientDisconnected) as error:
+        # werkzeug's own error hides what it was.
+        slow = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+        if slow or overdue.is_set():
+            _stop_listening(connection)
+            raise Rejected("bad_request", _TOO_SLOW) from error
+        raise Rejected("bad_request", "the body ends early") from error
+    if overdue.is_set():
+        raise Rejected("bad_request", _TOO_SLOW)
+
+
+@contextmanager
+def _bounded(connection: socket.socket, overdue: threading.Event) -> Iterator[None]:
+    def end() -> None:
+        overdue.set()
+        _stop_listening(connection)
+
+    # A server's read goes on until it has all it was asked for, so that a byte now and then
+    # would keep it busy: a timeout of the connection is not enough.
+    timer = threading.Timer(BODY_SECONDS, end)
+    timer.daemon = True
+    before = connection.gettimeout()
+    connection.settimeout(SILENT_SECONDS)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        connection.settimeout(before)
+
+
+def _stop_listening(connection: socket.socket | None) -> None:
+    """A read in progress finds the end of the stream; an answer can still be sent.
+
+    The server closes the connection then, and need not wait for the client to do so.
+    """
+    if connection is not None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)

@@ -1,0 +1,147 @@
+"""`python -m worker`: how it waits for Redis, and when it refuses to work."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from planted import PlantedEncoder
+
+from facematch.errors import Unavailable
+from facematch.redis_connection import connect
+from facematch.redis_store import RedisStore
+from facematch.startup import wait_for_redis
+
+ROOT = Path(__file__).parents[2]
+
+
+class Worker:
+    """A worker process with a planted encoder and without an index."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        settings = {
+            "encoder": "planted:PlantedEncoder",
+            "index_url": f"unix:{folder}/no-index",
+            "allow_volatile": "true",
+            **settings,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "worker"],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+                **{f"FACEMATCH_{name.upper()}": value for name, value in settings.items()},
+            },
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def says(self, text: str) -> dict[str, str]:
+        """The next line of its log with this text."""
+        assert self.process.stderr is not None
+        lines = []
+        for line in self.process.stderr:
+            lines.append(line)
+            if text in line:
+                return dict(json.loads(line))
+        raise AssertionError(f"it did not say {text!r}, but: {lines}")
+
+    def end(self) -> tuple[int, str]:
+        """Its status, and what is left of its log."""
+        _, rest = self.process.communicate(timeout=20)
+        return self.process.returncode, rest
+
+
+@contextmanager
+def working(folder: Path, **settings: str) -> Iterator[Worker]:
+    worker = Worker(folder, **settings)
+    try:
+        yield worker
+    finally:
+        worker.process.kill()
+        worker.process.communicate()
+
+
+def test_a_worker_that_waits_for_redis_says_so_and_stops_when_it_is_told_to(
+    tmp_path: Path,
+) -> None:
+    with working(tmp_path, redis_url="redis://127.0.0.1:1/0", broker_url="unix:///none") as worker:
+        assert worker.says("waiting for Redis")["level"] == "warning"
+        worker.process.terminate()
+        code, rest = worker.end()
+    assert (code, "Traceback" in rest) == (0, False)
+
+
+def test_a_worker_refuses_a_collection_of_another_model(tmp_path: Path, redis_url: str) -> None:
+    with connect(redis_url) as client:
+        RedisStore(client).create("another", 0.6)
+        with working(tmp_path, redis_url=redis_url, broker_url=redis_url) as worker:
+            said = worker.says("cannot work as it is set up")
+            code, rest = worker.end()
+    assert "encodings of another" in said["reason"]
+    assert (code, rest) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("model", "threshold", "reason"),
+    [("another", 0.6, "encodings of another"), (PlantedEncoder.model, 0.5, "start it again")],
+)
+def test_a_worker_ends_when_its_collection_is_replaced(
+    tmp_path: Path, redis_url: str, model: str, threshold: float, reason: str
+) -> None:
+    with (
+        connect(redis_url) as client,
+        working(tmp_path, redis_url=redis_url, broker_url=redis_url) as worker,
+    ):
+        worker.says("index_unavailable")
+        # As another worker makes it after a flush.
+        client.hset("fm:{default}:meta", mapping={"model": model, "threshold": repr(threshold)})
+        said = worker.says("cannot work as it is set up")
+        code, rest = worker.end()
+    assert reason in said["reason"]
+    assert (code, rest) == (1, "")
+
+
+def test_a_worker_makes_its_collection_again_after_a_flush(tmp_path: Path, redis_url: str) -> None:
+    with (
+        connect(redis_url) as client,
+        working(tmp_path, redis_url=redis_url, broker_url=redis_url) as worker,
+    ):
+        worker.says("index_unavailable")
+        client.flushall()
+        worker.says("index_unavailable")
+        worker.says("index_unavailable")
+        assert RedisStore(client).collection().model == PlantedEncoder.model
+        worker.process.terminate()
+        assert worker.end()[0] == 0
+
+
+def test_waiting_ends_with_what_comes_at_last() -> None:
+    answers = iter([Unavailable("store_unavailable"), Unavailable("store_unavailable"), "there"])
+
+    def attempt() -> object:
+        answer = next(answers)
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
+
+    assert wait_for_redis(attempt, threading.Event()) == "there"
+
+
+def test_waiting_ends_at_once_when_it_is_stopped() -> None:
+    stop = threading.Event()
+
+    def attempt() -> None:
+        raise Unavailable("store_unavailable")
+
+    threading.Timer(0.9, stop.set).start()
+    before = time.monotonic()
+    assert wait_for_redis(attempt, stop) is None
+    assert 0.85 < time.monotonic() - before < 1.5
