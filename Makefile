@@ -46,9 +46,9 @@ install: $(VENV)/installed ## make .venv with everything that is needed to run
 
 build: install ## the same: nothing is compiled, so to build is to install
 
-try: ## submit one picture to the running service and show the answer; URL= SERVER=
+try: $(VENV)/installed ## submit one picture to the running service and show the answer; URL= SERVER=
 	@test -n '$(URL)' || { echo 'make try URL=https://… [SERVER=$(SERVER)]' >&2; exit 2; }
-	@$(PYTHON) packaging/try_url.py '$(SERVER)' '$(URL)'
+	@$(BIN)/facematch --url '$(SERVER)' url '$(URL)'
 
 logs: ## follow the logs of `make run`; PART=api, index, valkey or worker; DATA=
 	@ls '$(FOLDER)/logs/$(PART)'*.log >/dev/null 2>&1 || { \
@@ -77,10 +77,9 @@ chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAO
 	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) tests/chaos
 
 chaos-short: $(VENV)/dev servers
-	$(PYTEST) tests/chaos
+	env -u CHAOS_SECONDS $(PYTEST) tests/chaos
 
 bench: $(VENV)/installed ## a benchmark with its baselines; BENCH=name ARGS=, alone it lists them
-	@test -f benchmarks/__main__.py || { echo 'There are no benchmarks yet.' >&2; exit 1; }
 	@$(BIN)/python -m benchmarks $(or $(BENCH),--help) $(ARGS)
 
 servers: ## the Redis and RabbitMQ servers that the tests run; installed by apt if missing
@@ -96,12 +95,22 @@ clean: ## remove .venv and everything generated; the service's data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- .venv --------------------------------------------------------------------------------------
+# A Python that was named replaces another one's .venv; the default takes what is there.
+ifneq ($(origin PYTHON),file)
+EXACTLY := --exactly
+VERSION := import sys; print(sys.version_info[:2])
+OWN     := $(shell { $(BIN)/python -c '$(VERSION)'; } 2>/dev/null)
+ifneq ($(OWN),$(shell { '$(PYTHON)' -c '$(VERSION)'; } 2>/dev/null))
+.PHONY: $(VENV)/installed $(VENV)/dev
+endif
+endif
+
 $(VENV)/installed: $(SET)
-	@packaging/make-venv '$(PYTHON)' $(VENV)
+	@packaging/make-venv $(EXACTLY) '$(PYTHON)' $(VENV)
 	$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(VENV)/dev: $(SET) requirements-dev.txt
-	@packaging/make-venv '$(PYTHON)' $(VENV)
+	@packaging/make-venv $(EXACTLY) '$(PYTHON)' $(VENV)
 	$(INSTALL) -r requirements-dev.txt
 	@touch $(VENV)/installed $@

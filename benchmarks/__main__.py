@@ -5,6 +5,9 @@ from pathlib import Path
 
 import click
 
+from facematch import DEFAULT_URL
+from facematch.errors import FacematchError
+
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -15,7 +18,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("data", type=_FOLDER)
-@click.option("--url", default="http://127.0.0.1:5000", show_default=True, help="The service.")
+@click.option("--url", default=DEFAULT_URL, show_default=True, help="The service.")
 def reference(data: Path, url: str) -> None:
     """Compare every match set of a service with brute force over reference encodings.
 
@@ -24,9 +27,11 @@ def reference(data: Path, url: str) -> None:
     from benchmarks.reference import compare
 
     if not (data / "lfw-reference.npz").exists():
-        click.echo(f"skipped: no lfw-reference.npz in {data}")
-        return
-    found = compare(url, data / "lfw", data / "lfw-reference.npz")
+        raise click.BadParameter(f"there is no lfw-reference.npz in {data}", param_hint="DATA")
+    try:
+        found = compare(url, data / "lfw", data / "lfw-reference.npz")
+    except FacematchError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(
         f"{found.pictures:,} pictures, {found.faces:,} faces: {found.pairs:,} pairs compared,"
         f" {found.matching:,} of them matching, {found.aside:,} within 1e-4 of the threshold"

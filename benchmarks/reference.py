@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facematch.client import Client
+from facematch.errors import Unavailable
 from facematch.faces import image_hash
 
 _EDGE = 1e-4
@@ -34,7 +35,10 @@ class Comparison:
 
 
 def compare(url: str, pictures: Path, reference: Path, threads: int = 8) -> Comparison:
-    """Fetch every match set from the service and compare it with the reference."""
+    """Fetch every match set from the service and compare it with the reference.
+
+    Raises NotFound, Rejected or Unavailable for a picture whose matches the service does not know.
+    """
     stored = np.load(reference, allow_pickle=False)
     files = [str(name) for name in stored["files"]]
     hashes = [image_hash((pictures / name).read_bytes()) for name in files]
@@ -43,7 +47,10 @@ def compare(url: str, pictures: Path, reference: Path, threads: int = 8) -> Comp
     for row, image in enumerate(hashes):
         rows_of.setdefault(image, []).append(row)
     client = Client(url)
-    threshold = client.matches(hashes[0], limit=1).threshold
+    first = client.matches(hashes[0], limit=1)
+    threshold = first.threshold
+    if threshold is None:
+        raise Unavailable("unfinished", f"{files[0]} is {first.state}: there is no threshold yet")
 
     def served(image: str) -> set[int]:
         found = (rows_of.get(match.hash, ()) for match in client.all_matches(image))

@@ -11,11 +11,12 @@ import click
 from facematch import __version__
 from facematch.commands.program import (
     FILE,
-    Asked,
     Program,
+    asked,
     complain,
-    everywhere,
     limit_option,
+    output_options,
+    service_options,
     wait_option,
 )
 from facematch.errors import NotFound
@@ -26,7 +27,7 @@ from facematch.errors import NotFound
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="facematch")
-@everywhere(environment=True)
+@service_options(environment=True)
 def main() -> None:
     """Find the pictures that show one of the same faces.
 
@@ -38,7 +39,7 @@ def main() -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @wait_option(60)
 @limit_option
-@everywhere(environment=False)
+@service_options()
 @click.pass_context
 def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) -> None:
     """Submit pictures and show their matches."""
@@ -49,7 +50,7 @@ def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) 
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
 @wait_option(60)
 @limit_option
-@everywhere(environment=False)
+@service_options()
 @click.pass_context
 def url(ctx: click.Context, urls: tuple[str, ...], wait: float, limit: int) -> None:
     """Submit pictures that the service fetches and show their matches."""
@@ -60,11 +61,11 @@ def _submit(ctx: click.Context, what: Sequence[Path | str], wait: float, limit: 
     from facematch.commands.results import submitted
     from facematch.commands.text import result_document, result_lines
 
-    asked = ctx.ensure_object(Asked)
-    with asked.client() as client:
+    options = asked(ctx)
+    with options.client() as client:
         results = submitted(client, what, wait, limit)
     for result in results:
-        asked.show(result_document(result), result_lines(result))
+        options.show(result_document(result), result_lines(result))
     ctx.exit(0 if all(result.known for result in results) else 1)
 
 
@@ -72,7 +73,7 @@ def _submit(ctx: click.Context, what: Sequence[Path | str], wait: float, limit: 
 @click.argument("what", metavar="HASH|FILE")
 @wait_option(30, 30)
 @limit_option
-@everywhere(environment=False)
+@service_options()
 @click.pass_context
 def match(ctx: click.Context, what: str, wait: float, limit: int) -> None:
     """Show the matches of an image.
@@ -82,35 +83,35 @@ def match(ctx: click.Context, what: str, wait: float, limit: int) -> None:
     from facematch.commands.results import matches_of
     from facematch.commands.text import result_document, result_lines
 
-    asked = ctx.ensure_object(Asked)
+    options = asked(ctx)
     hash_ = _hash_of(what)
-    with asked.client() as client:
+    with options.client() as client:
         result = matches_of(client, what, hash_, wait, limit)
-    asked.show(result_document(result), result_lines(result))
+    options.show(result_document(result), result_lines(result))
     ctx.exit(0 if result.known else 1)
 
 
 @main.command()
 @click.argument("hashes", metavar="HASH...", nargs=-1, required=True)
-@everywhere(environment=False)
+@service_options()
 @click.pass_context
 def delete(ctx: click.Context, hashes: tuple[str, ...]) -> None:
     """Erase images, with their faces and matches."""
-    asked = ctx.ensure_object(Asked)
+    options = asked(ctx)
     for hash_ in hashes:
         _check_hash(hash_)
     code = 0
-    with asked.client() as client:
+    with options.client() as client:
         for hash_ in hashes:
             try:
                 client.delete(hash_)
             except NotFound as error:
                 code = 1
                 complain(error, f"{hash_}: ")
-                if asked.json:
-                    asked.show({"hash": hash_, "erased": False, "code": error.code}, ())
+                if options.json:
+                    options.show({"hash": hash_, "erased": False, "code": error.code}, ())
             else:
-                asked.show({"hash": hash_, "erased": True, "code": None}, [f"{hash_}: erased"])
+                options.show({"hash": hash_, "erased": True, "code": None}, [f"{hash_}: erased"])
     ctx.exit(code)
 
 
@@ -134,7 +135,7 @@ def delete(ctx: click.Context, hashes: tuple[str, ...]) -> None:
     help="Give up when the service did not answer for so long.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when a picture failed.")
-@everywhere(environment=False)
+@service_options()
 @click.pass_context
 def ingest(
     ctx: click.Context, source: Path, concurrency: int, patience: float, strict: bool
@@ -151,11 +152,11 @@ def ingest(
     from facematch.commands.ingest import run
     from facematch.commands.text import report_document, report_lines
 
-    asked = ctx.ensure_object(Asked)
+    options = asked(ctx)
     # A second try of a call would only hide from the run that the service is away.
-    with asked.client(attempts=1) as client:
+    with options.client(attempts=1) as client:
         report, signal = run(client, source, concurrency, patience)
-    asked.show(report_document(report, str(source), client.url), report_lines(report))
+    options.show(report_document(report, str(source), client.url), report_lines(report))
     if report.error is not None:
         raise report.error
     if report.interrupted:
@@ -192,7 +193,7 @@ def serve(ctx: click.Context, host: str, port: int, data: Path | None, workers: 
     help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL, or the folder"
     " that serve uses by default.",
 )
-@everywhere(environment=False)
+@output_options
 @click.pass_context
 def fsck(ctx: click.Context, data: Path | None) -> None:
     """Recompute every match set by brute force and compare.
@@ -202,7 +203,7 @@ def fsck(ctx: click.Context, data: Path | None) -> None:
     from facematch.commands import fsck as command
 
     report = command.check(data)
-    ctx.ensure_object(Asked).show(command.document(report), command.lines(report))
+    asked(ctx).show(command.document(report), command.lines(report))
     ctx.exit(1 if report.findings else 0)
 
 

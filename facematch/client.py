@@ -16,12 +16,12 @@ from urllib.parse import quote
 import requests
 from pydantic import TypeAdapter, ValidationError
 
+from facematch import DEFAULT_URL
 from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.faces import Box
 from facematch.rest import Rest, error_of
 from facematch.store import State
 
-DEFAULT_URL = "http://127.0.0.1:5000"
 #: The longest that the service lets a request wait; a longer wait is cut to it.
 MAX_WAIT = 30.0
 
@@ -212,15 +212,24 @@ class Client:
         Raises Unavailable("unfinished") when they are not known within `wait` seconds, Rejected
         when the image failed.
         """
-        cursor: str | None = None
-        while True:
-            page = self.matches(image, _PAGE, cursor, wait)
+        for page in self.match_pages(image, wait):
             if page.matches is None:
                 raise _no_matches(page)
             yield from page.matches
-            cursor = page.next
-            if cursor is None:
-                return
+
+    def match_pages(
+        self, image: str, wait: float = 0.0, most: int | None = None
+    ) -> Iterator[MatchesAnswer]:
+        """The pages of all matches of the image with this hash, each read when it is asked for.
+
+        One page when they are not known within `wait` seconds. No page is larger than `most`.
+        """
+        size = _PAGE if most is None else min(most, _PAGE)
+        page = self.matches(image, size, wait=wait)
+        yield page
+        while page.next is not None:
+            page = self.matches(image, size, page.next, wait)
+            yield page
 
     def delete(self, image: str) -> None:
         """Erase an image, its faces and its matches."""

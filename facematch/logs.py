@@ -1,7 +1,7 @@
 """Logging: one `configure` at the start of a process, then `structlog.get_logger()`.
 
-JSON lines for machines, readable lines for a terminal; both on standard error. Encodings and
-picture bytes are never logged.
+JSON lines for machines, readable lines for a terminal; both on standard error, and the same for
+what libraries log. Encodings and picture bytes are never logged.
 """
 
 import logging
@@ -15,35 +15,41 @@ from facematch.settings import Settings
 def configure(settings: Settings, part: str) -> None:
     """Set up logging of this process. `part` names it: api, worker, index."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        _naming(part),
+        structlog.processors.add_log_level,
+    ]
     renderer: structlog.typing.Processor
     if settings.logs == "json":
         renderer = structlog.processors.JSONRenderer()
-        stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+        shared += [
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+        ]
     else:
         renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=_one_traceback
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,
         )
-        stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+        shared += [structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _naming(part),
-            structlog.processors.add_log_level,
-            stamp,
-            structlog.processors.format_exc_info if settings.logs == "json" else _keep,
-            renderer,
-        ],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # It writes a line with one call, so that those of libraries come between lines only.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
+    libraries = logging.StreamHandler(sys.stderr)
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[libraries])
     structlog.get_logger().info("settings", **settings.shown())
-
-
-_one_traceback = structlog.dev.plain_traceback
 
 
 def _naming(part: str) -> structlog.typing.Processor:
@@ -54,10 +60,3 @@ def _naming(part: str) -> structlog.typing.Processor:
         return {**event, "part": part}
 
     return name
-
-
-def _keep(
-    logger: object, name: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    del logger, name
-    return event

@@ -94,10 +94,8 @@ class Process:
         return self._gone.wait(timeout)
 
     def how_it_ended(self) -> str:
-        """Its exit code or signal, in words."""
+        """Its exit code or signal, in words, once it has ended."""
         code = self._popen.returncode
-        if code is None:
-            return "has not ended"
         if code >= 0:
             return f"ended with exit code {code}"
         try:

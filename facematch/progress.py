@@ -1,33 +1,97 @@
-"""Shows how far long work is, on standard error: a bar on a terminal, lines elsewhere."""
+"""Shows how far long work is: a bar on a terminal, a line every few seconds anywhere else."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from typing import Never, Protocol, TextIO
 
 from tqdm import tqdm
 
+from facematch.terminal import duration, printable
+
 _LINE_SECONDS = 5.0
+#: Lines back to which the speed is measured.
+_WINDOW = 12
 
 
-@contextmanager
-def shown(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to be called with (done, total) now and then, while the context lasts."""
-    if sys.stderr.isatty():
-        with tqdm(desc=what, unit=f" {unit}", dynamic_ncols=True, leave=False) as bar:
+class Progress(Protocol):
+    """Shows how far something is."""
 
-            def advance(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+    def update(self, done: int, total: int, failed: int | None = None) -> None:
+        """Called now and then; `failed` of those done did."""
 
-            yield advance
-        return
-    due = time.monotonic() + _LINE_SECONDS
+    def say(self, line: str) -> None:
+        """Say something that happened."""
 
-    def say(done: int, total: int) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + _LINE_SECONDS
-            sys.stderr.write(f"{what}: {done:,} of {total:,} {unit}\n")
+    def close(self) -> None:
+        """Leave what is shown as it is."""
 
-    yield say
+
+def on(stream: TextIO, unit: str) -> Progress:
+    """What suits the stream. `unit`: what is counted, in the plural."""
+    return Bar(stream, unit) if stream.isatty() else Lines(stream, unit)
+
+
+class Bar:
+    """For a terminal; see Progress."""
+
+    def __init__(self, stream: TextIO, unit: str) -> None:
+        self._stream = stream
+        self._unit = unit
+        self._bar: tqdm[Never] | None = None
+
+    def update(self, done: int, total: int, failed: int | None = None) -> None:
+        """See Progress."""
+        if self._bar is None:
+            self._bar = tqdm(
+                total=total, unit=f" {self._unit}", file=self._stream, dynamic_ncols=True
+            )
+        if failed is not None:
+            self._bar.set_postfix(failed=failed, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def say(self, line: str) -> None:
+        """See Progress."""
+        tqdm.write(printable(line), file=self._stream)
+
+    def close(self) -> None:
+        """See Progress."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Lines:
+    """For a log; see Progress."""
+
+    def __init__(self, stream: TextIO, unit: str) -> None:
+        self._stream = stream
+        self._unit = unit
+        self._due = time.monotonic() + _LINE_SECONDS
+        self._seen = deque([(time.monotonic(), 0)], maxlen=_WINDOW)
+
+    def update(self, done: int, total: int, failed: int | None = None) -> None:
+        """See Progress."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + _LINE_SECONDS
+        since, before = self._seen[0]
+        self._seen.append((now, done))
+        self.say(progress_line(self._unit, done, total, failed, (done - before) / (now - since)))
+
+    def say(self, line: str) -> None:
+        """See Progress."""
+        self._stream.write(f"{printable(line)}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """See Progress."""
+
+
+def progress_line(unit: str, done: int, total: int, failed: int | None, speed: float) -> str:
+    """How far something is, at `speed` of it a second, and how long it may take."""
+    parts = [f"{done:,} of {total:,} {unit}", f"{speed:.1f}/s"]
+    if failed is not None:
+        parts.append(f"{failed:,} failed")
+    if done < total and speed > 0:
+        parts.append(f"about {duration((total - done) / speed)} left")
+    return ", ".join(parts)

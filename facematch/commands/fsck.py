@@ -1,21 +1,20 @@
 """`facematch fsck`: which store it looks at, and what it prints."""
 
 import contextlib
-import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from facematch import fsck
+from facematch import fsck, progress
 from facematch.commands.text import Document
 from facematch.data_folder import default_data, running_service
 from facematch.embedded import redis_url_of
 from facematch.errors import Unavailable
 from facematch.log import Tail
-from facematch.progress import shown
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
-from facematch.settings import PREFIX, Settings
+from facematch.settings import load
 from facematch.sidecar import Sidecar
 
 _SHOWN = 20
@@ -30,9 +29,9 @@ def check(data: Path | None) -> fsck.Report:
     with (
         _urls(data) as (redis_url, index_url),
         connect(redis_url) as client,
-        shown("comparing", "faces") as progress,
+        contextlib.closing(progress.on(sys.stderr, "faces")) as shown,
     ):
-        return fsck.run(RedisStore(client), _positions(index_url), progress)
+        return fsck.run(RedisStore(client), _positions(index_url), shown.update)
 
 
 def document(report: fsck.Report) -> Document:
@@ -58,8 +57,7 @@ def lines(report: fsck.Report) -> Iterator[str]:
 @contextlib.contextmanager
 def _urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
     """(URL of Redis, URL of an index if one may be there)."""
-    if data is None and f"{PREFIX}REDIS_URL" in os.environ:
-        settings = Settings()
+    if data is None and "redis_url" in (settings := load()).model_fields_set:
         yield settings.redis_url.get_secret_value(), settings.index_url
         return
     folder = data or default_data()

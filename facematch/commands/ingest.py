@@ -9,9 +9,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from facematch import progress
 from facematch.client import Client
 from facematch.ingest.journal import Journal, journal_path
-from facematch.ingest.progress import Bar, Lines
 from facematch.ingest.run import Report, ingest
 
 
@@ -19,12 +19,10 @@ def run(client: Client, source: Path, concurrency: int, patience: float) -> tupl
     """The report, and the number of the signal that interrupted the run (0: none)."""
     with (
         closing(Journal(journal_path(client.url, source))) as journal,
-        closing(Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)) as progress,
+        closing(progress.on(sys.stderr, "pictures")) as shown,
         _interruptible() as interruption,
     ):
-        report = ingest(
-            client, source, journal, progress, interruption.event, concurrency, patience
-        )
+        report = ingest(client, source, journal, shown, interruption.event, concurrency, patience)
     return report, interruption.number
 
 
@@ -52,9 +50,8 @@ def _interruptible() -> Iterator[_Interruption]:
         interruption.event.set()
         restore()
 
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
     try:
         yield interruption
     finally:

@@ -9,12 +9,13 @@ import logging
 import signal
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from facematch import DEFAULT_URL
 from facematch.errors import FacematchError
 
 if TYPE_CHECKING:
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-DEFAULT_URL = "http://127.0.0.1:5000"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Asked:
     """What holds for every command. Options behind the command's name override those before."""
 
@@ -65,7 +65,7 @@ class Program(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise
-            if ctx.ensure_object(Asked).verbose:
+            if asked(ctx).verbose:
                 traceback.print_exc()
             complain(error)
             ctx.exit(1)
@@ -81,31 +81,53 @@ def complain(error: Exception, about: str = "") -> None:
     click.echo(f"facematch: {words} ({code})", err=True)
 
 
+def asked(ctx: click.Context) -> Asked:
+    """What was asked for so far, before and behind the command's name."""
+    return ctx.find_root().ensure_object(Asked)
+
+
 def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    asked = ctx.ensure_object(Asked)
     if value and parameter.name:
-        setattr(asked, parameter.name, value)
-    if value and parameter.name == "verbose":
+        ctx.find_root().obj = replace(asked(ctx), **{parameter.name: value})
+
+
+def _log(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    _remember(ctx, parameter, value)
+    if value:
         logging.basicConfig(level=logging.DEBUG)
 
 
-def everywhere(environment: bool) -> Callable[[_Command], _Command]:
-    """Adds the options that hold for every command; `environment`: variables count, too."""
+def output_options(command: _Command) -> _Command:
+    """Adds what every command with an answer has: `--json` and `-v`."""
+    for name, what, callback in (
+        (["-v", "--verbose"], "Log, and show tracebacks.", _log),
+        (["--json"], "Print JSON, one document a line.", _remember),
+    ):
+        add = click.option(*name, is_flag=True, expose_value=False, callback=callback, help=what)
+        command = add(command)
+    return command
+
+
+def service_options(environment: bool = False) -> Callable[[_Command], _Command]:
+    """Adds what every command that asks a service has: `--url`, `--key` and the options of output.
+
+    `environment`: variables count, too; once, lest they override the option before the command.
+    """
 
     def add(command: _Command) -> _Command:
-        options: list[tuple[list[str], dict[str, Any]]] = [
-            (["-v", "--verbose"], {"is_flag": True, "help": "Log, and show tracebacks."}),
-            (["--json"], {"is_flag": True, "help": "Print JSON, one document a line."}),
-            (["--key"], {"metavar": "KEY", "help": "API key, or FACEMATCH_KEY."}),
-            (
-                ["--url"],
-                {"metavar": "URL", "help": f"The service, or FACEMATCH_URL, or {DEFAULT_URL}."},
-            ),
-        ]
-        for names, how in options:
-            if environment and "metavar" in how:
-                how["envvar"] = f"FACEMATCH_{how['metavar']}"
-            command = click.option(*names, expose_value=False, callback=_remember, **how)(command)
+        command = output_options(command)
+        for name, metavar, variable, what in (
+            ("--key", "KEY", "FACEMATCH_KEY", "API key, or FACEMATCH_KEY."),
+            ("--url", "URL", "FACEMATCH_URL", f"The service, or FACEMATCH_URL, or {DEFAULT_URL}."),
+        ):
+            command = click.option(
+                name,
+                metavar=metavar,
+                envvar=variable if environment else None,
+                expose_value=False,
+                callback=_remember,
+                help=what,
+            )(command)
         return command
 
     return add

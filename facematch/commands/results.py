@@ -3,13 +3,12 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from facematch.client import Client, JobAnswer, MatchAnswer, MatchesAnswer
-from facematch.errors import NotFound, Rejected
+from facematch.errors import FacematchError, Misconfigured, Rejected, Unavailable
 from facematch.store import State
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -56,23 +55,21 @@ def submitted(client: Client, what: Iterable[Path | str], wait: float, limit: in
 def matches_of(client: Client, asked: str, image: str, wait: float, limit: int) -> Result:
     """The result for an image with this hash, with up to `limit` (0: all) matches, after waiting
     up to `wait` seconds for them to be known. Raises NotFound."""
-    page = client.matches(image, min(limit, _PAGE) or _PAGE, wait=wait)
+    # One more than is shown tells whether there are more.
+    pages = client.match_pages(image, wait, limit + 1 if limit else None)
+    page = next(pages)
     if page.matches is None:
         return Result(asked, page.state, image, page.code, page=page)
-    matches, following = list(page.matches), page.next
-    while following is not None and (limit == 0 or len(matches) < limit):
-        size = min(limit - len(matches), _PAGE) if limit else _PAGE
-        further = client.matches(image, size, following)
-        matches += further.matches or ()
-        following = further.next
-    more = following is not None
+    found = chain(page.matches, chain.from_iterable(further.matches or () for further in pages))
+    matches = list(islice(found, limit or None))
+    more = next(found, None) is not None
     return Result(asked, page.state, image, page=page, matches=matches, more=more)
 
 
 def _begun(client: Client, item: Path | str) -> JobAnswer | Result:
     try:
         return client.submit_url(item) if isinstance(item, str) else client.submit(item)
-    except Rejected as error:
+    except FacematchError as error:
         return _failed(str(item), error)
     except OSError as error:
         return _failed(str(item), Rejected("unreadable", error.strerror or str(error)))
@@ -81,7 +78,7 @@ def _begun(client: Client, item: Path | str) -> JobAnswer | Result:
 def _waited_for(asked: str, job: JobAnswer, client: Client, deadline: float) -> JobAnswer | Result:
     try:
         return client.wait_for(job, deadline - time.monotonic())
-    except NotFound as error:
+    except FacematchError as error:
         return _failed(asked, error)
 
 
@@ -90,10 +87,13 @@ def _result(asked: str, job: JobAnswer, client: Client, limit: int) -> Result:
         return Result(asked, job.state, job.hash, job.code, job.detail)
     try:
         return matches_of(client, asked, job.hash, 0.0, limit)
-    except NotFound as error:
-        state = State.ERASED if error.code == "erased" else State.FAILED
-        return Result(asked, state, job.hash, error.code, str(error))
+    except FacematchError as error:
+        return _failed(asked, error, job.hash)
 
 
-def _failed(asked: str, error: Rejected | NotFound) -> Result:
-    return Result(asked, State.FAILED, code=error.code, detail=str(error))
+def _failed(asked: str, error: FacematchError, image: str | None = None) -> Result:
+    """The result of the one that this error is about; raises an error that is about them all."""
+    if isinstance(error, Unavailable | Misconfigured):
+        raise error
+    state = State.ERASED if error.code == "erased" else State.FAILED
+    return Result(asked, state, image, error.code, str(error))

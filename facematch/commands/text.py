@@ -7,8 +7,9 @@ from typing import Any
 from facematch.commands.results import Result
 from facematch.errors import CODES
 from facematch.ingest.picture import Kind
-from facematch.ingest.run import Report, Tally
+from facematch.ingest.run import Report
 from facematch.store import State
+from facematch.terminal import duration, printable
 
 _NAMES = 3
 
@@ -96,38 +97,6 @@ def report_lines(report: Report) -> Iterator[str]:
         yield "Not everything ended. The same command goes on where this one stopped."
     elif tally.failures:
         yield "The same command tries those again that failed."
-
-
-def progress_line(tally: Tally, speed: float) -> str:
-    """How far an ingest is, at `speed` pictures a second, and how long it may take."""
-    left = tally.total - tally.ended
-    parts = [
-        f"{tally.ended:,} of {tally.total:,} pictures",
-        f"{speed:.1f}/s",
-        f"{tally.counts[Kind.FAILED]:,} failed",
-    ]
-    if left > 0 and speed > 0:
-        parts.append(f"about {duration(left / speed)} left")
-    return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """A length of time."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def printable(text: str) -> str:
-    """Text of somebody else's, such as a name, without what would steer the terminal."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
 
 
 def _names(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from tenacity.nap import sleep_using_event
 
 from facematch.client import Client
 from facematch.errors import FacematchError, Unavailable
-from facematch.ingest.journal import Ended
+from facematch.ingest.journal import Done
 from facematch.ingest.picture import Outcome, failed, see_through
 from facematch.ingest.source import Entry
 
@@ -30,10 +30,10 @@ _backoff = wait_exponential(0.5, max=5.0) + wait_random(0, 0.5)
 
 @dataclass
 class Task:
-    """An entry to see through, and how it ended in an earlier run."""
+    """An entry to see through, and what an earlier run remembers of it."""
 
     entry: Entry
-    before: Ended | None
+    before: Done | None
     again: bool = False
     strikes: int = 0
 

@@ -1,4 +1,4 @@
-"""What `facematch ingest` remembers of a source between runs: which entries ended, and how.
+"""What `facematch ingest` remembers of a source between runs: which entries were done.
 
 One SQLite file for each pair of service and source, so that a million entries need no memory.
 It is only a memory: what it says is checked with the service before it counts.
@@ -16,16 +16,12 @@ from facematch.errors import Misconfigured
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How an entry ended. `version`: of the file; `name`: as the service keeps it.
-
-    `code` is "" for a picture that was done; such a picture has a hash.
-    """
+class Done:
+    """An entry that was done. `version`: of the file; `name`: as the service keeps it."""
 
     version: str
     hash: str
     name: str
-    code: str
 
 
 class Journal:
@@ -42,26 +38,26 @@ class Journal:
                 # What is lost with the power is only submitted once more.
                 self._file.execute("PRAGMA synchronous = NORMAL")
                 self._file.execute(
-                    "CREATE TABLE IF NOT EXISTS ended (entry BLOB PRIMARY KEY, version TEXT, "
-                    "hash TEXT, name TEXT, code TEXT) WITHOUT ROWID"
+                    "CREATE TABLE IF NOT EXISTS done (entry BLOB PRIMARY KEY, version TEXT, "
+                    "hash TEXT, name TEXT) WITHOUT ROWID"
                 )
             except sqlite3.Error:
                 self._file.close()
                 raise
 
-    def find(self, entry: str) -> Ended | None:
-        """How the entry with this name ended last."""
+    def find(self, entry: str) -> Done | None:
+        """What is remembered of the entry with this name."""
         with self._explained():
             row = self._file.execute(
-                "SELECT version, hash, name, code FROM ended WHERE entry = ?", (os.fsencode(entry),)
+                "SELECT version, hash, name FROM done WHERE entry = ?", (os.fsencode(entry),)
             ).fetchone()
-        return Ended(*row) if row else None
+        return Done(*row) if row else None
 
-    def record(self, entry: str, ended: Ended) -> None:
-        """Remember how an entry ended, for good once `save` was called."""
-        row = (os.fsencode(entry), ended.version, ended.hash, ended.name, ended.code)
+    def record(self, entry: str, done: Done) -> None:
+        """Remember that an entry was done, for good once `save` was called."""
+        row = (os.fsencode(entry), done.version, done.hash, done.name)
         with self._explained():
-            self._file.execute("INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?, ?)", row)
+            self._file.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)", row)
 
     def save(self) -> None:
         """Put what was recorded on disk. Another run on the same source waits for this."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from facematch.client import Client, JobAnswer
 from facematch.errors import FacematchError, Misconfigured, NotFound, Unavailable
-from facematch.ingest.journal import Ended
+from facematch.ingest.journal import Done
 from facematch.ingest.source import Entry
 from facematch.store import State
 
@@ -28,11 +28,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an entry ended; `ended` is what to remember of it. `code` says why it failed."""
+    """How an entry ended; `done` is what to remember of it. `code` says why it failed."""
 
     entry: Entry
     kind: Kind
-    ended: Ended
+    done: Done | None = None
     code: str = ""
     detail: str = ""
 
@@ -40,20 +40,20 @@ class Outcome:
 def see_through(
     client: Client,
     entry: Entry,
-    before: Ended | None,
+    before: Done | None,
     answered: Callable[[], bool],
     again: bool,
 ) -> Outcome | None:
     """Bring the entry to its end.
 
-    `before`: how it ended in an earlier run. `answered` is called whenever the service answered,
-    and says whether to go on; if not, None is returned. `again`: it was submitted in this run
-    already. Raises Unavailable and Misconfigured; every other error is an outcome.
+    `before`: what an earlier run remembers of it. `answered` is called whenever the service
+    answered, and says whether to go on; if not, None is returned. `again`: it was submitted in
+    this run already. Raises Unavailable and Misconfigured; every other error is an outcome.
     """
     if entry.problem:
         return failed(entry, "unreadable", entry.problem)
     try:
-        if before is not None and not before.code and before.version == entry.version:
+        if before is not None and before.version == entry.version:
             outcome = _as_before(client, entry, before)
             if outcome is not None:
                 return outcome
@@ -66,12 +66,12 @@ def see_through(
         return failed(entry, "unreadable", error.strerror or str(error))
 
 
-def failed(entry: Entry, code: str, detail: str, image: str = "", name: str = "") -> Outcome:
+def failed(entry: Entry, code: str, detail: str) -> Outcome:
     """The outcome of an entry that came to nothing."""
-    return Outcome(entry, Kind.FAILED, Ended(entry.version, image, name, code), code, detail)
+    return Outcome(entry, Kind.FAILED, None, code, detail)
 
 
-def _as_before(client: Client, entry: Entry, before: Ended) -> Outcome | None:
+def _as_before(client: Client, entry: Entry, before: Done) -> Outcome | None:
     """Its outcome if the service still has what an earlier run brought it; else None."""
     try:
         image = client.image(before.hash)
@@ -108,17 +108,16 @@ def _submitted(
 
 def _outcome(client: Client, entry: Entry, job: JobAnswer, again: bool) -> Outcome:
     if job.state is State.FAILED or job.hash is None:
-        code = job.code or "internal_error"
-        return failed(entry, code, job.detail or "", job.hash or "", job.name)
-    ended = Ended(entry.version, job.hash, job.name, "")
+        return failed(entry, job.code or "internal_error", job.detail or "")
+    done = Done(entry.version, job.hash, job.name)
     if job.state is State.ERASED:
-        return Outcome(entry, Kind.ERASED, ended)
+        return Outcome(entry, Kind.ERASED, done)
     if job.attempts == 0 and not again:
-        return Outcome(entry, Kind.ALREADY_THERE, ended)
+        return Outcome(entry, Kind.ALREADY_THERE, done)
     try:
         image = client.image(job.hash)
     except NotFound as error:
         if error.code != "erased":
             raise
-        return Outcome(entry, Kind.ERASED, ended)
-    return Outcome(entry, Kind.DONE if image.faces else Kind.NO_FACE, ended)
+        return Outcome(entry, Kind.ERASED, done)
+    return Outcome(entry, Kind.DONE if image.faces else Kind.NO_FACE, done)

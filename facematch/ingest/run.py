@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from facematch.client import Client
 from facematch.errors import FacematchError
@@ -18,6 +17,7 @@ from facematch.ingest.crew import Crew, Task
 from facematch.ingest.journal import Journal
 from facematch.ingest.picture import Kind, Outcome
 from facematch.ingest.source import Entry, entries
+from facematch.progress import Progress
 
 #: Seconds that entries under way are waited for once the run is to stop.
 GRACE_SECONDS = 5.0
@@ -67,16 +67,6 @@ class Report:
     seconds: float
     interrupted: bool
     error: FacematchError | None
-
-
-class Progress(Protocol):
-    """Shows how far a run is."""
-
-    def update(self, tally: Tally) -> None:
-        """Called about twice a second."""
-
-    def say(self, line: str) -> None:
-        """Say something that happened."""
 
 
 def ingest(
@@ -165,7 +155,7 @@ class _Run:
         while self._under_way > 0 and time.monotonic() < deadline:
             with contextlib.suppress(FacematchError):
                 self._collect()
-        self._progress.update(self.tally)
+        self._show()
         self._journal.save()
 
     def _feed(self) -> None:
@@ -187,11 +177,16 @@ class _Run:
                 raise result
             if result is not None:
                 self.tally.add(result)
-                self._journal.record(result.entry.name, result.ended)
+                if result.done is not None:
+                    self._journal.record(result.entry.name, result.done)
         if time.monotonic() >= self._next_tick:
             self._next_tick = time.monotonic() + _TICK
             self._journal.save()
-            self._progress.update(self.tally)
+            self._show()
+
+    def _show(self) -> None:
+        tally = self.tally
+        self._progress.update(tally.ended, tally.total, tally.counts[Kind.FAILED])
 
     def _be_patient(self) -> None:
         trouble = self._crew.contact.trouble()

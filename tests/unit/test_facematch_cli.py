@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from scripted_service import Reply, job, problem, scripted
+from scripted_service import Reply, Request, job, problem, scripted
 from told_service import ToldService, told_service
+from waiting import eventually
 
 from facematch import __version__
 from facematch.cli import main
@@ -25,6 +28,18 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from facematch.cli import main; main(prog_name='facematch')"]
 
 Run = Callable[..., Result]
+
+
+@contextmanager
+def running(words: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process, ended in any case."""
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -135,7 +150,7 @@ def test_a_match_is_asked_for_by_hash_or_by_a_file_that_is_not_submitted(
 def test_no_more_matches_are_shown_than_asked_for(
     ask: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facematch.commands.results._PAGE", 2)
+    monkeypatch.setattr("facematch.client._PAGE", 2)
     ask("image", *(write(f"{number}.jpg", b"ann %d" % number) for number in range(1, 7)))
     result = ask("match", A, "--limit", "3", "--json")
     document = json.loads(result.stdout)
@@ -155,8 +170,11 @@ def test_an_image_that_is_not_done_is_waited_for_and_then_said_to_be_so(
     image = image_hash(b"slow ann")
     result = ask("match", image, "--wait", "0")
     assert (result.exit_code, result.stdout) == (1, f"{image}: accepted, not done yet\n")
-    threading.Timer(0.3, service.work_on_slow).start()
+    eventually(lambda: service.slow)
+    worker = threading.Timer(0.3, service.work_on_slow)
+    worker.start()
     assert ask("match", image).stdout == f"{image}: done, 1 face, no match\n"
+    worker.join()
 
 
 def test_deleting_says_what_was_erased_and_what_was_not_there(ask: Run) -> None:
@@ -270,6 +288,35 @@ def test_an_error_is_one_line(
     assert complaint in result.stderr
 
 
+def test_an_error_of_the_service_about_one_picture_leaves_the_others_their_results(
+    run: Run,
+) -> None:
+    files = [write("a.jpg", b"a"), write("b.jpg", b"b")]
+
+    def script(request: Request) -> Reply:
+        if request.body == b"a":
+            return problem(500, "internal_error", "a bug")
+        return job("failed", code="not_an_image", hash=None)
+
+    with scripted(script) as service:
+        result = run("--url", service.url, "image", *files)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout.splitlines() == [
+        "a.jpg: failed: a bug (internal_error)",
+        "b.jpg: failed: the bytes are no picture of a supported format (not_an_image)",
+    ]
+
+
+def test_fsck_says_which_setting_is_wrong_and_asks_no_service(run: Run) -> None:
+    result = run("fsck", FACEMATCH_REDIS_URL="redis://127.0.0.1:1", FACEMATCH_PORT="x")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("facematch: FACEMATCH_PORT: ")
+    assert result.stderr.endswith(" (misconfigured)\n")
+    result = run("fsck", facematch_redis_url="redis://127.0.0.1:1")
+    assert (result.exit_code, "store_unavailable" in result.stderr) == (1, True)
+    assert run("fsck", "--url", "http://127.0.0.1:1").exit_code == 2
+
+
 def test_an_error_that_nobody_planned_for_is_one_line_too_and_a_traceback_on_demand(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,17 +407,12 @@ def test_an_interrupted_ingest_waits_a_little_sums_up_and_goes_on_when_run_again
         write(str(tmp_path / f"pictures/{name}.jpg"), name.encode())
     words = [*COMMAND, "--url", service.url, "ingest", "--json", str(tmp_path / "pictures")]
     environment = {"XDG_STATE_HOME": str(tmp_path / "state"), "PATH": ""}
-    process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT
-    )
-    deadline = time.monotonic() + 20
-    while not done(service, b"ann 1", b"ben 1") and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    begun = time.monotonic()
-    output, errors = process.communicate(timeout=30)
-    assert time.monotonic() - begun < 10
+    with running(words, env=environment) as process:
+        eventually(lambda: service.slow and done(service, b"ann 1", b"ben 1"))
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        output, errors = process.communicate(timeout=60)
+        assert time.monotonic() - begun < 20
     assert process.returncode == 130
     assert errors.startswith("stops; waits up to 5 s for what is under way\n")
     assert "Traceback" not in errors
@@ -396,16 +438,8 @@ def test_an_interrupted_command_ends_with_130_and_no_traceback(
     tmp_path: Path, service: ToldService
 ) -> None:
     file = write(str(tmp_path / "slow.jpg"), b"slow")
-    process = subprocess.Popen(
-        [*COMMAND, "--url", service.url, "image", str(file)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    deadline = time.monotonic() + 20
-    while not service.submissions and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    with running([*COMMAND, "--url", service.url, "image", str(file)]) as process:
+        eventually(lambda: service.submissions)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output, errors) == (130, "", "")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from scripted_service import Reply, Request, job, problem, scripted
 from told_service import DISTANCE, ToldService, told_service
+from waiting import eventually
 
 from facematch.client import Client, MatchAnswer
 from facematch.errors import FacematchError, Misconfigured, NotFound, Rejected, Unavailable
@@ -75,6 +76,7 @@ def test_a_url_has_no_hash_until_it_was_fetched(client: Client, service: ToldSer
     job = client.submit_url("http://pictures.test/slow.jpg")
     assert (job.state, job.hash, job.url) == (State.ACCEPTED, None, "http://pictures.test/slow.jpg")
     assert client.wait_for(job, 0.3).state is State.ACCEPTED
+    eventually(lambda: service.slow)
     service.work_on_slow()
     ended = client.wait_for(job, 10)
     assert (ended.state, ended.hash) == (State.DONE, image_hash(b"slow ann"))

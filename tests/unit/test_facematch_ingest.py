@@ -4,23 +4,25 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scripted_service import Reply, Request, job, problem, scripted
 from told_service import ToldService, told_service
+from waiting import eventually
 
 from facematch.client import Client
-from facematch.commands.text import duration, progress_line
 from facematch.errors import Misconfigured, Rejected
 from facematch.faces import image_hash
-from facematch.ingest.journal import Ended, Journal, journal_path
+from facematch.ingest.journal import Done, Journal, journal_path
 from facematch.ingest.picture import Kind
-from facematch.ingest.progress import Bar, Lines
-from facematch.ingest.run import Report, Tally, ingest
+from facematch.ingest.run import Report, ingest
 from facematch.ingest.source import Entry, entries
+from facematch.progress import Bar, Lines, progress_line
 from facematch.store import State
+from facematch.terminal import duration
 
 
 class Said:
@@ -30,8 +32,8 @@ class Said:
         self.lines: list[str] = []
         self.most = 0
 
-    def update(self, tally: Tally) -> None:
-        self.most = max(self.most, tally.ended)
+    def update(self, done: int, total: int, failed: int | None = None) -> None:
+        self.most = max(self.most, done)
 
     def say(self, line: str) -> None:
         self.lines.append(line)
@@ -86,13 +88,6 @@ def service(tmp_path: Path) -> Iterator[ToldService]:
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path)
-
-
-def eventually(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 # -- what is submitted --------------------------------------------------------------------------
@@ -222,8 +217,16 @@ def test_urls_are_ingested_from_a_list(service: ToldService, runs: Runs, tmp_pat
 
 def test_a_picture_that_is_slow_is_waited_for(service: ToldService, runs: Runs) -> None:
     runs.write("a.jpg", b"slow ann")
-    threading.Timer(0.5, service.work_on_slow).start()
+
+    def work() -> None:
+        eventually(lambda: service.slow)
+        time.sleep(0.3)
+        service.work_on_slow()
+
+    worker = threading.Thread(target=work)
+    worker.start()
     assert runs.counts(service.url) == {"done": 1}
+    worker.join()
 
 
 def test_a_job_that_the_service_loses_is_submitted_again(runs: Runs) -> None:
@@ -447,7 +450,7 @@ def test_only_so_many_pictures_are_under_way_and_few_are_read_ahead(
     for number in range(40):
         runs.write(f"{number:02}.jpg", b"ann %d" % number)
     together, most, drawn, ahead = 0, 0, 0, 0
-    lock = threading.Lock()
+    lock, five = threading.Lock(), threading.Barrier(5)
 
     def counted(source: Path) -> Iterator[Entry]:
         nonlocal drawn
@@ -463,6 +466,7 @@ def test_only_so_many_pictures_are_under_way_and_few_are_read_ahead(
         with lock:
             together += 1
             most = max(most, together)
+        five.wait(30)
         time.sleep(0.02)
         ahead = max(ahead, drawn - request.number)
         with lock:
@@ -495,12 +499,12 @@ def test_a_journal_keeps_the_last_end_of_an_entry_whatever_its_name(tmp_path: Pa
     names = ["a.jpg", os.fsdecode(b"caf\xe9.jpg"), os.fsdecode(b"caf\xe8.jpg"), "two\nlines", "写"]
     journal = Journal(path)
     for number, name in enumerate(names):
-        journal.record(name, Ended("1:1", "", name.encode("utf-8", "replace").decode(), "empty"))
-        journal.record(name, Ended("2:2", f"{number}", "known as", ""))
+        journal.record(name, Done("1:1", "", name.encode("utf-8", "replace").decode()))
+        journal.record(name, Done("2:2", f"{number}", "known as"))
     journal.close()
     journal = Journal(path)
     for number, name in enumerate(names):
-        assert journal.find(name) == Ended("2:2", f"{number}", "known as", "")
+        assert journal.find(name) == Done("2:2", f"{number}", "known as")
     assert journal.find("b.jpg") is None
     journal.close()
 
@@ -532,22 +536,18 @@ def test_each_service_and_source_has_a_journal_below_the_state_folder(
 
 
 def test_progress_is_a_line_every_few_seconds_or_a_bar() -> None:
-    tally = Tally(1000)
-    tally.counts[Kind.DONE] = 240
-    tally.counts[Kind.FAILED] = 10
-    assert (
-        progress_line(tally, 2.5) == "250 of 1,000 pictures, 2.5/s, 10 failed, about 5 min 0 s left"
-    )
-    assert progress_line(tally, 0) == "250 of 1,000 pictures, 0.0/s, 10 failed"
+    line = progress_line("pictures", 250, 1000, 10, 2.5)
+    assert line == "250 of 1,000 pictures, 2.5/s, 10 failed, about 5 min 0 s left"
+    assert progress_line("faces", 250, 1000, None, 0) == "250 of 1,000 faces, 0.0/s"
     out = io.StringIO()
-    lines = Lines(out)
-    lines.update(tally)
+    lines = Lines(out, "pictures")
+    lines.update(250, 1000, 10)
     lines.say("trouble\x1b[2J")
     lines.close()
     assert out.getvalue() == "trouble\N{REPLACEMENT CHARACTER}[2J\n"
     out = io.StringIO()
-    bar = Bar(out)
-    bar.update(tally)
+    bar = Bar(out, "pictures")
+    bar.update(250, 1000, 10)
     bar.say("trouble")
     bar.close()
     assert "250/1000" in out.getvalue()
@@ -556,16 +556,19 @@ def test_progress_is_a_line_every_few_seconds_or_a_bar() -> None:
 
 
 def test_lines_come_when_they_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facematch.ingest.progress._LINE_SECONDS", 0.1)
+    now = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("facematch.progress.time", clock)
+    monkeypatch.setattr("facematch.progress._LINE_SECONDS", 5.0)
     out = io.StringIO()
-    lines = Lines(out)
-    tally = Tally(10)
-    for _ in range(4):
-        tally.counts[Kind.DONE] += 1
-        time.sleep(0.06)
-        lines.update(tally)
-    printed = out.getvalue().splitlines()
-    assert [line.split(",")[0] for line in printed] == ["2 of 10 pictures", "4 of 10 pictures"]
+    lines = Lines(out, "pictures")
+    for done in range(1, 5):
+        now += 3
+        lines.update(done, 10, 0)
+    assert out.getvalue().splitlines() == [
+        "2 of 10 pictures, 0.3/s, 0 failed, about 24 s left",
+        "4 of 10 pictures, 0.3/s, 0 failed, about 18 s left",
+    ]
 
 
 @pytest.mark.parametrize(

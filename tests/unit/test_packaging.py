@@ -13,9 +13,6 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"facematch", "api", "worker", "index"}
 
-#: Looked for where they are used and reported when missing, so they are not required.
-OPTIONAL = {"pymilvus"}
-
 
 def declared(section, option):
     config = ConfigParser()
@@ -54,7 +51,7 @@ def test_everything_imported_is_declared():
                     imported |= {alias.name.split(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom):
                     imported.add(node.module.split(".")[0])
-    outside = imported - sys.stdlib_module_names - PACKAGES - OPTIONAL
+    outside = imported - sys.stdlib_module_names - PACKAGES
     assert outside
     names = {name: {canonicalize_name(d) for d in distributions[name]} for name in outside}
     known = declared("options", "install_requires").keys()
