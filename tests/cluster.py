@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import requests
-from servers import LOG_TAIL, end, free_port, wait_until
+from servers import LOG_TAIL, end, free_port, spawn
+from waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
-_GUARD = ["setpriv", "--pdeathsig", "KILL"]
+_READY = b"[info     ] ready"
 
 
 class Cluster:
@@ -24,6 +25,8 @@ class Cluster:
         self.workers = workers
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        #: Bytes that were in each log when its process was started.
+        self._logged: dict[str, int] = {}
         self._environment = os.environ | {
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
             "OMP_NUM_THREADS": "1",
@@ -61,29 +64,42 @@ class Cluster:
             "FACEMATCH_INDEX_URL": f"unix:{self._folder / f'index-{number}.sock'}",
             "FACEMATCH_FAILPOINT": failpoint,
         }
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [*_GUARD, sys.executable, "-m", part],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        log = self._folder / f"{name}.log"
+        self._logged[name] = log.stat().st_size if log.exists() else 0
+        self._processes[name] = spawn(
+            [sys.executable, "-m", part], log, cwd=ROOT, env=environment, start_new_session=True
+        )
 
     def wait_ready(self) -> None:
-        """Until the api answers and every worker and index says that it is ready."""
+        """Until the api is ready and every worker says that it is."""
 
         def ready() -> bool:
-            for name, process in self._processes.items():
-                assert process.poll() is None, f"{name} died:\n{self.log(name)[-LOG_TAIL:]}"
+            for name in self._processes:
+                self._assert_alive(name)
             try:
                 return requests.get(f"{self.url}/readyz", timeout=5).ok
-            except requests.ConnectionError:
+            except requests.RequestException:
                 return False
 
-        wait_until(ready, 60, "the api ready")
+        eventually(ready, "the api is ready", 60)
+        for name in self._processes:
+            if name.startswith("worker"):
+                self.wait_worker(name)
+
+    def wait_worker(self, name: str) -> None:
+        """Until a worker says that it is ready: from then on it stops in good order."""
+        log = self._folder / f"{name}.log"
+
+        def ready() -> bool:
+            said = _READY in log.read_bytes()[self._logged[name] :]
+            if not said:
+                self._assert_alive(name)
+            return said
+
+        eventually(ready, f"{name} is ready", 60)
+
+    def _assert_alive(self, name: str) -> None:
+        assert self.alive(name), f"{name} died:\n{self.log(name)[-LOG_TAIL:]}"
 
     def alive(self, name: str) -> bool:
         """Whether it runs."""

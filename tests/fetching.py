@@ -1,15 +1,13 @@
-"""What tests of fetching share: limits, how a fetch is refused, and a machine without a net.
-
-pytest_plugins = ["fetching"]
-pytestmark = pytest.mark.usefixtures("offline", "no_pause")
+"""What tests of fetching share: limits, and how a fetch is refused. Their fixtures are in
+fetching_fixtures.
 """
 
 import threading
-import time
 from typing import Any
 
 import pytest
 from picture_server import PictureServer
+from waiting import eventually
 
 from facematch.errors import CODES, Rejected
 from worker.fetch import Fetcher, FetchLimits
@@ -43,9 +41,10 @@ def code(url: str, limits: FetchLimits) -> str:
     return refusal(url, limits).code
 
 
-def gone_within(seconds: float) -> None:
-    """No fetching thread is left behind for longer than this."""
-    end = time.monotonic() + seconds
-    while any(thread.name == "fetch" for thread in threading.enumerate()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def assert_all_end() -> None:
+    """No fetching thread is left behind for long."""
+
+    def none() -> bool:
+        return all(thread.name != "fetch" for thread in threading.enumerate())
+
+    eventually(none, "the threads that fetch end", 10)

@@ -1,6 +1,5 @@
 """Stores with a planted past, and one that breaks, forks or changes at a chosen moment."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -31,14 +30,6 @@ def add(store: Store, name: str, encodings: Encodings) -> int:
 def erase(store: Store, name: str) -> None:
     """Erase the image that `add` committed under this name."""
     store.erase(image_hash(name.encode()))
-
-
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """Wait until the condition holds; fail with `what` when it does not in time."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"never happened: {what}"
-        time.sleep(0.01)
 
 
 @contextmanager

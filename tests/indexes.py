@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from histories import MODEL, THRESHOLD, Switch, add, eventually, running
+from histories import MODEL, THRESHOLD, Switch, add, running
 from planted import people
+from waiting import eventually
 
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, positions_of

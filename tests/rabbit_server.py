@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pika
 import pika.exceptions
-from servers import Server, ServerMissingError, end, free_port, wait_until
+from servers import Server, ServerMissingError, end, free_port
+from waiting import eventually
 
 
 class RabbitServer(Server):
@@ -38,8 +39,8 @@ class RabbitServer(Server):
         if self._epmd is None:
             # Started beforehand and as our child, or the node leaves one behind as a daemon.
             command = ["epmd", "-address", "127.0.0.1", "-port", str(self._epmd_port)]
-            self._epmd = self.spawn(command, self._environment(), "epmd.log")
-            wait_until(lambda: _listens(self._epmd_port), 10, "epmd")
+            self._epmd = self._spawn(command, "epmd.log")
+            eventually(lambda: _listens(self._epmd_port), "epmd listens")
         super().start()
 
     def close(self) -> None:

