@@ -16,7 +16,8 @@ from facematch import startup
 from facematch.brokers import open_broker
 from facematch.errors import Misconfigured
 from facematch.redis_connection import connect
-from facematch.redis_store import RedisStore, check_durable
+from facematch.redis_durability import check_durable
+from facematch.redis_store import RedisStore
 from facematch.settings import Settings
 
 _log = structlog.get_logger()

@@ -20,18 +20,19 @@ All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
+from facematch import redis_records as decode
 from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import Box, Encodings, pack_encodings, unpack_encodings
+from facematch.faces import Encodings, pack_encodings, unpack_encodings
 from facematch.job import new_job_id
-from facematch.log import Entry, Tail
-from facematch.redis_connection import Redis, ResponseError, Script, Subscription, translated
+from facematch.log import Tail
+from facematch.redis_connection import Redis, Script, Subscription, translated
 from facematch.store import (
     LINK_CHUNK,
     LINKER_SECONDS,
@@ -81,7 +82,7 @@ class RedisStore:
     @translated()
     def create(self, model: str, threshold: float) -> Collection:
         """See Store."""
-        return _collection(self._run("create", new_job_id(), model, repr(threshold)))
+        return decode.collection(self._run("create", new_job_id(), model, repr(threshold)))
 
     @translated()
     def collection(self) -> Collection:
@@ -90,7 +91,7 @@ class RedisStore:
         values = self._redis.hmget(self._key("meta"), *fields)
         if values[0] is None:
             raise Unavailable("store_unavailable", "the collection was not created yet")
-        return _collection(values)
+        return decode.collection(values)
 
     # -- accept
 
@@ -104,12 +105,12 @@ class RedisStore:
         )
         if result == b"backlog_full":
             raise Unavailable("backlog_full")
-        return _job(job.id, result)
+        return decode.job(job.id, result)
 
     @translated()
     def job(self, job: str) -> Job:
         """See Store."""
-        return _job(job, self._run("job", job))
+        return decode.job(job, self._run("job", job))
 
     # -- work
 
@@ -117,7 +118,7 @@ class RedisStore:
     def begin(self, job: str) -> Job:
         """See Store."""
         view, in_hand = self._run("begin", job, self._job_ttl, WORK_SECONDS)
-        return replace(_job(job, view), in_hand=bool(in_hand))
+        return replace(decode.job(job, view), in_hand=bool(in_hand))
 
     @translated()
     def uploaded(self, image: str) -> bytes | None:
@@ -165,7 +166,7 @@ class RedisStore:
         return LogSlice(
             Tail(after, start.decode()) if start else None,
             Tail(int(position), chain.decode()),
-            tuple(_entry(*entry) for entry in entries),
+            tuple(decode.entry(*entry) for entry in entries),
         )
 
     @translated()
@@ -229,7 +230,7 @@ class RedisStore:
     @translated()
     def image(self, image: str) -> Image:
         """See Store."""
-        return _image(image, self._run("image", image))
+        return decode.image(image, self._run("image", image))
 
     @translated()
     def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
@@ -240,11 +241,11 @@ class RedisStore:
             self._run("matches", image, limit, *cursor, client=pipe)
             shown, page = pipe.execute()
         matches = tuple(
-            Match(hash_.decode(), _texts(names), float(distance), int(position))
+            Match(hash_.decode(), decode.texts(names), float(distance), int(position))
             for hash_, names, distance, position in page[2:]
         )
         next_ = Cursor(matches[-1].distance, matches[-1].position) if page[1] else None
-        return MatchPage(_image(image, shown), matches, int(page[0]), next_)
+        return MatchPage(decode.image(image, shown), matches, int(page[0]), next_)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -283,12 +284,12 @@ class RedisStore:
         if meta[0] is None:
             raise Unavailable("store_unavailable", "the collection was not created yet")
         return Snapshot(
-            _collection(meta),
+            decode.collection(meta),
             {int(position): image.decode() for position, image in positions.items()},
             {image.decode(): int(position) for image, position in pending},
             {job.decode(): due for job, due in accepted},
             tuple(sorted(map(int, erasing))),
-            tuple(_log_entry(*entry) for entry in log),
+            tuple(decode.log_entry(*entry) for entry in log),
         )
 
     @translated()
@@ -316,99 +317,7 @@ class RedisStore:
         return script(keys=[self._prefix], args=args, client=client)
 
 
-#: What `check_durable` asks for.
-_KEEPING = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory*")
-
-
-def check_durable(client: Redis, allow_volatile: bool) -> list[str]:
-    """What is wrong with how this Redis keeps data; empty when nothing is.
-
-    Raises Misconfigured when something is wrong and `allow_volatile` does not accept it.
-    """
-    with translated():
-        try:
-            wrong = list(_volatile(client.config_get(*_KEEPING)))
-        except ResponseError as error:
-            if str(error).startswith("BUSY"):
-                raise
-            wrong = [f"it does not tell how it keeps data: CONFIG GET is refused ({error})"]
-    if wrong and not allow_volatile:
-        raise Misconfigured(
-            f"Redis may lose what was acknowledged: {'; '.join(wrong)}."
-            " Set appendonly yes, appendfsync always, no-appendfsync-on-rewrite no,"
-            " maxmemory-policy noeviction, and allow CONFIG GET"
-            " (or accept the loss with FACEMATCH_ALLOW_VOLATILE=true)"
-        )
-    return wrong
-
-
-def _volatile(config: Mapping[str | None, str | None]) -> Iterator[str]:
-    if config.get("appendonly") != "yes":
-        yield "no append-only file"
-    elif config.get("appendfsync") != "always":
-        yield f"appendfsync is {config.get('appendfsync')}"
-    elif config.get("no-appendfsync-on-rewrite") == "yes":
-        yield "it does not sync while it rewrites its file (no-appendfsync-on-rewrite)"
-    if config.get("maxmemory", "0") != "0" and config.get("maxmemory-policy") != "noeviction":
-        yield f"it evicts data when full ({config.get('maxmemory-policy')})"
-
-
 @cache
 def _source(name: str) -> str:
     scripts = files("facematch") / "scripts"
     return (scripts / "prelude.lua").read_text() + (scripts / f"{name}.lua").read_text()
-
-
-def _texts(values: list[bytes]) -> tuple[str, ...]:
-    return tuple(sorted(value.decode() for value in values))
-
-
-def _collection(values: Sequence[Any]) -> Collection:
-    epoch, model, threshold, position, chain = (value.decode() for value in values)
-    return Collection(epoch, model, float(threshold), Tail(int(position), chain))
-
-
-def _job(job: str, values: Any) -> Job:
-    if not values:
-        raise NotFound("not_found", f"no job {job}")
-    state, name, url, image, attempts, code, detail = (
-        value.decode() if value is not None else "" for value in values[:7]
-    )
-    return Job(job, State(state), name, url, image, int(attempts), code, detail)
-
-
-def _image(image: str, result: Any) -> Image:
-    if not result:
-        raise NotFound("not_found", f"no image {image}")
-    fields, names = result
-    state, position, nonce, model, boxes, width, height, found, code = (
-        value.decode() if value is not None else "" for value in fields
-    )
-    return Image(
-        image,
-        State(state),
-        _texts(names),
-        int(position or 0),
-        nonce,
-        model,
-        tuple(Box(*box) for box in json.loads(boxes or "[]")),
-        int(width or 0),
-        int(height or 0),
-        int(found or 0),
-        code,
-    )
-
-
-def _entry(entry_id: bytes, fields: list[bytes]) -> Entry:
-    return _log_entry(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
-
-
-def _log_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
-    return Entry(
-        int(entry_id.partition(b"-")[0]),
-        "add" if fields[b"op"] == b"add" else "del",
-        fields[b"image"].decode(),
-        fields[b"nonce"].decode(),
-        int(fields[b"target"]),
-        fields[b"chain"].decode(),
-    )

@@ -10,7 +10,8 @@ from facematch import startup
 from facematch.brokers import open_broker
 from facematch.errors import Misconfigured
 from facematch.redis_connection import Redis, connect
-from facematch.redis_store import RedisStore, check_durable
+from facematch.redis_durability import check_durable
+from facematch.redis_store import RedisStore
 from facematch.settings import Settings
 from facematch.sidecar import Sidecar
 from facematch.store import Collection

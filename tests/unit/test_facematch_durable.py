@@ -6,7 +6,7 @@ import pytest
 
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import Redis, connect
-from facematch.redis_store import check_durable
+from facematch.redis_durability import check_durable
 
 KEEPS = {
     "appendonly": "yes",

@@ -25,6 +25,8 @@ LAYERS = {
         "rabbit_broker",
         "rabbitmq",
         "redis_connection",
+        "redis_durability",
+        "redis_records",
         "redis_store",
         "rest",
         "sidecar",

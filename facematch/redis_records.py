@@ -1,0 +1,71 @@
+"""What the scripts of `facematch.redis_store` return, as the values of `facematch.store`."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from facematch.errors import NotFound
+from facematch.faces import Box
+from facematch.log import Entry, Tail
+from facematch.store import Collection, Image, Job, State
+
+
+def texts(values: list[bytes]) -> tuple[str, ...]:
+    """The members of a set, in order."""
+    return tuple(sorted(value.decode() for value in values))
+
+
+def collection(values: Sequence[Any]) -> Collection:
+    """Of epoch, model, threshold, position, chain."""
+    epoch, model, threshold, position, chain = (value.decode() for value in values)
+    return Collection(epoch, model, float(threshold), Tail(int(position), chain))
+
+
+def job(name: str, values: Any) -> Job:
+    """Of `job_view` in prelude.lua. Raises NotFound for none."""
+    if not values:
+        raise NotFound("not_found", f"no job {name}")
+    state, name, url, image, attempts, code, detail = (
+        value.decode() if value is not None else "" for value in values[:7]
+    )
+    return Job(name, State(state), name, url, image, int(attempts), code, detail)
+
+
+def image(name: str, result: Any) -> Image:
+    """Of image.lua. Raises NotFound for none."""
+    if not result:
+        raise NotFound("not_found", f"no image {name}")
+    fields, names = result
+    state, position, nonce, model, boxes, width, height, found, code = (
+        value.decode() if value is not None else "" for value in fields
+    )
+    return Image(
+        name,
+        State(state),
+        texts(names),
+        int(position or 0),
+        nonce,
+        model,
+        tuple(Box(*box) for box in json.loads(boxes or "[]")),
+        int(width or 0),
+        int(height or 0),
+        int(found or 0),
+        code,
+    )
+
+
+def entry(entry_id: bytes, fields: list[bytes]) -> Entry:
+    """Of a stream entry as a script returns it."""
+    return log_entry(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
+
+
+def log_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
+    """Of a stream entry as the client returns it."""
+    return Entry(
+        int(entry_id.partition(b"-")[0]),
+        "add" if fields[b"op"] == b"add" else "del",
+        fields[b"image"].decode(),
+        fields[b"nonce"].decode(),
+        int(fields[b"target"]),
+        fields[b"chain"].decode(),
+    )
