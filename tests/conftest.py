@@ -4,6 +4,7 @@ Without the server's program a test is skipped with a line that says how to get 
 set in the environment it fails instead.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -22,6 +23,13 @@ def _or_skip(make: Callable[[], _Made]) -> _Made:
         return make()
     except ServerMissingError as error:
         missing(str(error))
+
+
+def pytest_configure() -> None:
+    """A shell starts what it puts into the background with SIGINT ignored, and the processes
+    that tests interrupt would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
