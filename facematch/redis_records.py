@@ -21,26 +21,26 @@ def collection(values: Sequence[Any]) -> Collection:
     return Collection(epoch, model, float(threshold), Tail(int(position), chain))
 
 
-def job(name: str, values: Any) -> Job:
+def job(job_id: str, values: Any) -> Job:
     """Of `job_view` in prelude.lua. Raises NotFound for none."""
     if not values:
-        raise NotFound("not_found", f"no job {name}")
+        raise NotFound("not_found", f"no job {job_id}")
     state, name, url, image, attempts, code, detail = (
         value.decode() if value is not None else "" for value in values[:7]
     )
-    return Job(name, State(state), name, url, image, int(attempts), code, detail)
+    return Job(job_id, State(state), name, url, image, int(attempts), code, detail)
 
 
-def image(name: str, result: Any) -> Image:
+def image(hash_: str, result: Any) -> Image:
     """Of image.lua. Raises NotFound for none."""
     if not result:
-        raise NotFound("not_found", f"no image {name}")
+        raise NotFound("not_found", f"no image {hash_}")
     fields, names = result
     state, position, nonce, model, boxes, width, height, found, code = (
         value.decode() if value is not None else "" for value in fields
     )
     return Image(
-        name,
+        hash_,
         State(state),
         texts(names),
         int(position or 0),

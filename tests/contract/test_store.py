@@ -21,6 +21,7 @@ from facematch.store import (
     Commit,
     Committed,
     Cursor,
+    Job,
     Link,
     Linked,
     NewJob,
@@ -102,7 +103,8 @@ def test_what_is_accepted_before_the_collection_is_made_counts(fresh_store: Stor
 
 def test_an_accepted_upload_can_be_asked_for_at_once(store: Store) -> None:
     job = upload(store, b"a", "x.jpg")
-    assert store.job(job).state is State.ACCEPTED
+    assert store.job(job) == Job(job, State.ACCEPTED, "x.jpg", image=image_hash(b"a"))
+    assert store.begin(job).id == job
     image = store.image(image_hash(b"a"))
     assert (image.state, image.names, image.position) == (State.ACCEPTED, ("x.jpg",), 0)
     assert store.uploaded(image.hash) == b"a"
