@@ -44,7 +44,6 @@ STATUS: dict[str, int] = {
     "ledger_unavailable": 503,
     "method_not_allowed": 405,
     "misconfigured": 500,
-    "model_mismatch": 422,
     "not_an_image": 422,
     "not_found": 404,
     "service_unavailable": 503,

@@ -30,7 +30,6 @@ CODES: dict[str, str] = {
     "ledger_unavailable": "the erasure ledger cannot be written",
     "method_not_allowed": "this route does not take that method",
     "misconfigured": "a process cannot work as it is set up",
-    "model_mismatch": "the collection was made with another encoding model",
     "not_an_image": "the bytes are no picture of a supported format",
     "not_found": "no such thing here",
     "service_unavailable": "the service does not answer",
