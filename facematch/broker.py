@@ -37,7 +37,8 @@ class Broker(Protocol):
         """Send a wake-up, durably; returns when the broker has it."""
 
     def receive(self, timeout: float) -> Delivery | None:
-        """The next message, or None after `timeout` seconds. One is in hand at a time."""
+        """The next message, or None after `timeout` seconds. Several may be in hand, up to what
+        the broker was opened for."""
 
     def rest(self) -> None:
         """Give back what waits here and take no more until the next `receive`.

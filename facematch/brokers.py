@@ -5,16 +5,17 @@ from facematch.broker import Broker
 from facematch.errors import Misconfigured
 
 
-def open_broker(url: str) -> Broker:
+def open_broker(url: str, prefetch: int = 1) -> Broker:
     """RabbitMQ for amqp:// and amqps://, Redis Streams for redis://, rediss:// and unix://.
 
-    Nothing is connected yet. Raises Misconfigured for any other URL.
+    `prefetch`: messages that whoever receives has in hand at the most. Nothing is connected yet.
+    Raises Misconfigured for any other URL.
     """
     scheme = url.partition("://")[0]
     if scheme in ("amqp", "amqps"):
         from facematch.rabbit_broker import RabbitBroker
 
-        return RabbitBroker(url)
+        return RabbitBroker(url, prefetch=prefetch)
     if scheme in ("redis", "rediss", "unix"):
         from facematch.streams import StreamsBroker
 

@@ -57,10 +57,14 @@ class RabbitBroker:
     broker's again: its verbs then do nothing.
     """
 
-    def __init__(self, url: str, *, queue: str = QUEUE, heartbeat: int = 10) -> None:
-        """`url`: amqp:// or amqps://; `heartbeat`: seconds. Raises Misconfigured."""
+    def __init__(
+        self, url: str, *, queue: str = QUEUE, heartbeat: int = 10, prefetch: int = 1
+    ) -> None:
+        """`url`: amqp:// or amqps://; `heartbeat`: seconds; `prefetch`: messages in hand at the
+        most. Raises Misconfigured."""
         self._parameters = parameters(url, heartbeat)
         self._queue = queue
+        self._prefetch = prefetch
         self._thread = LoopThread("rabbitmq", CODE)
         self._publisher = Link(self._open_publisher, CODE, CONNECT_SECONDS)
         self._consumer = Link(self._open_consumer, CODE, CONNECT_SECONDS)
@@ -133,7 +137,7 @@ class RabbitBroker:
     async def _open_consumer(self) -> "Session":
         async def prepare(session: Session) -> None:
             await self._declare(session)
-            await session.consume(self._queue)
+            await session.consume(self._queue, self._prefetch)
 
         return await Session.open(self._parameters, prepare)
 

@@ -90,9 +90,11 @@ class Session:
         """From now on, hear of every message whether the broker has it."""
         await self._answer(lambda done: self._channel.confirm_delivery(self._on_confirm, done))
 
-    async def consume(self, queue: str) -> None:
-        """From now on, get messages, one at a time."""
-        await self._answer(lambda done: self._channel.basic_qos(prefetch_count=1, callback=done))
+    async def consume(self, queue: str, prefetch: int) -> None:
+        """From now on, get messages, up to `prefetch` before one of them is settled."""
+        await self._answer(
+            lambda done: self._channel.basic_qos(prefetch_count=prefetch, callback=done)
+        )
         await self._answer(
             lambda done: self._channel.basic_consume(queue, self._on_message, callback=done)
         )

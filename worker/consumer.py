@@ -1,7 +1,9 @@
 """From deliveries to the pipeline: who is acknowledged, who is given back, who is dead."""
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -14,6 +16,8 @@ _log = structlog.get_logger()
 
 _RECEIVE_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
+#: For so long a worker believes that the parts it needs are still there.
+_READY_SECONDS = 1.0
 
 
 def consume(
@@ -21,58 +25,114 @@ def consume(
     process: Callable[[str], object],
     ready: Callable[[], None],
     stop: threading.Event,
+    hands: int = 1,
 ) -> None:
-    """Take messages and process their jobs, one at a time, until `stop` is set.
+    """Take messages and process their jobs, up to `hands` at a time, until `stop` is set.
 
     `ready` raises Unavailable while the parts that `process` needs are not all there; no
     message is taken meanwhile, so that another worker can have it. Raises Misconfigured when
-    one of them does; the message in hand is given back.
+    one of them does; the messages in hand are finished or given back first.
     """
-    while not stop.is_set():
+    _Consumer(broker, process, ready, stop, hands).run()
+
+
+class _Consumer:
+    def __init__(
+        self,
+        broker: Broker,
+        process: Callable[[str], object],
+        ready: Callable[[], None],
+        stop: threading.Event,
+        hands: int,
+    ) -> None:
+        self._broker, self._process, self._ready, self._stop = broker, process, ready, stop
+        self._hands = hands
+        self._free = threading.Semaphore(hands)
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._ready_until = 0.0
+        self._misconfigured: Misconfigured | None = None
+
+    def run(self) -> None:
+        with ThreadPoolExecutor(self._hands, "hand") as pool:
+            while not self._done():
+                if self._free.acquire(timeout=_RECEIVE_SECONDS):
+                    delivery = None if self._done() else self._next()
+                    if delivery is None:
+                        self._free.release()
+                    else:
+                        with self._lock:
+                            self._busy += 1
+                        pool.submit(self._work, delivery)
+        if self._misconfigured is not None:
+            raise self._misconfigured
+
+    def _done(self) -> bool:
+        return self._stop.is_set() or self._misconfigured is not None
+
+    def _next(self) -> Delivery | None:
+        if not self._is_ready():
+            return None
         try:
-            ready()
+            return self._broker.receive(_RECEIVE_SECONDS)
         except Unavailable as error:
-            broker.rest()
-            _wait(error, stop)
-            continue
+            self._wait(error)
+            return None
+
+    def _is_ready(self) -> bool:
+        if time.monotonic() < self._ready_until:
+            return True
         try:
-            delivery = broker.receive(_RECEIVE_SECONDS)
+            self._ready()
         except Unavailable as error:
-            _wait(error, stop)
-            continue
-        if delivery is not None:
-            _handle(delivery, process, stop)
+            with self._lock:
+                idle = self._busy == 0
+            if idle:
+                self._broker.rest()
+            self._wait(error)
+            return False
+        self._ready_until = time.monotonic() + _READY_SECONDS
+        return True
 
+    def _wait(self, error: Unavailable) -> None:
+        _log.warning("waiting", code=error.code, detail=str(error))
+        self._stop.wait(_PAUSE_SECONDS)
 
-def _wait(error: Unavailable, stop: threading.Event) -> None:
-    _log.warning("waiting", code=error.code, detail=str(error))
-    stop.wait(_PAUSE_SECONDS)
-
-
-def _handle(delivery: Delivery, process: Callable[[str], object], stop: threading.Event) -> None:
-    try:
-        job = Message.decode(delivery.body).job
-    except ValueError as error:
-        _log.error("not a job message", detail=str(error))
-        delivery.reject()
-        return
-    with structlog.contextvars.bound_contextvars(job=job):
+    def _work(self, delivery: Delivery) -> None:
         try:
-            process(job)
-        except NotFound as error:
-            _log.warning("no such job any more", detail=str(error))
-        except Unavailable as error:
-            _log.warning("given back", code=error.code, detail=str(error))
-            delivery.retry()
-            stop.wait(_PAUSE_SECONDS)
+            self._handle(delivery)
+        except Misconfigured as error:
+            self._misconfigured = error
+        finally:
+            with self._lock:
+                self._busy -= 1
+            self._free.release()
+
+    def _handle(self, delivery: Delivery) -> None:
+        try:
+            job = Message.decode(delivery.body).job
+        except ValueError as error:
+            _log.error("not a job message", detail=str(error))
+            delivery.reject()
             return
-        except Misconfigured:
-            delivery.retry()
-            raise
-        except Exception:  # noqa: BLE001 - whatever it is, the attempts counted in the job end it
-            _log.exception("given back after an error of ours")
-            delivery.retry()
-            stop.wait(_PAUSE_SECONDS)
-            return
-        delivery.ack()
-        reached("after_ack")
+        with structlog.contextvars.bound_contextvars(job=job):
+            try:
+                self._process(job)
+            except NotFound as error:
+                _log.warning("no such job any more", detail=str(error))
+            except Unavailable as error:
+                _log.warning("given back", code=error.code, detail=str(error))
+                self._ready_until = 0.0
+                delivery.retry()
+                self._stop.wait(_PAUSE_SECONDS)
+                return
+            except Misconfigured:
+                delivery.retry()
+                raise
+            except Exception:  # noqa: BLE001 - whatever it is, the attempts counted in the job end it
+                _log.exception("given back after an error of ours")
+                delivery.retry()
+                self._stop.wait(_PAUSE_SECONDS)
+                return
+            delivery.ack()
+            reached("after_ack")

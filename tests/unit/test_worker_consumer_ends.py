@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from waiting import eventually
 
 from facematch.broker import MemoryBroker
 from facematch.errors import Misconfigured, Unavailable
@@ -29,6 +30,7 @@ def test_a_worker_that_is_not_ready_rests_before_it_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("worker.consumer._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("worker.consumer._READY_SECONDS", 0)
     broker, stop, asked = RestingBroker(), threading.Event(), list[str]()
     broker.publish(Message("a"))
 
@@ -69,3 +71,55 @@ def test_a_worker_that_finds_itself_misconfigured_before_a_message_takes_none() 
     with pytest.raises(Misconfigured, match="another model"):
         consume(broker, lambda job: None, ready, threading.Event())
     assert (broker.calls, broker.depth()) == ([], 1)
+
+
+def test_as_many_messages_are_in_hand_as_there_are_hands_and_no_more() -> None:
+    broker, stop, go_on = MemoryBroker(), threading.Event(), threading.Event()
+    begun, finished = list[str](), list[str]()
+    for name in "abcde":
+        broker.publish(Message(name))
+
+    def process(job: str) -> None:
+        begun.append(job)
+        assert go_on.wait(20)
+        finished.append(job)
+
+    arguments = (broker, process, lambda: None, stop, 3)
+    thread = threading.Thread(target=consume, args=arguments)
+    thread.start()
+    try:
+        eventually(lambda: len(begun) == 3)
+        assert broker.depth() == 2
+        stop.set()  # what is in hand is finished first, and nothing else is begun
+        thread.join(0.2)
+        assert thread.is_alive()
+    finally:
+        stop.set()
+        go_on.set()
+        thread.join(20)
+    assert sorted(finished) == sorted(begun) == ["a", "b", "c"]
+    assert broker.depth() == 2
+
+
+def test_a_worker_that_is_not_ready_does_not_rest_while_it_has_a_message_in_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.consumer._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("worker.consumer._READY_SECONDS", 0)
+    broker, stop, asked, working = RestingBroker(), threading.Event(), list[int](), list[str]()
+    broker.publish(Message("a"))
+
+    def ready() -> None:
+        asked.append(1)
+        if working:
+            raise Unavailable("index_unavailable")
+
+    def process(job: str) -> None:
+        working.append(job)
+        before = len(asked)
+        eventually(lambda: len(asked) > before + 3)
+        assert "rest" not in broker.calls
+        stop.set()
+
+    consume(broker, process, ready, stop, 2)
+    assert working == ["a"]
