@@ -173,16 +173,14 @@ def ingest(
     type=click.Path(file_okay=False, path_type=Path),
     help="Where everything is kept. Default: ~/.local/share/facematch.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Default: one for each core.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 @click.pass_context
-def serve(ctx: click.Context, host: str, port: int, data: Path | None, workers: int | None) -> None:
+def serve(ctx: click.Context, host: str, port: int, data: Path | None, workers: int) -> None:
     """Run the whole service on this machine until Ctrl-C."""
     from facematch import embedded
     from facematch.data_folder import default_data
 
-    ctx.exit(
-        embedded.serve(host, port, data or default_data(), workers or embedded.default_workers())
-    )
+    ctx.exit(embedded.serve(host, port, data or default_data(), workers))
 
 
 @main.command()

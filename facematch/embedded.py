@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import facematch
-from facematch import valkey
+from facematch import startup, valkey
 from facematch.data_folder import DataFolder, InUse, Service, claimed, running_service
 from facematch.errors import Misconfigured, Unavailable
 from facematch.processes import Part
@@ -26,6 +26,7 @@ from facematch.tree import Console, Failed, Stopped, Tree
 START_SECONDS = 60.0
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_SLOTS = f"{PREFIX}SLOTS"
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -46,13 +47,6 @@ def serve(host: str, port: int, data: Path, workers: int) -> int:
     except Misconfigured as error:
         console.say(f"facematch: {error}")
         return 1
-
-
-def default_workers() -> int:
-    """As many as this process may use processor cores."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def free_port(host: str, port: int) -> int:
@@ -143,9 +137,11 @@ def _start(tree: Tree, folder: DataFolder, host: str, port: int, workers: int) -
     index = Sidecar(index_url, timeout=5)
     tree.start(_python("index", "index", environment))
     tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
-    # As many workers as cores: if each used several threads they would only be in their way.
+    # The workers share the cores; if each slot used several threads, they would only be in each
+    # other's way.
+    slots = {_SLOTS: str(max(1, startup.usable_cores() // workers))}
     crew = [f"worker-{number}" for number in range(1, workers + 1)]
-    tree.start(*(_python(name, "worker", _ONE_THREAD | environment) for name in crew))
+    tree.start(*(_python(name, "worker", slots | _ONE_THREAD | environment) for name in crew))
     tree.start(_python("api", "api", environment))
     tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS)
     index.close()

@@ -45,12 +45,34 @@ class Settings(BaseSettings):
         description="distance up to which two faces match; pinned when a collection is made",
     )
     encoder: str = Field(
-        "dlib", description="`dlib`, or `package.module:Class` for an encoder of your own"
+        "onnx",
+        description="`onnx`, `dlib` (face_recognition as it comes: the same encodings, slower), "
+        "or `package.module:Class` for an encoder of your own",
+    )
+    detector: str = Field(
+        "hog",
+        pattern="^(hog|cnn)$",
+        description="how faces are found: `hog`, or `cnn`, which finds more and takes much longer",
+    )
+    slots: int = Field(
+        0, ge=0, description="pictures a worker looks at at once; 0: one for each processor core"
+    )
+    picture_seconds: int = Field(
+        20, gt=0, description="processor time for one picture; twice that by the clock"
+    )
+    picture_memory: int = Field(
+        1024**3, gt=0, description="bytes of memory for looking at one picture"
     )
     max_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="bytes of a picture, uploaded or fetched"
     )
     max_pixels: int = Field(64_000_000, gt=0, description="pixels of a picture")
+    max_side: int = Field(
+        1600,
+        ge=0,
+        description="pixels of the longer side at which a picture is looked at; larger ones are "
+        "made smaller first; 0: never",
+    )
     max_faces: int = Field(
         100,
         gt=0,

@@ -1,5 +1,6 @@
 """How every process begins: settings, log, failpoint; and how it refuses to, in one line."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -34,6 +35,13 @@ def run(part: str, serve: Callable[[Settings], int]) -> int:
     except Misconfigured as error:
         structlog.get_logger().error("cannot work as it is set up", reason=str(error))
         return 1
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def wait_for_redis(attempt: Callable[[], _Result], stop: threading.Event) -> _Result | None:

@@ -18,7 +18,8 @@ from facematch.faces import distances, image_hash
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
 from facematch.store import NewJob, State, Store
-from worker.pipeline import Limits, Parts, finish, process
+from worker.looking import DirectLooker, PictureLimits
+from worker.pipeline import Parts, finish, process
 
 THRESHOLD = 0.6
 _rng = np.random.default_rng(7)
@@ -51,10 +52,11 @@ class World:
     def __init__(self, store: Store) -> None:
         self.store = store
         store.create(PlantedEncoder.model, THRESHOLD)
-        limits = Limits(max_pixels=10**6, max_faces=100, max_attempts=10**6)
+        limits = PictureLimits(max_pixels=10**6, max_side=0, max_faces=100)
+        looker = DirectLooker(PlantedEncoder(), limits)
         self.indexes = [ExactNeighbours(store) for _ in range(2)]
         self.parts = [
-            Parts(store, index, PlantedEncoder(), lambda url: b"", limits, THRESHOLD)
+            Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6, THRESHOLD)
             for index in self.indexes
         ]
         self.jobs: list[str] = []

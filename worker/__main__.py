@@ -17,42 +17,58 @@ from facematch.sidecar import Sidecar
 from facematch.store import Collection
 from worker.consumer import consume
 from worker.encoder import load_encoder
-from worker.fetch import Fetcher, FetchLimits
-from worker.pipeline import Limits, Parts, finish, process
+from worker.fetch import FetchLimits
+from worker.frames import ChildSettings
+from worker.golden import check_golden
+from worker.looking import PictureLimits
+from worker.pipeline import Parts, finish, process
+from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
+
+#: Jobs that a worker has in hand for each picture it looks at: the others wait for a server, for
+#: Redis or for the index meanwhile, and leave the processor to it.
+HANDS_PER_SLOT = 4
 
 _log = structlog.get_logger()
 
 
 def serve(settings: Settings) -> int:
-    """Consume until SIGTERM or SIGINT; the job in hand is finished first.
+    """Consume until SIGTERM or SIGINT; the jobs in hand are finished first.
 
     Raises Misconfigured, also when the collection is replaced by one it cannot work with.
     """
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
+    slots = settings.slots or startup.usable_cores()
+    hands = slots * HANDS_PER_SLOT
+    with Sandbox(_child_settings(settings), lookers=slots, fetchers=hands) as sandbox:
+        return _serve(settings, sandbox, hands, stop)
+
+
+def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Event) -> int:
+    encoder = load_encoder(settings.encoder, settings.detector)
+    looker = SandboxedLooker(sandbox, encoder)
+    check_golden(looker, encoder.model)
     client = connect(settings.redis_url.get_secret_value())
     store = RedisStore(client, job_days=settings.job_days, log_keep=settings.log_keep)
-    encoder = load_encoder(settings.encoder)
     collection = _join(client, store, encoder.model, settings, stop)
     if collection is None:
         client.close()
         _log.info("stopped")
         return 0
     threshold = collection.threshold
-    broker = open_broker(settings.broker_url.get_secret_value())
+    broker = open_broker(settings.broker_url.get_secret_value(), prefetch=hands)
     neighbours = Sidecar(settings.index_url)
-    fetcher = Fetcher(
-        FetchLimits(
-            settings.max_bytes,
-            settings.fetch_timeout,
-            settings.fetch_redirects,
-            settings.fetch_allowed,
-        )
+    parts = Parts(
+        store=store,
+        neighbours=neighbours,
+        fetch=sandbox.fetch,
+        looker=looker,
+        model=encoder.model,
+        max_attempts=settings.max_attempts,
+        threshold=threshold,
     )
-    limits = Limits(settings.max_pixels, settings.max_faces, settings.max_attempts)
-    parts = Parts(store, neighbours, encoder, fetcher.fetch, limits, threshold)
     sweeper = threading.Thread(
         target=keep_sweeping,
         args=(store, broker, lambda image: finish(image, parts)),
@@ -68,7 +84,7 @@ def serve(settings: Settings) -> int:
     sweeper.start()
     _log.info("ready", model=encoder.model, threshold=threshold)
     try:
-        consume(broker, lambda job: process(job, parts), ready, stop)
+        consume(broker, lambda job: process(job, parts), ready, stop, hands)
     finally:
         stop.set()
         broker.close()
@@ -77,6 +93,22 @@ def serve(settings: Settings) -> int:
         client.close()
     _log.info("stopped")
     return 0
+
+
+def _child_settings(settings: Settings) -> ChildSettings:
+    return ChildSettings(
+        encoder=settings.encoder,
+        detector=settings.detector,
+        picture=PictureLimits(settings.max_pixels, settings.max_side, settings.max_faces),
+        fetch=FetchLimits(
+            settings.max_bytes,
+            settings.fetch_timeout,
+            settings.fetch_redirects,
+            settings.fetch_allowed,
+        ),
+        memory=settings.picture_memory,
+        cpu_seconds=settings.picture_seconds,
+    )
 
 
 def _join(

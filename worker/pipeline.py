@@ -1,6 +1,6 @@
 """What happens to one job, step by step: the file to read first.
 
-    begin → fetch → decode → encode → commit → query → link → done
+    begin → fetch → look (decode, find, encode) → commit → query → link → done
 
 Every step may be repeated by anyone at any time: after a crash, a redelivery, or by the
 sweeper. What is shared is only the store.
@@ -26,8 +26,7 @@ from facematch.store import (
     State,
     Store,
 )
-from worker.decode import decode
-from worker.encoder import Encoder
+from worker.looking import Crashed, Looker
 from worker.matching import Found, find_matches
 
 _log = structlog.get_logger()
@@ -37,23 +36,16 @@ _TRIES = 5
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a picture may be. Bytes are limited where they come in."""
-
-    max_pixels: int
-    max_faces: int
-    max_attempts: int
-
-
-@dataclass(frozen=True)
 class Parts:
-    """What the pipeline works with. `fetch` gives the bytes behind a URL or raises Rejected."""
+    """What the pipeline works with. `fetch` gives the bytes behind a URL; it raises as `looker`
+    does. `model` is that of the looker's encodings."""
 
     store: Store
     neighbours: Neighbours
-    encoder: Encoder
     fetch: Callable[[str], bytes]
-    limits: Limits
+    looker: Looker
+    model: str
+    max_attempts: int
     threshold: float
 
 
@@ -70,6 +62,8 @@ def process(job_id: str, parts: Parts) -> Job:
             _place(job, parts)
         except Rejected as error:
             parts.store.fail(job.id, error.code, str(error))
+        except Crashed as error:
+            _fail_at_last(job, error, "", parts)
         job = parts.store.job(job.id)
     if job.state is State.INDEXED:
         try:
@@ -112,7 +106,7 @@ def finish(image: str, parts: Parts) -> None:
 
 def _place(job: Job, parts: Parts) -> None:
     """Give the job's image its place in the log."""
-    if job.attempts > parts.limits.max_attempts:
+    if job.attempts > parts.max_attempts:
         if job.in_hand:
             return  # by a worker that may succeed; if it does not, the sweeper comes back to it
         raise Rejected("attempts_exhausted")
@@ -123,25 +117,34 @@ def _place(job: Job, parts: Parts) -> None:
     reached("fetched")
     image = image_hash(data)
     try:
-        picture = decode(data, parts.limits.max_pixels)
+        picture = parts.looker.look(data)
     except Rejected as error:
         parts.store.fail(job.id, error.code, str(error), image)
         return
-    found = parts.encoder.encode(picture.pixels, parts.limits.max_faces)
+    except Crashed as error:
+        _fail_at_last(job, error, image, parts)
+        return
     reached("encoded")
     commit = Commit(
         job=job.id,
         image=image,
         nonce=secrets.token_hex(8),
-        model=parts.encoder.model,
-        faces=found.faces,
+        model=parts.model,
+        faces=picture.faces,
         width=picture.width,
         height=picture.height,
-        faces_found=found.total,
+        faces_found=picture.total,
     )
     reached("before_commit")
     parts.store.commit(commit)
     reached("after_commit")
+
+
+def _fail_at_last(job: Job, error: Crashed, image: str, parts: Parts) -> None:
+    """End a job whose picture has crashed us as often as it may; before that, raise the error."""
+    if job.attempts < parts.max_attempts:
+        raise error
+    parts.store.fail(job.id, error.code, str(error), image)
 
 
 def _follow_the_image(job: Job, store: Store) -> None:

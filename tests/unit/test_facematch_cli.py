@@ -378,13 +378,12 @@ def test_serve_is_told_what_was_asked_for_and_its_exit_code_is_the_commands(
         return 7
 
     monkeypatch.setattr("facematch.embedded.serve", serve)
-    monkeypatch.setattr("facematch.embedded.default_workers", lambda: 5)
     words = ["--host", "::1", "--port", "0", "--data", "d", "--workers", "2"]
     assert run("serve", *words).exit_code == 7
     assert run("serve", XDG_DATA_HOME=str(tmp_path)).exit_code == 7
     assert calls == [
         ("::1", 0, Path("d"), 2),
-        ("127.0.0.1", 5000, tmp_path / "facematch", 5),
+        ("127.0.0.1", 5000, tmp_path / "facematch", 1),
     ]
 
 

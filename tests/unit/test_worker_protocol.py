@@ -179,8 +179,7 @@ def test_a_query_of_a_log_that_no_longer_reaches_the_image_counts_for_nothing(
 
 
 def test_copies_of_a_message_do_not_use_up_the_attempts_of_a_job_in_hand(world: World) -> None:
-    limits = replace(world.parts[0].limits, max_attempts=2)
-    world.parts = [replace(parts, limits=limits) for parts in world.parts]
+    world.parts = [replace(parts, max_attempts=2) for parts in world.parts]
     first = begin(world, 0, 2)
     for _ in range(5):
         deliver(world, world.jobs[0], 2, index=1)

@@ -1,0 +1,63 @@
+"""Finding faces with dlib, and cutting them out aligned: the only module that imports it.
+
+The steps are those of face_recognition (api.py: face_locations, face_encodings), up to the
+chip that it gives to the network.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dlib
+import numpy as np
+
+from facematch.faces import Box, Pixels
+from worker.dlib_weights import model_file
+from worker.encoder import Found, largest
+
+#: Rows and columns of a chip, and the margin around the face, as parts of its size.
+SIDE = 150
+_PADDING = 0.25
+#: How often the picture is doubled before faces are looked for: they need 40 pixels then, not 80.
+_UPSAMPLE = 1
+
+
+class DlibFinder:
+    """Not for several threads at once: dlib is not made for it."""
+
+    def __init__(self, detector: str) -> None:
+        """`detector`: `hog`, which finds upright frontal faces, or `cnn`, which finds more and
+        takes much longer."""
+        self._landmarks: Any = dlib.shape_predictor(
+            str(model_file("shape_predictor_5_face_landmarks.dat"))
+        )
+        self._detect: Callable[[Pixels], Sequence[Any]]
+        if detector == "cnn":
+            network: Any = dlib.cnn_face_detection_model_v1(
+                str(model_file("mmod_human_face_detector.dat"))
+            )
+            self._detect = lambda pixels: [face.rect for face in network(pixels, _UPSAMPLE)]
+        else:
+            hog: Any = dlib.get_frontal_face_detector()
+            self._detect = lambda pixels: hog(pixels, _UPSAMPLE)
+
+    def find(self, pixels: Pixels, max_faces: int) -> Found:
+        """See worker.encoder.Encoder. `crops` are chips (n, 150, 150, 3), uint8, RGB."""
+        height, width = pixels.shape[:2]
+        seen = [_box(rectangle, height, width) for rectangle in self._detect(pixels)]
+        boxes = largest(seen, max_faces)
+        chips = np.empty((len(boxes), SIDE, SIDE, 3), dtype=np.uint8)
+        for row, box in enumerate(boxes):
+            rectangle = dlib.rectangle(box.left, box.top, box.right, box.bottom)
+            shape = self._landmarks(pixels, rectangle)
+            chips[row] = dlib.get_face_chip(pixels, shape, SIDE, _PADDING)
+        return Found(boxes, len(seen), chips)
+
+
+def _box(rectangle: Any, height: int, width: int) -> Box:
+    """The part of a rectangle that is inside the picture."""
+    return Box(
+        top=max(rectangle.top(), 0),
+        right=min(rectangle.right(), width),
+        bottom=min(rectangle.bottom(), height),
+        left=max(rectangle.left(), 0),
+    )

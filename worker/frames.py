@@ -1,0 +1,195 @@
+"""What a worker and its sandboxed children say to each other: the one home of this format.
+
+    frame     4 bytes   length of the head, little-endian
+              head      JSON, UTF-8: what it is, and everything that is small
+              body      bytes: a picture, or crops in C order
+
+A child may have been taken over by the picture it looked at, so nothing in a frame is run, and
+what comes from a child is checked before it is used.
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from facematch.errors import CODES
+from facematch.faces import FACES_PER_POSITION, Box
+from worker.fetch import FetchLimits
+from worker.looking import PictureLimits, Seen
+
+_LENGTH = struct.Struct("<I")
+_MAX_DETAIL = 500
+
+
+@dataclass(frozen=True)
+class ChildSettings:
+    """All that a child is told. `memory`: bytes, `cpu_seconds`: for one picture."""
+
+    encoder: str
+    detector: str
+    picture: PictureLimits
+    fetch: FetchLimits
+    memory: int
+    cpu_seconds: int
+
+    def encode(self) -> str:
+        """JSON."""
+        fields = asdict(self)
+        fields["fetch"]["allowed"] = sorted(self.fetch.allowed)
+        return json.dumps(fields)
+
+    @classmethod
+    def decode(cls, text: str) -> "ChildSettings":
+        """The inverse of `encode`."""
+        fields = json.loads(text)
+        fields["picture"] = PictureLimits(**fields["picture"])
+        allowed = frozenset((host, port) for host, port in fields["fetch"].pop("allowed"))
+        fields["fetch"] = FetchLimits(**fields["fetch"], allowed=allowed)
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Task: the bytes behind a URL."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """Task: the faces of the picture with these bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Outcome of Fetch."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Outcome: this can never be processed; see facematch.errors.Rejected."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """Outcome: there was not enough memory."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Outcome: an error that nobody planned for; its kind, and where in our code it came out."""
+
+    where: str
+
+
+Task: TypeAlias = Fetch | Look
+#: Seen is the outcome of Look.
+Outcome: TypeAlias = Fetched | Seen | Refused | Exhausted | Broken
+
+
+def encode_task(task: Task) -> bytes:
+    """A frame."""
+    match task:
+        case Fetch(url):
+            return _frame({"task": "fetch", "url": url})
+        case Look(data):
+            return _frame({"task": "look"}, data)
+
+
+def decode_task(frame: bytes) -> Task:
+    """The inverse of `encode_task`. Raises ValueError."""
+    head, body = _parts(frame)
+    return Fetch(head["url"]) if head["task"] == "fetch" else Look(body)
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """A frame."""
+    match outcome:
+        case Fetched(data):
+            return _frame({"outcome": "fetched"}, data)
+        case Refused(code, detail):
+            return _frame({"outcome": "refused", "code": code, "detail": detail[:_MAX_DETAIL]})
+        case Exhausted():
+            return _frame({"outcome": "exhausted"})
+        case Broken(where):
+            return _frame({"outcome": "broken", "where": where[:_MAX_DETAIL]})
+        case Seen():
+            head = {
+                "outcome": "seen",
+                "width": outcome.width,
+                "height": outcome.height,
+                "boxes": [(box.top, box.right, box.bottom, box.left) for box in outcome.boxes],
+                "total": outcome.total,
+                "shape": outcome.crops.shape,
+                "dtype": outcome.crops.dtype.str,
+            }
+            return _frame(head, np.ascontiguousarray(outcome.crops).tobytes())
+
+
+def decode_outcome(frame: bytes) -> Outcome:
+    """The inverse of `encode_outcome`. Raises ValueError for whatever no child of ours says."""
+    head, body = _parts(frame)
+    try:
+        match head["outcome"]:
+            case "fetched":
+                return Fetched(body)
+            case "refused" if head["code"] in CODES:
+                return Refused(head["code"], str(head["detail"])[:_MAX_DETAIL])
+            case "exhausted":
+                return Exhausted()
+            case "broken":
+                return Broken(str(head["where"])[:_MAX_DETAIL])
+            case "seen":
+                return _seen(head, body)
+    except (KeyError, TypeError) as error:
+        raise ValueError("not an outcome") from error
+    raise ValueError("not an outcome")
+
+
+def _seen(head: Mapping[str, Any], body: bytes) -> Seen:
+    boxes = [Box(*map(_natural, box)) for box in head["boxes"]]
+    if len(boxes) > FACES_PER_POSITION or head["shape"][0] != len(boxes):
+        raise ValueError("not a crop for each box")
+    dtype = {"|u1": np.uint8, "<f4": np.float32}[head["dtype"]]
+    shape = [_natural(count) for count in head["shape"]]
+    return Seen(
+        width=_natural(head["width"]),
+        height=_natural(head["height"]),
+        boxes=boxes,
+        total=_natural(head["total"]),
+        crops=np.frombuffer(body, dtype).reshape(shape),
+    )
+
+
+def _natural(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ValueError("not a count")
+    return value
+
+
+def _frame(head: Mapping[str, object], body: bytes = b"") -> bytes:
+    text = json.dumps(head).encode()
+    return b"".join((_LENGTH.pack(len(text)), text, body))
+
+
+def _parts(frame: bytes) -> tuple[dict[str, Any], bytes]:
+    try:
+        (length,) = _LENGTH.unpack_from(frame)
+        start = _LENGTH.size + length
+        head = json.loads(frame[_LENGTH.size : start])
+    except (struct.error, UnicodeDecodeError) as error:
+        raise ValueError("not a frame") from error
+    if not isinstance(head, dict) or start > len(frame):
+        raise ValueError("not a frame")
+    return head, frame[start:]

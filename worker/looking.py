@@ -1,0 +1,92 @@
+"""From a picture's bytes to its faces: what the pipeline asks for, in whatever process it happens.
+
+`see` is the part that touches what strangers have sent; `worker.sandbox` runs it in a child.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from facematch.errors import Unavailable
+from facematch.faces import Box, Encodings, Face
+from worker.decode import decode
+from worker.encoder import Encoder
+
+
+class Crashed(Unavailable):
+    """A picture took down who looked at it: that may be its fault, so attempts are counted."""
+
+
+@dataclass(frozen=True)
+class PictureLimits:
+    """What a picture may be, and how large it is looked at. Bytes are limited where they come in.
+
+    `max_side`: pixels of the longer side; larger pictures are made smaller first. 0: never.
+    """
+
+    max_pixels: int
+    max_side: int
+    max_faces: int
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture's size and its faces, before they are encoded; see worker.encoder.Found."""
+
+    width: int
+    height: int
+    boxes: Sequence[Box]
+    total: int
+    crops: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A picture's size, its faces, and how many were seen: more than there are if over a limit."""
+
+    width: int
+    height: int
+    faces: Sequence[Face]
+    total: int
+
+
+class Looker(Protocol):
+    """What the pipeline needs."""
+
+    def look(self, data: bytes) -> Looked:
+        """The faces of the picture with these bytes.
+
+        Raises Rejected as `decode` does, and in a sandbox Unavailable, of which Crashed.
+        """
+
+
+class DirectLooker:
+    """Looks in this process: for tests and benchmarks, with pictures that can be trusted."""
+
+    def __init__(self, encoder: Encoder, limits: PictureLimits) -> None:
+        self._encoder = encoder
+        self._limits = limits
+
+    def look(self, data: bytes) -> Looked:
+        """See Looker."""
+        seen = see(data, self._encoder, self._limits)
+        return looked(seen, self._encoder.encode(seen.crops))
+
+
+def see(data: bytes, encoder: Encoder, limits: PictureLimits) -> Seen:
+    """Decode a picture and find its faces; boxes are in pixels of the full picture.
+
+    Raises Rejected as `decode` does.
+    """
+    picture = decode(data, limits.max_pixels, limits.max_side)
+    found = encoder.find(picture.pixels, limits.max_faces)
+    boxes = [picture.in_full(box) for box in found.boxes]
+    return Seen(picture.width, picture.height, boxes, found.total, found.crops)
+
+
+def looked(seen: Seen, encodings: Encodings) -> Looked:
+    """What was seen, with the encodings of its crops."""
+    faces = [Face(box, encoding) for box, encoding in zip(seen.boxes, encodings, strict=True)]
+    return Looked(seen.width, seen.height, faces, seen.total)

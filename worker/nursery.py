@@ -1,0 +1,137 @@
+"""`python -m worker.nursery`: the process from which a worker's sandboxed children are forked.
+
+Started by `worker.sandbox` with an environment without secrets. It loads the models once and
+then does nothing but fork, and say how children ended; it never sees a picture itself.
+
+A child looks at pictures and fetches URLs, one task at a time, until its connection ends. It has
+limits on memory and processor time, cannot write files or gain privileges, and dies with the
+nursery.
+"""
+
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from facematch import tether
+from facematch.errors import Rejected
+from worker.encoder import Encoder, load_encoder
+from worker.fetch import Fetcher
+from worker.frames import (
+    Broken,
+    ChildSettings,
+    Exhausted,
+    Fetch,
+    Fetched,
+    Look,
+    Outcome,
+    Refused,
+    Task,
+    decode_task,
+    encode_outcome,
+)
+from worker.looking import see
+
+_MESSAGE_BYTES = 4096
+_OPEN_FILES = 64
+
+
+def main(arguments: list[str]) -> None:
+    """Serve forks over the socket with this number, with these settings, until it is closed."""
+    control = socket.socket(fileno=int(arguments[0]))
+    settings = ChildSettings.decode(arguments[1])
+    # The worker ends its children when it has no more use for them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    encoder = load_encoder(settings.encoder, settings.detector)
+    encoder.find(np.zeros((80, 80, 3), dtype=np.uint8), 1)
+    fetcher = Fetcher(settings.fetch)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays shared: nobody looks through it any more
+    control.send(b"{}")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 1)
+        if not message:
+            return
+        request = json.loads(message)
+        if "wait" in request:
+            _, status = os.waitpid(request["wait"], 0)
+            control.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+            continue
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            control.close()
+            _confine(parent, settings.memory)
+            _serve(Connection(descriptors[0]), settings, encoder, fetcher)
+        os.close(descriptors[0])
+        control.send(json.dumps({"child": child}).encode())
+
+
+def _confine(nursery: int, memory: int) -> None:
+    """Give up what a child does not need. `memory`: bytes it may take on top of what it has."""
+    tether.tie(nursery)
+    tether.renounce_privileges()
+    # Libraries complain about pictures, and may quote them.
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    if sys.platform == "linux":
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + memory, mapped + memory))
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+    ):
+        resource.setrlimit(limit, (value, value))
+
+
+def _serve(
+    connection: Connection, settings: ChildSettings, encoder: Encoder, fetcher: Fetcher
+) -> NoReturn:
+    try:
+        while True:
+            task = decode_task(connection.recv_bytes())
+            _grant_cpu(settings.cpu_seconds)
+            connection.send_bytes(encode_outcome(_outcome(task, settings, encoder, fetcher)))
+    except (EOFError, OSError):
+        os._exit(0)
+    except BaseException:  # noqa: BLE001  nothing of the nursery must run in the child
+        os._exit(1)
+
+
+def _grant_cpu(seconds: int) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    granted = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (granted, hard))
+
+
+def _outcome(task: Task, settings: ChildSettings, encoder: Encoder, fetcher: Fetcher) -> Outcome:
+    try:
+        match task:
+            case Fetch(url):
+                return Fetched(fetcher.fetch(url))
+            case Look(data):
+                return see(data, encoder, settings.picture)
+    except Rejected as error:
+        return Refused(error.code, str(error))
+    except MemoryError:
+        return Exhausted()
+    except Exception as error:  # noqa: BLE001  whatever it is, the worker has to hear of it
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return Broken(f"{type(error).__name__} in {last.name}, line {last.lineno}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,46 @@
+"""The encoder in use: dlib finds and aligns the faces, ONNX Runtime does dlib's arithmetic."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from facematch.faces import Encodings, Pixels
+from worker.dlib_weights import MODEL
+from worker.encoder import Found
+
+if TYPE_CHECKING:
+    from worker.finder import DlibFinder
+    from worker.network import OnnxNetwork
+
+
+class OnnxEncoder:
+    """See worker.encoder.Encoder. Crops are aligned face chips (n, 150, 150, 3), uint8, RGB."""
+
+    model = MODEL
+
+    def __init__(self, detector: str = "hog") -> None:
+        """`detector`: see DlibFinder."""
+        self._detector = detector
+
+    def find(self, pixels: Pixels, max_faces: int) -> Found:
+        """See Encoder."""
+        return self._finder.find(pixels, max_faces)
+
+    def encode(self, crops: NDArray[Any]) -> Encodings:
+        """See Encoder."""
+        return self._network.encode(crops)
+
+    # Imported on first use: the process that finds faces needs no ONNX Runtime, and the one
+    # that encodes them no dlib.
+    @cached_property
+    def _finder(self) -> "DlibFinder":
+        from worker.finder import DlibFinder
+
+        return DlibFinder(self._detector)
+
+    @cached_property
+    def _network(self) -> "OnnxNetwork":
+        from worker.network import OnnxNetwork, cache_file, load_graph
+
+        return OnnxNetwork(load_graph(cache_file()))
