@@ -1,10 +1,15 @@
 """`python -m benchmarks NAME`: measurements and checks over large image sets."""
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from benchmarks.pictures import DEFAULT_DATA, Reference
+from benchmarks.report import Report
 from facematch import DEFAULT_URL
 from facematch.errors import FacematchError
 
@@ -14,6 +19,46 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.group()
 def main() -> None:
     """Measure facematch, or check it against a reference."""
+
+
+def _reported(command: Callable[..., Report]) -> Callable[..., None]:
+    """Options that every benchmark has, and what becomes of its report."""
+
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_DATA,
+        help="Folder with lfw/ and lfw-reference.npz.",
+    )
+    @click.option("--short", is_flag=True, help="A quick look at whether it works.")
+    @click.option("--json", "file", type=click.Path(path_type=Path), help="Keep the result here.")
+    @functools.wraps(command)
+    def reported(data: Path, file: Path | None, **options: Any) -> None:
+        report = command(Reference(data), **options)
+        for line in report.lines():
+            click.echo(line)
+        if file is not None:
+            file.write_text(report.to_json())
+        sys.exit(0 if report.passed else 1)
+
+    return main.command()(reported)
+
+
+@_reported
+@click.option("--rounds", type=click.IntRange(1), default=24, show_default=True)
+def encode(reference: Reference, rounds: int, short: bool) -> Report:
+    """Speed and memory of the encoder against face_recognition, and that both say the same."""
+    from benchmarks.encode import run
+
+    return run(reference, rounds, short)
+
+
+@_reported
+def quality(reference: Reference, short: bool) -> Report:
+    """How well people are told apart, by both encoders: LFW's pairs protocol."""
+    from benchmarks.quality import run
+
+    return run(reference, short)
 
 
 @main.command()

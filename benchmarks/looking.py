@@ -1,0 +1,52 @@
+"""Looking at many pictures, as a worker does: in its sandbox, on every core, with progress."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from facematch import progress
+from worker.encoder import load_encoder
+from worker.fetch import FetchLimits
+from worker.frames import ChildSettings
+from worker.looking import Looked, PictureLimits
+from worker.sandbox import Sandbox, SandboxedLooker
+
+DEFAULT_LIMITS = PictureLimits(max_pixels=64_000_000, max_side=1600, max_faces=100)
+#: As a worker has them for each slot.
+_HANDS = 4
+
+
+@contextmanager
+def looker(
+    slots: int, encoder: str = "onnx", detector: str = "hog", limits: PictureLimits = DEFAULT_LIMITS
+) -> Iterator[SandboxedLooker]:
+    """A worker's looker with so many slots, while the context lasts."""
+    settings = ChildSettings(
+        encoder=encoder,
+        detector=detector,
+        picture=limits,
+        fetch=FetchLimits(max_bytes=1, timeout=1.0, redirects=0),
+        memory=8 << 30,
+        cpu_seconds=3600,
+    )
+    with Sandbox(settings, lookers=slots, fetchers=1) as sandbox:
+        yield SandboxedLooker(sandbox, load_encoder(encoder, detector))
+
+
+def look_at_all(
+    looker: SandboxedLooker, slots: int, pictures: Sequence[Path | bytes]
+) -> Iterator[Looked]:
+    """What is seen in each picture, in their order."""
+
+    def look(picture: Path | bytes) -> Looked:
+        return looker.look(picture if isinstance(picture, bytes) else picture.read_bytes())
+
+    with (
+        closing(progress.on(sys.stderr, "pictures")) as shown,
+        ThreadPoolExecutor(slots * _HANDS) as pool,
+    ):
+        for done, found in enumerate(pool.map(look, pictures), 1):
+            shown.update(done, len(pictures))
+            yield found

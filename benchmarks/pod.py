@@ -1,0 +1,110 @@
+"""A store, an index and the broker for one worker to be measured with: real ones, in a folder."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from facematch import valkey
+from facematch.broker import Broker
+from facematch.brokers import open_broker
+from facematch.errors import Unavailable
+from facematch.faces import image_hash
+from facematch.job import Message, new_job_id
+from facematch.processes import Part
+from facematch.redis_connection import connect
+from facematch.redis_store import RedisStore
+from facematch.sidecar import Sidecar
+from facematch.store import Job, NewJob, State
+from facematch.tree import Console, Tree
+from worker.dlib_weights import MODEL
+
+_ROOT = Path(__file__).parents[1]
+_START_SECONDS = 60.0
+_BACKLOG = 1 << 40
+_ENDED = (State.DONE, State.FAILED)
+
+
+class Pod:
+    """Everything that a worker needs, running; use `pod`."""
+
+    def __init__(self, environment: dict[str, str], store: RedisStore, broker: Broker) -> None:
+        self._environment = environment
+        self._store = store
+        self._broker = broker
+
+    @contextmanager
+    def worker(self, **settings: str) -> Iterator[int]:
+        """A worker, while the context lasts; its process id. It is not waited for."""
+        environment = self._environment | {
+            f"FACEMATCH_{name.upper()}": value for name, value in settings.items()
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "worker"], env=environment, stderr=subprocess.DEVNULL
+        )
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def submit(self, pictures: Sequence[bytes]) -> list[str]:
+        """Give these pictures to whatever worker there is; their jobs."""
+        jobs = []
+        for data in pictures:
+            job = new_job_id()
+            self._store.accept(NewJob(job, f"{job}.jpg", "", image_hash(data), data), _BACKLOG)
+            self._broker.publish(Message(job))
+            jobs.append(job)
+        return jobs
+
+    def wait(self, jobs: Sequence[str]) -> list[Job]:
+        """The jobs, once all have ended."""
+        ended = []
+        for job in jobs:
+            while (found := self._store.job(job)).state not in _ENDED:
+                time.sleep(0.002)
+            ended.append(found)
+        return ended
+
+
+@contextmanager
+def pod(folder: Path) -> Iterator[Pod]:
+    """Start the parts in a fresh folder; they end with the context."""
+    socket, index_socket, data = folder / "valkey.sock", folder / "index.sock", folder / "valkey"
+    data.mkdir(parents=True)
+    tree = Tree(folder, Console(sys.stdout, sys.stderr))
+    try:
+        tree.start(Part("valkey", valkey.command(data, socket), dict(os.environ), quiet=True))
+        url, index_url = valkey.url(socket), f"unix:{index_socket}"
+        tree.wait_for("Valkey", lambda: valkey.problem(url), _START_SECONDS)
+        environment = os.environ | {
+            "PYTHONPATH": str(_ROOT),
+            "OMP_NUM_THREADS": "1",
+            "FACEMATCH_REDIS_URL": url,
+            "FACEMATCH_BROKER_URL": url,
+            "FACEMATCH_INDEX_URL": index_url,
+        }
+        client = connect(url)
+        store, broker = RedisStore(client), open_broker(url)
+        store.create(MODEL, 0.6)
+        tree.start(Part("index", [sys.executable, "-P", "-m", "index"], environment, quiet=True))
+        index = Sidecar(index_url)
+        tree.wait_for("the index", lambda: _problem(index), _START_SECONDS)
+        yield Pod(environment, store, broker)
+        broker.close()
+        index.close()
+        client.close()
+    finally:
+        tree.stop()
+
+
+def _problem(index: Sidecar) -> str:
+    try:
+        index.check()
+    except Unavailable as error:
+        return str(error)
+    return ""
