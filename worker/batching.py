@@ -6,14 +6,16 @@ one gathers.
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facematch.faces import DIMENSIONS, Encodings
+
+_Waiting: TypeAlias = tuple[NDArray[Any], "Future[Encodings]"]
 
 
 class Batcher:
@@ -22,7 +24,7 @@ class Batcher:
     def __init__(self, encode: Callable[[NDArray[Any]], Encodings]) -> None:
         """`encode`: see worker.encoder.Encoder."""
         self._encode = encode
-        self._waiting: deque[tuple[NDArray[Any], Future[Encodings]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._turn = threading.Lock()
 
     def encode(self, crops: NDArray[Any]) -> Encodings:
@@ -38,10 +40,18 @@ class Batcher:
 
     def _encode_all_that_waits(self) -> None:
         waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        # A child that was taken over may send crops of any form: they must fail by themselves.
+        by_form: dict[object, list[_Waiting]] = {}
+        for crops, result in waiting:
+            by_form.setdefault((crops.shape[1:], crops.dtype), []).append((crops, result))
+        for alike in by_form.values():
+            self._encode_together(alike)
+
+    def _encode_together(self, waiting: Sequence[_Waiting]) -> None:
         ends = np.cumsum([len(crops) for crops, _ in waiting])
         try:
             encodings = self._encode(np.concatenate([crops for crops, _ in waiting]))
-        except BaseException as error:  # noqa: BLE001  each raises it for itself
+        except Exception as error:  # noqa: BLE001  each raises it for itself
             for _, result in waiting:
                 result.set_exception(error)
             return

@@ -152,7 +152,7 @@ def decode_outcome(frame: bytes) -> Outcome:
                 return Broken(str(head["where"])[:_MAX_DETAIL])
             case "seen":
                 return _seen(head, body)
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError) as error:
         raise ValueError("not an outcome") from error
     raise ValueError("not an outcome")
 

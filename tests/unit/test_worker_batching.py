@@ -59,3 +59,27 @@ def test_an_error_reaches_all_who_were_in_the_batch_and_nobody_after() -> None:
         batcher.encode(crops(1, 1))
     slow.error = None
     assert (batcher.encode(crops(2, 1)) == 2).all()
+
+
+def test_crops_of_another_form_fail_by_themselves() -> None:
+    slow = Slow()
+    plain = slow.encode
+
+    def encode(some: np.ndarray) -> np.ndarray:
+        found = plain(some)
+        if some.shape[1:] != (128,):
+            raise ValueError("what is that?")
+        return found
+
+    batcher = Batcher(encode)
+    slow.permits.release(10)
+    with batcher._turn, ThreadPoolExecutor(8) as pool:
+        odd = pool.submit(batcher.encode, np.zeros((2, 7), dtype=np.uint8))
+        even = pool.submit(batcher.encode, crops(3, 2))
+        eventually(lambda: len(batcher._waiting) == 2)
+        batcher._turn.release()
+        try:
+            assert (even.result(10) == 3).all()
+            assert isinstance(odd.exception(10), ValueError)
+        finally:
+            batcher._turn.acquire()

@@ -1,0 +1,118 @@
+"""What is said to a child comes out as it went in; what a child says is checked."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facematch.faces import Box
+from worker.fetch import FetchLimits
+from worker.frames import (
+    Broken,
+    ChildSettings,
+    Exhausted,
+    Fetch,
+    Fetched,
+    Look,
+    Outcome,
+    Refused,
+    Task,
+    decode_outcome,
+    decode_task,
+    encode_outcome,
+    encode_task,
+)
+from worker.looking import PictureLimits, Seen
+
+BOXES = [Box(1, 2, 3, 0), Box(5, 2**30, 7, 4)]
+CHIPS = np.random.default_rng(0).integers(0, 256, (2, 150, 150, 3), np.uint8)
+ENCODINGS = np.random.default_rng(0).normal(size=(2, 128)).astype(np.float32)
+
+
+@pytest.mark.parametrize("task", [Fetch("https://ü.example/ä?b#c"), Look(b""), Look(bytes(9000))])
+def test_tasks_come_out_as_they_went_in(task: Task) -> None:
+    assert decode_task(encode_task(task)) == task
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Fetched(b"\0\xff"), Refused("bad_image", "why"), Exhausted(), Broken("KeyError in f")],
+)
+def test_outcomes_come_out_as_they_went_in(outcome: Outcome) -> None:
+    assert decode_outcome(encode_outcome(outcome)) == outcome
+
+
+@pytest.mark.parametrize("crops", [CHIPS, ENCODINGS, CHIPS[:, ::2]], ids=["chips", "rows", "view"])
+def test_what_was_seen_comes_out_as_it_went_in(crops: np.ndarray) -> None:
+    seen = decode_outcome(encode_outcome(Seen(640, 480, BOXES, 5, crops)))
+    assert isinstance(seen, Seen)
+    assert (seen.width, seen.height, seen.boxes, seen.total) == (640, 480, BOXES, 5)
+    assert seen.crops.dtype == crops.dtype
+    assert (seen.crops == crops).all()
+
+
+def test_settings_come_out_as_they_went_in() -> None:
+    fetch = FetchLimits(1, 2.5, 3, frozenset({("a.example", 80), ("10.0.0.1", 8080)}))
+    settings = ChildSettings("onnx", "hog", PictureLimits(1, 2, 3), fetch, 4, 5)
+    assert ChildSettings.decode(settings.encode()) == settings
+
+
+def seen_with(**changed: object) -> bytes:
+    head = {
+        "outcome": "seen",
+        "width": 10,
+        "height": 10,
+        "boxes": [[0, 1, 1, 0]],
+        "total": 1,
+        "shape": [1, 4],
+        "dtype": "|u1",
+    }
+    text = json.dumps(head | changed).encode()
+    return struct.pack("<I", len(text)) + text + bytes(4)
+
+
+def test_the_frame_that_is_changed_below_is_a_good_one() -> None:
+    assert isinstance(decode_outcome(seen_with()), Seen)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"outcome": "nothing"},
+        {"outcome": "refused"},
+        {"outcome": "refused", "code": "a code of its own", "detail": ""},
+        {"outcome": "broken"},
+        {"outcome": ["seen"]},
+        {"width": -1},
+        {"width": 2**40},
+        {"width": "10"},
+        {"width": 1.5},
+        {"height": None},
+        {"total": [1]},
+        {"boxes": [[0, 1, 1]]},
+        {"boxes": [[0, 1, 1, -3]]},
+        {"boxes": 7},
+        {"boxes": []},
+        {"boxes": [[0, 1, 1, 0]] * 300, "shape": [300, 0]},
+        {"shape": [1, 5]},
+        {"shape": [1, -1]},
+        {"shape": []},
+        {"shape": None},
+        {"dtype": "|O"},
+        {"dtype": "<f8"},
+        {"dtype": 1},
+    ],
+    ids=str,
+)
+def test_what_no_child_of_ours_says_is_refused(changed: dict[str, object]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  of several kinds
+        decode_outcome(seen_with(**changed))
+
+
+@given(st.binary(max_size=300))
+def test_bytes_are_an_outcome_or_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  of several kinds
+        decode_outcome(data)
