@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from benchmarks.processes import memory_of, on_cores
 from benchmarks.report import Measure, Report
 from benchmarks.turns import in_turns
 from facematch.faces import DEFAULT_THRESHOLD
+from facematch.progress import on
 from facematch.store import State
 from worker.decode import decode
 from worker.dlib_encoder import DlibEncoder
@@ -30,6 +32,8 @@ _BASELINE = "face_recognition"
 _PARITY = 1e-4
 _MEBI = 1 << 20
 _SLOTS = 2
+#: Pictures between two looks at the memory.
+_PORTION = 100
 #: Everything as it comes: face_recognition looks at every pixel.
 _UNLIMITED = PictureLimits(max_pixels=10**9, max_side=0, max_faces=10**6)
 
@@ -42,7 +46,8 @@ def run(reference: Reference, rounds: int, short: bool) -> Report:
     _pictures(report, pictures[:8], max(1, rounds // 4))
     _large(report, reference, max(1, rounds // 8))
     with tempfile.TemporaryDirectory() as folder, pod(Path(folder)) as service:
-        _worker(report, service, pictures, 1 if short else 3)
+        _cold_start(report, service, pictures[0], 1 if short else 5)
+        _memory(report, service, sample(reference, 50, seed=4), 100 if short else 10_000)
     _cores(report, sample(reference, 20 if short else 400, seed=2), 1 if short else 3)
     if short:
         report.checks.clear()
@@ -76,7 +81,7 @@ def _chips(report: Report, pictures: Sequence[bytes], rounds: int) -> None:
 
 
 def _pictures(report: Report, pictures: Sequence[bytes], rounds: int) -> None:
-    ours = DirectLooker(OnnxEncoder(), DEFAULT_LIMITS)
+    ours = DirectLooker(OnnxEncoder(max_side=DEFAULT_LIMITS.max_side), DEFAULT_LIMITS)
     theirs = DirectLooker(DlibEncoder(), _UNLIMITED)
     taken = in_turns(
         {
@@ -92,7 +97,7 @@ def _pictures(report: Report, pictures: Sequence[bytes], rounds: int) -> None:
 
 def _large(report: Report, reference: Reference, rounds: int) -> None:
     picture = group(reference, [200], 3, 4000, 3000)
-    ours = DirectLooker(OnnxEncoder(), DEFAULT_LIMITS)
+    ours = DirectLooker(OnnxEncoder(max_side=DEFAULT_LIMITS.max_side), DEFAULT_LIMITS)
     theirs = DirectLooker(DlibEncoder(), _UNLIMITED)
     faces = [len(picture.found_in(one.look(picture.data).faces)) for one in (ours, theirs)]
     report.require("both find the face of 200 pixels in 12 megapixels", faces == [1, 1], f"{faces}")
@@ -105,28 +110,42 @@ def _large(report: Report, reference: Reference, rounds: int) -> None:
     report.at_least(Measure(name, one, "ms", _BASELINE, other), 5, 10)
 
 
-def _worker(report: Report, service: Pod, pictures: Sequence[bytes], starts: int) -> None:
-    """A real worker: from nothing to its first job, and its memory after many."""
-    seconds = [_cold_start(service, pictures[0], number) for number in range(starts)]
+def _cold_start(report: Report, service: Pod, picture: bytes, starts: int) -> None:
+    """From nothing to the first job done, models in the cache."""
+    seconds = []
+    for number in range(starts):
+        jobs = service.submit([_variant(picture, number)])
+        start = time.perf_counter()
+        with service.worker(slots=str(_SLOTS)):
+            service.wait(jobs)
+            seconds.append(time.perf_counter() - start)
     name = "cold start of a worker to its first job done"
     report.at_most(Measure(name, float(np.median(seconds)), "s"), 2.5)
-    with service.worker(slots=str(_SLOTS)) as pid:
-        jobs = service.submit([_variant(data, 1000) for data in pictures])
-        failed = [job.code for job in service.wait(jobs) if job.state is not State.DONE]
-        used = memory_of(pid) / _MEBI
-    report.require("every picture is done", not failed, f"{len(failed)} of {len(jobs)} failed")
-    # One picture at once is all that one process of theirs can do.
+
+
+def _memory(report: Report, service: Pod, pictures: Sequence[bytes], count: int) -> None:
+    """Of a worker after the first tenth of so many pictures, and after all."""
+    used, failed = [], 0
+    with service.worker(slots=str(_SLOTS)) as pid, closing(on(sys.stderr, "pictures")) as shown:
+        for done in range(0, count, _PORTION):
+            portion = [
+                _variant(pictures[number % len(pictures)], 1000 + number)
+                for number in range(done, done + _PORTION)
+            ]
+            jobs = service.wait(service.submit(portion))
+            failed += sum(job.state is not State.DONE for job in jobs)
+            used.append(memory_of(pid) / _MEBI)
+            shown.update(done + _PORTION, count)
+    report.require("every picture is done", not failed, f"{failed} of {count:,} failed")
+    # One process of theirs looks at one picture at a time.
     theirs = _SLOTS * _memory_of_face_recognition(pictures[0]) / _MEBI
-    measure = Measure("memory of a worker with two slots", used, "MiB", f"2 × {_BASELINE}", theirs)
+    measure = Measure(
+        "memory of a worker with two slots", used[-1], "MiB", f"2 × {_BASELINE}", theirs
+    )
     report.at_most(measure, 700, 450)
-
-
-def _cold_start(service: Pod, picture: bytes, number: int) -> float:
-    jobs = service.submit([_variant(picture, number)])
-    start = time.perf_counter()
-    with service.worker(slots=str(_SLOTS)):
-        service.wait(jobs)
-        return time.perf_counter() - start
+    early = used[(len(used) - 1) // 10]
+    name = f"memory after {count:,} pictures, over that after a tenth"
+    report.at_most(Measure(name, used[-1] / early, ""), 1.05)
 
 
 def _variant(picture: bytes, number: int) -> bytes:

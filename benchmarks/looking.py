@@ -32,7 +32,7 @@ def looker(
         cpu_seconds=3600,
     )
     with Sandbox(settings, lookers=slots, fetchers=1) as sandbox:
-        yield SandboxedLooker(sandbox, load_encoder(encoder, detector))
+        yield SandboxedLooker(sandbox, load_encoder(encoder, detector, limits.max_side))
 
 
 def look_at_all(

@@ -136,7 +136,11 @@ def _portrait(reference: Reference, rng: np.random.Generator) -> tuple[Image.Ima
     faces_of = np.bincount(reference.images, minlength=len(reference.files))
     face = int(rng.choice(np.flatnonzero(faces_of[reference.images] == 1)))
     image = Image.open(reference.path(int(reference.images[face]))).convert("RGB")
-    return image, Box(*map(int, reference.boxes[face]))
+    top, right, bottom, left = map(int, reference.boxes[face])
+    margin = 3 * (bottom - top) // 4
+    x, y = max(0, left - margin), max(0, top - margin)
+    corner = min(image.width, right + margin), min(image.height, bottom + margin)
+    return image.crop((x, y, *corner)), Box(top - y, right - x, bottom - y, left - x)
 
 
 def _background(rng: np.random.Generator, width: int, height: int) -> Image.Image:

@@ -1,8 +1,9 @@
-"""How well faces are told apart, by both encoders: LFW's pairs protocol on the pictures given.
+"""How well faces are found with each setting, and told apart by both encoders.
 
-All pairs of one person, and ten times as many pairs of two people drawn with a fixed seed. Of a
-picture with several faces the one nearest its middle counts, as LFW means it; pictures in which
-no face is found are left out, and counted.
+For the latter LFW's pairs protocol on the pictures given: all pairs of one person, and ten times
+as many pairs of two people drawn with a fixed seed. Of a picture with several faces the one
+nearest its middle counts, as LFW means it; pictures in which no face is found are left out, and
+counted.
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.finding import measure_finding
 from benchmarks.looking import look_at_all, looker
 from benchmarks.pairs import different_people, pair_distances, same_person
 from benchmarks.pictures import Reference
@@ -28,8 +30,9 @@ _DIGITS = 4
 def run(reference: Reference, short: bool) -> Report:
     """Measure both encoders on all pictures; `short`: on every twentieth person."""
     report = Report("quality", {"pictures": reference.exists, "short": short, "seed": _SEED})
+    measure_finding(report, reference, short)
     if not reference.exists:
-        print("No pictures of people, so nothing is measured: --data")
+        print("No pictures of people, so no pairs are compared: --data")
         return report
     files = [reference.path(row) for row in range(len(reference.files))]
     people = np.unique([file.parent.name for file in files], return_inverse=True)[1]

@@ -41,6 +41,15 @@ class Box:
         """Pixels inside."""
         return max(0, self.bottom - self.top) * max(0, self.right - self.left)
 
+    def scaled(self, down: float, across: float) -> "Box":
+        """Where it is in the same picture with so many times the rows and the columns."""
+        return Box(
+            top=round(self.top * down),
+            right=round(self.right * across),
+            bottom=round(self.bottom * down),
+            left=round(self.left * across),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Face:

@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     max_side: int = Field(
         1600,
         ge=0,
-        description="pixels of the longer side at which a picture is looked at; larger ones are "
-        "made smaller first; 0: never",
+        description="pixels of the longer side in which faces are looked for; larger pictures are "
+        "made smaller for that, so that faces below 40 pixels then are missed; 0: never",
     )
     max_faces: int = Field(
         100,

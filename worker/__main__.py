@@ -47,7 +47,7 @@ def serve(settings: Settings) -> int:
 
 
 def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Event) -> int:
-    encoder = load_encoder(settings.encoder, settings.detector)
+    encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
     looker = SandboxedLooker(sandbox, encoder)
     check_golden(looker, encoder.model)
     client = connect(settings.redis_url.get_secret_value())

@@ -34,8 +34,6 @@ _TIFF_PIXELS = (
     (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),
     (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS),
 )
-#: Modes in which neighbouring pixels can be averaged: no palette, nothing of more than 8 bits.
-_CONTINUOUS = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 _pillow = threading.Lock()
 
 
@@ -43,7 +41,7 @@ _pillow = threading.Lock()
 class Picture:
     """An upright picture: pixels of shape (h, w, 3), uint8, RGB, read-only.
 
-    `width` and `height` are those of the full picture; the pixels may be fewer.
+    `width` and `height` are those of the full picture; a JPEG may have been decoded smaller.
     """
 
     pixels: Pixels
@@ -53,19 +51,14 @@ class Picture:
     def in_full(self, box: Box) -> Box:
         """Where a box in `pixels` is in the full picture."""
         rows, columns = self.pixels.shape[:2]
-        down, across = self.height / rows, self.width / columns
-        return Box(
-            top=round(box.top * down),
-            right=min(round(box.right * across), self.width),
-            bottom=min(round(box.bottom * down), self.height),
-            left=round(box.left * across),
-        )
+        return box.scaled(self.height / rows, self.width / columns)
 
 
-def decode(data: bytes, max_pixels: int, max_side: int = 0) -> Picture:
+def decode(data: bytes, max_pixels: int, enough: int = 0) -> Picture:
     """The first frame of a picture, rotated as its EXIF says, transparent parts on white.
 
-    Made smaller where its longer side has more than `max_side` pixels (0: never).
+    A JPEG is decoded at a half, a quarter or an eighth of its size where its longer side still has
+    `enough` pixels then (0: never), which takes less time and memory.
     Raises Rejected: empty, not_an_image, truncated_image, too_many_pixels, bad_image.
     """
     if not data:
@@ -79,14 +72,15 @@ def decode(data: bytes, max_pixels: int, max_side: int = 0) -> Picture:
             image = _opened(reader, formats)
             _check(image, data, max_pixels)
             full = image.size
-            # A JPEG can be decoded at a half, a quarter or an eighth of its size.
-            image.draft(None, _within(max_side, full))
+            if 0 < enough < max(full):
+                least = tuple(max(1, side * enough // max(full)) for side in full)
+                image.draft(None, (least[0], least[1]))
             decoded = image.size
             image.load()
             upright = _upright(image)
             if upright.size != decoded:
                 full = full[1], full[0]
-            pixels = _rgb(upright, _within(max_side, full))
+            pixels = _rgb(upright)
         except (MemoryError, Rejected):
             raise
         except Image.DecompressionBombError as error:
@@ -223,26 +217,10 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _within(max_side: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The size (width, height) in which a picture of this size is looked at."""
-    longer = max(size)
-    if not 0 < max_side < longer:
-        return size
-    return max(1, round(size[0] * max_side / longer)), max(1, round(size[1] * max_side / longer))
-
-
-def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    if image.size == size:
-        return image
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-
-
-def _rgb(image: Image.Image, size: tuple[int, int]) -> Pixels:
-    """Pixels (h, w, 3) of a picture in any of Pillow's modes, made as small as `size`."""
-    if image.mode in _CONTINUOUS and "transparency" not in image.info:
-        image = _shrunk(image, size)  # the sooner, the less memory the rest takes
+def _rgb(image: Image.Image) -> Pixels:
+    """Pixels (h, w, 3) of a picture in any of Pillow's modes."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = Image.fromarray(_grey(image))
+        return np.repeat(_grey(image)[:, :, np.newaxis], 3, axis=2)
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:
@@ -254,7 +232,7 @@ def _rgb(image: Image.Image, size: tuple[int, int]) -> Pixels:
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
         image = converted or image
-    return np.asarray(_shrunk(_in_mode("RGB", image), size), dtype=np.uint8)
+    return np.asarray(_in_mode("RGB", image), dtype=np.uint8)
 
 
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:

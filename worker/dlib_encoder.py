@@ -16,6 +16,7 @@ from PIL import ImageFile
 from facematch.faces import DIMENSIONS, Box, Encodings, Pixels
 from worker.dlib_weights import MODEL
 from worker.encoder import Found, largest
+from worker.working_size import locate
 
 
 class DlibEncoder:
@@ -23,13 +24,13 @@ class DlibEncoder:
 
     model = MODEL
 
-    def __init__(self, detector: str = "hog") -> None:
-        """`detector`: `hog` or `cnn`."""
-        self._detector = detector
+    def __init__(self, detector: str = "hog", max_side: int = 0) -> None:
+        """`detector`: `hog` or `cnn`; `max_side`: see worker.working_size."""
+        self._detector, self._max_side = detector, max_side
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:
         """See Encoder."""
-        seen = [Box(*at) for at in self._api.face_locations(pixels, model=self._detector)]
+        seen = locate(pixels, self._max_side, self._boxes)
         boxes = largest(seen, max_faces)
         locations = [(box.top, box.right, box.bottom, box.left) for box in boxes]
         encodings = self._api.face_encodings(pixels, locations) if locations else []
@@ -39,6 +40,9 @@ class DlibEncoder:
     def encode(self, crops: NDArray[Any]) -> Encodings:
         """See Encoder."""
         return crops
+
+    def _boxes(self, pixels: Pixels) -> list[Box]:
+        return [Box(*at) for at in self._api.face_locations(pixels, model=self._detector)]
 
     @cached_property
     def _api(self) -> Any:

@@ -52,16 +52,16 @@ def largest(seen: Sequence[Box], count: int) -> list[Box]:
     return [seen[i] for i in sorted(chosen)]
 
 
-def load_encoder(name: str, detector: str) -> Encoder:
-    """The encoder that the settings `encoder` and `detector` name. Raises Misconfigured."""
+def load_encoder(name: str, detector: str, max_side: int) -> Encoder:
+    """The encoder that the settings of these names ask for. Raises Misconfigured."""
     if name == "onnx":
         from worker.onnx_encoder import OnnxEncoder
 
-        return OnnxEncoder(detector)
+        return OnnxEncoder(detector, max_side)
     if name == "dlib":
         from worker.dlib_encoder import DlibEncoder
 
-        return DlibEncoder(detector)
+        return DlibEncoder(detector, max_side)
     module, _, attribute = name.partition(":")
     try:
         encoder: Encoder = getattr(importlib.import_module(module), attribute)()

@@ -13,6 +13,7 @@ import numpy as np
 from facematch.faces import Box, Pixels
 from worker.dlib_weights import model_file
 from worker.encoder import Found, largest
+from worker.working_size import locate
 
 #: Rows and columns of a chip, and the margin around the face, as parts of its size.
 SIDE = 150
@@ -24,9 +25,10 @@ _UPSAMPLE = 1
 class DlibFinder:
     """Not for several threads at once: dlib is not made for it."""
 
-    def __init__(self, detector: str) -> None:
+    def __init__(self, detector: str, max_side: int) -> None:
         """`detector`: `hog`, which finds upright frontal faces, or `cnn`, which finds more and
-        takes much longer."""
+        takes much longer. `max_side`: see worker.working_size."""
+        self._max_side = max_side
         self._landmarks: Any = dlib.shape_predictor(
             str(model_file("shape_predictor_5_face_landmarks.dat"))
         )
@@ -42,8 +44,7 @@ class DlibFinder:
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:
         """See worker.encoder.Encoder. `crops` are chips (n, 150, 150, 3), uint8, RGB."""
-        height, width = pixels.shape[:2]
-        seen = [_box(rectangle, height, width) for rectangle in self._detect(pixels)]
+        seen = locate(pixels, self._max_side, self._boxes)
         boxes = largest(seen, max_faces)
         chips = np.empty((len(boxes), SIDE, SIDE, 3), dtype=np.uint8)
         for row, box in enumerate(boxes):
@@ -51,6 +52,10 @@ class DlibFinder:
             shape = self._landmarks(pixels, rectangle)
             chips[row] = dlib.get_face_chip(pixels, shape, SIDE, _PADDING)
         return Found(boxes, len(seen), chips)
+
+    def _boxes(self, pixels: Pixels) -> list[Box]:
+        height, width = pixels.shape[:2]
+        return [_box(rectangle, height, width) for rectangle in self._detect(pixels)]
 
 
 def _box(rectangle: Any, height: int, width: int) -> Box:

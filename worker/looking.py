@@ -13,6 +13,7 @@ from facematch.errors import Unavailable
 from facematch.faces import Box, Encodings, Face
 from worker.decode import decode
 from worker.encoder import Encoder
+from worker.working_size import DECODED
 
 
 class Crashed(Unavailable):
@@ -21,9 +22,9 @@ class Crashed(Unavailable):
 
 @dataclass(frozen=True)
 class PictureLimits:
-    """What a picture may be, and how large it is looked at. Bytes are limited where they come in.
+    """What a picture may be. Bytes are limited where they come in.
 
-    `max_side`: pixels of the longer side; larger pictures are made smaller first. 0: never.
+    `max_side`: pixels of the longer side in which faces are looked for; see worker.working_size.
     """
 
     max_pixels: int
@@ -80,7 +81,7 @@ def see(data: bytes, encoder: Encoder, limits: PictureLimits) -> Seen:
 
     Raises Rejected as `decode` does.
     """
-    picture = decode(data, limits.max_pixels, limits.max_side)
+    picture = decode(data, limits.max_pixels, DECODED * limits.max_side)
     found = encoder.find(picture.pixels, limits.max_faces)
     boxes = [picture.in_full(box) for box in found.boxes]
     return Seen(picture.width, picture.height, boxes, found.total, found.crops)

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
     # The worker ends its children when it has no more use for them.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    encoder = load_encoder(settings.encoder, settings.detector)
+    encoder = load_encoder(settings.encoder, settings.detector, settings.picture.max_side)
     encoder.find(np.zeros((80, 80, 3), dtype=np.uint8), 1)
     fetcher = Fetcher(settings.fetch)
     gc.collect()

@@ -19,9 +19,9 @@ class OnnxEncoder:
 
     model = MODEL
 
-    def __init__(self, detector: str = "hog") -> None:
-        """`detector`: see DlibFinder."""
-        self._detector = detector
+    def __init__(self, detector: str = "hog", max_side: int = 0) -> None:
+        """See DlibFinder."""
+        self._detector, self._max_side = detector, max_side
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:
         """See Encoder."""
@@ -37,7 +37,7 @@ class OnnxEncoder:
     def _finder(self) -> "DlibFinder":
         from worker.finder import DlibFinder
 
-        return DlibFinder(self._detector)
+        return DlibFinder(self._detector, self._max_side)
 
     @cached_property
     def _network(self) -> "OnnxNetwork":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ImageFile
+from PIL import Image, ImageFile
 from planted import PlantedEncoder
 from real_pictures import real_pictures, reference_data
 
@@ -81,7 +81,7 @@ def test_both_encoders_say_the_same_of_the_same_model() -> None:
 
 def test_both_detectors_find_the_face_of_a_portrait() -> None:
     # Small, since the network takes seconds for a large picture.
-    pixels = decode(real_pictures()["obama.jpg"].read_bytes(), MAX_PIXELS, 200).pixels
+    pixels = np.asarray(Image.fromarray(pixels_of("obama.jpg")).resize((200, 250)))
     by_hog, by_cnn = (OnnxEncoder(name).find(pixels, 9) for name in ("hog", "cnn"))
     assert (by_hog.total, by_cnn.total) == (1, 1)
     ours, theirs = by_hog.boxes[0], by_cnn.boxes[0]
@@ -119,7 +119,7 @@ def test_loading_face_recognition_leaves_pillow_strict_about_truncated_pictures(
 def test_a_process_loads_only_what_its_step_needs(step: str, needed: str, spared: str) -> None:
     code = (
         "import sys, numpy as np; from worker.encoder import load_encoder;"
-        f"load_encoder('onnx', 'hog').{step};"
+        f"load_encoder('onnx', 'hog', 0).{step};"
         f"assert '{needed}' in sys.modules; assert '{spared}' not in sys.modules;"
         "assert 'face_recognition' not in sys.modules"
     )
@@ -127,10 +127,10 @@ def test_a_process_loads_only_what_its_step_needs(step: str, needed: str, spared
 
 
 def test_an_encoder_of_your_own_is_loaded_by_name() -> None:
-    assert isinstance(load_encoder("planted:PlantedEncoder", "hog"), PlantedEncoder)
+    assert isinstance(load_encoder("planted:PlantedEncoder", "hog", 0), PlantedEncoder)
 
 
 @pytest.mark.parametrize("name", ["", "nothing", "planted:Nothing", "no_module:X", ":"])
 def test_an_encoder_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(Misconfigured):
-        load_encoder(name, "hog")
+        load_encoder(name, "hog", 0)

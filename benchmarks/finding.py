@@ -1,0 +1,92 @@
+"""What each setting of detector and size finds, and what it costs: for `benchmarks.quality`."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.looking import DEFAULT_LIMITS
+from benchmarks.pictures import Group, Reference, group, jpeg, sample
+from benchmarks.report import Measure, Report
+from facematch.faces import distances
+from worker.looking import DirectLooker, Looked
+from worker.onnx_encoder import OnnxEncoder
+
+#: Heights of the faces in a group picture of twelve megapixels.
+_SIDES = (50, 70, 100, 140, 180, 220)
+_OF_EACH = 5
+#: Looked at before anything is timed, so that the models are loaded.
+_SMALL = jpeg(Image.new("RGB", (80, 80)))
+_SIZES = (0, 3200, 2400, 1600, 1200, 800)
+#: The network takes a minute for two megapixels, so it sees the fewest pictures.
+_CNN_SIZES = (1600, 800)
+
+
+def measure_finding(report: Report, reference: Reference, short: bool) -> None:
+    """Add to the report what each setting finds in portraits and in large group pictures."""
+    sides = [side for side in _SIDES for _ in range(_OF_EACH)]
+    groups = [group(reference, sides, seed, 4000, 3000) for seed in range(1 if short else 4)]
+    portraits = sample(reference, 20 if short else 200, seed=5)
+    _portraits(report, portraits, 2 if short else 20)
+    full: list[Looked] = []
+    for max_side in _SIZES[:1] + _SIZES[3:4] if short else _SIZES:
+        full = _groups(report, groups, "hog", max_side, full)
+    for max_side in () if short else _CNN_SIZES:
+        _groups(report, groups[:1], "cnn", max_side, full)
+
+
+def _portraits(report: Report, portraits: Sequence[bytes], few: int) -> None:
+    """In 250×250 no size is made smaller, so only the detectors differ."""
+    hog, cnn = (DirectLooker(OnnxEncoder(name), DEFAULT_LIMITS) for name in ("hog", "cnn"))
+    found, seconds = _timed(hog, portraits)
+    rate = float(np.mean([bool(one.faces) for one in found]))
+    report.measures.append(Measure("hog, 250×250 portraits with a face", rate, ""))
+    report.measures.append(Measure("hog, one portrait", seconds * 1000, "ms"))
+    found, seconds = _timed(cnn, portraits[:few])
+    rate = float(np.mean([bool(one.faces) for one in found]))
+    report.measures.append(Measure("cnn, 250×250 portraits with a face", rate, ""))
+    report.measures.append(Measure("cnn, one portrait", seconds * 1000, "ms"))
+
+
+def _groups(
+    report: Report, groups: Sequence[Group], detector: str, max_side: int, full: list[Looked]
+) -> list[Looked]:
+    """What this setting makes of the groups, compared with `full`, which full size makes."""
+    limits = replace(DEFAULT_LIMITS, max_side=max_side)
+    found, seconds = _timed(
+        DirectLooker(OnnxEncoder(detector, max_side), limits), [one.data for one in groups]
+    )
+    setting = f"{detector}, {max_side or 'full size'}"
+    rows = [one.found_in(seen.faces) for one, seen in zip(groups, found, strict=True)]
+    for number, side in enumerate(_SIDES):
+        planted = range(number * _OF_EACH, (number + 1) * _OF_EACH)
+        rate = float(np.mean([sum(row in planted for row in seen) / _OF_EACH for seen in rows]))
+        report.measures.append(Measure(f"{setting}: faces of {side} pixels found", rate, ""))
+    false = sum(len(seen.faces) - len(row) for seen, row in zip(found, rows, strict=True))
+    report.measures.append(Measure(f"{setting}: other places taken for faces", false, ""))
+    report.measures.append(Measure(f"{setting}: one picture", seconds * 1000, "ms"))
+    if full:
+        apart = _apart(found, full)
+        name = f"{setting}: median distance of an encoding to that at full size"
+        report.measures.append(Measure(name, apart, ""))
+    return full or found
+
+
+def _timed(looker: DirectLooker, pictures: Sequence[bytes]) -> tuple[list[Looked], float]:
+    """What is seen, and the seconds for each picture; the models are loaded before."""
+    looker.look(_SMALL)
+    start = time.perf_counter()
+    found = [looker.look(data) for data in pictures]
+    return found, (time.perf_counter() - start) / len(pictures)
+
+
+def _apart(found: Sequence[Looked], full: Sequence[Looked]) -> float:
+    nearest = [
+        distances(face.encoding[None], np.stack([other.encoding for other in whole.faces])).min()
+        for seen, whole in zip(found, full, strict=False)
+        for face in seen.faces
+        if whole.faces
+    ]
+    return float(np.median(nearest)) if nearest else float("nan")
