@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import pillow_heif
-from PIL import Image, ImageCms, ImageFile, ImageOps, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from facematch.errors import Rejected
 from facematch.faces import Box, Pixels
+from worker.pixels import SIDEWAYS, pixels_of, turn_of, turned
 
 #: What is looked at, by Pillow's names; MPO, which phones write, is opened as the JPEG it is.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -34,6 +34,7 @@ _TIFF_PIXELS = (
     (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),
     (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS),
 )
+_FACTORS = (8, 4, 2)
 _pillow = threading.Lock()
 
 
@@ -41,7 +42,7 @@ _pillow = threading.Lock()
 class Picture:
     """An upright picture: pixels of shape (h, w, 3), uint8, RGB, read-only.
 
-    `width` and `height` are those of the full picture; a JPEG may have been decoded smaller.
+    `width` and `height` are those of the full picture; the pixels may be fewer.
     """
 
     pixels: Pixels
@@ -57,8 +58,8 @@ class Picture:
 def decode(data: bytes, max_pixels: int, enough: int = 0) -> Picture:
     """The first frame of a picture, rotated as its EXIF says, transparent parts on white.
 
-    A JPEG is decoded at a half, a quarter or an eighth of its size where its longer side still has
-    `enough` pixels then (0: never), which takes less time and memory.
+    Made smaller, by 2, 4 or 8, where its longer side still has `enough` pixels then (0: never):
+    that takes less memory, and for a JPEG less time.
     Raises Rejected: empty, not_an_image, truncated_image, too_many_pixels, bad_image.
     """
     if not data:
@@ -72,15 +73,14 @@ def decode(data: bytes, max_pixels: int, enough: int = 0) -> Picture:
             image = _opened(reader, formats)
             _check(image, data, max_pixels)
             full = image.size
-            if 0 < enough < max(full):
-                least = tuple(max(1, side * enough // max(full)) for side in full)
-                image.draft(None, (least[0], least[1]))
-            decoded = image.size
+            factor = _factor(full, enough)
+            image.draft(None, (max(1, full[0] // factor), max(1, full[1] // factor)))
             image.load()
-            upright = _upright(image)
-            if upright.size != decoded:
+            drafted = image.size != full
+            turn = turn_of(image)
+            pixels = turned(pixels_of(image, 1 if drafted else factor), turn)
+            if turn in SIDEWAYS:
                 full = full[1], full[0]
-            pixels = _rgb(upright)
         except (MemoryError, Rejected):
             raise
         except Image.DecompressionBombError as error:
@@ -206,51 +206,6 @@ def _has_many_scans(data: bytes) -> bool:
     return scans > MAX_JPEG_SCANS
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        # In place, the pixels are turned first and the EXIF rewritten afterwards.
-        ImageOps.exif_transpose(image, in_place=True)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  Pillow's parser raises all kinds of them
-        return image  # turned as far as its EXIF can be read
-    return image
-
-
-def _rgb(image: Image.Image) -> Pixels:
-    """Pixels (h, w, 3) of a picture in any of Pillow's modes."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return np.repeat(_grey(image)[:, :, np.newaxis], 3, axis=2)
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.has_transparency_data:
-        image = _in_mode("RGBA", image)
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image)
-        image = white
-    elif image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        image = converted or image
-    return np.asarray(_in_mode("RGB", image), dtype=np.uint8)
-
-
-def _in_mode(mode: str, image: Image.Image) -> Image.Image:
-    # Pillow copies a picture that is in the mode already: 256 MB of one at the limit.
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _grey(image: Image.Image) -> Pixels:
-    """Grey of more than 8 bits, brought down to 8: uint8, (h, w).
-
-    16-bit grey has a known white. For 32 bits and fractions it is the smallest usual one that
-    is not below the brightest pixel.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    white = 65535.0
-    if image.mode in ("I", "F"):
-        brightest = float(values.max())
-        usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-        white = next((value for value in usual if brightest <= value), brightest)
-    grey: Pixels = np.clip(np.rint(values * (255 / white)), 0, 255).astype(np.uint8)
-    return grey
+def _factor(size: tuple[int, int], enough: int) -> int:
+    longer = max(size)
+    return next((by for by in _FACTORS if enough and longer // by >= enough), 1)
