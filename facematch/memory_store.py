@@ -147,6 +147,12 @@ class MemoryStore:
                     self._settle(job, State.INDEXED)
             return replace(self.job(job), in_hand=in_hand)
 
+    def hold(self, jobs: Sequence[str]) -> None:
+        """See Store."""
+        with self._lock:
+            for job in set(jobs).intersection(self._accepted()):
+                self._jobs[job].due = self._clock() + WORK_SECONDS
+
     def uploaded(self, image: str) -> bytes | None:
         """See Store."""
         with self._lock:

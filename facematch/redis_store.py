@@ -121,6 +121,11 @@ class RedisStore:
         return replace(decode.job(job, view), in_hand=bool(in_hand))
 
     @translated()
+    def hold(self, jobs: Sequence[str]) -> None:
+        """See Store."""
+        self._run("hold", WORK_SECONDS, *jobs)
+
+    @translated()
     def uploaded(self, image: str) -> bytes | None:
         """See Store."""
         return cast("bytes | None", self._redis.get(self._key("blob", image)))

@@ -16,7 +16,7 @@ from facematch.log import Entry, Tail
 
 #: Pairs written by one link call: bounds how long the store is busy with one of them.
 LINK_CHUNK = 500
-#: A job that a worker has begun is not taken for left lying within this time.
+#: A job that a worker has begun, or held, is not taken for left lying within this time.
 WORK_SECONDS = 60.0
 #: For so long after its last chunk a worker that links an image has precedence over others.
 LINKER_SECONDS = 5.0
@@ -240,6 +240,10 @@ class Store(Protocol):
     def begin(self, job: str) -> Job:
         """Take up a job: counts an attempt while it is accepted. A job whose bytes have become
         an image meanwhile is attached to it. Raises NotFound."""
+
+    def hold(self, jobs: Sequence[str]) -> None:
+        """These jobs, begun before, are still in hand: as if begun now, without an attempt more.
+        No-op for those that are not accepted any more."""
 
     def uploaded(self, image: str) -> bytes | None:
         """The bytes uploaded for an image that is still to be worked on."""

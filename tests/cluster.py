@@ -105,6 +105,11 @@ class Cluster:
         """Whether it runs."""
         return self._processes[name].poll() is None
 
+    def pid(self, name: str) -> int:
+        """The id of a process that runs."""
+        self._assert_alive(name)
+        return self._processes[name].pid
+
     def kill(self, name: str) -> None:
         """kill -9, with its children."""
         process = self._processes[name]

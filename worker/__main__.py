@@ -20,7 +20,9 @@ from worker.encoder import load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
 from worker.golden import check_golden
+from worker.in_hand import InHand
 from worker.looking import PictureLimits
+from worker.memory import give_back_early
 from worker.pipeline import Parts, finish, process
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
@@ -28,6 +30,8 @@ from worker.sweeper import keep_sweeping
 #: Jobs that a worker has in hand for each picture it looks at: the others wait for a server, for
 #: Redis or for the index meanwhile, and leave the processor to it.
 HANDS_PER_SLOT = 4
+#: The network of the detector `cnn` takes so many times as long as `hog`, and so may a picture.
+_CNN_TIMES = 20
 
 _log = structlog.get_logger()
 
@@ -37,6 +41,7 @@ def serve(settings: Settings) -> int:
 
     Raises Misconfigured, also when the collection is replaced by one it cannot work with.
     """
+    give_back_early()
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
@@ -81,10 +86,18 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         _check(store.create(encoder.model, threshold), encoder.model, threshold)
         neighbours.check()
 
+    in_hand = InHand(store.hold)
+    holder = threading.Thread(target=in_hand.keep, args=(stop,), daemon=True)
+
+    def work(job: str) -> None:
+        with in_hand.having(job):
+            process(job, parts)
+
     sweeper.start()
+    holder.start()
     _log.info("ready", model=encoder.model, threshold=threshold)
     try:
-        consume(broker, lambda job: process(job, parts), ready, stop, hands)
+        consume(broker, work, ready, stop, hands)
     finally:
         stop.set()
         broker.close()
@@ -107,7 +120,7 @@ def _child_settings(settings: Settings) -> ChildSettings:
             settings.fetch_allowed,
         ),
         memory=settings.picture_memory,
-        cpu_seconds=settings.picture_seconds,
+        cpu_seconds=settings.picture_seconds * (_CNN_TIMES if settings.detector == "cnn" else 1),
     )
 
 

@@ -40,6 +40,7 @@ from worker.frames import (
     encode_outcome,
 )
 from worker.looking import see
+from worker.memory import give_back_early
 
 _MESSAGE_BYTES = 4096
 _OPEN_FILES = 64
@@ -47,6 +48,7 @@ _OPEN_FILES = 64
 
 def main(arguments: list[str]) -> None:
     """Serve forks over the socket with this number, with these settings, until it is closed."""
+    give_back_early()
     control = socket.socket(fileno=int(arguments[0]))
     settings = ChildSettings.decode(arguments[1])
     # The worker ends its children when it has no more use for them.

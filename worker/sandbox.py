@@ -49,15 +49,10 @@ _INHERITED = (
     "TZ",
     "SSL_CERT_FILE",
 )
-#: One thread each: there are as many children as there is to compute with. Memory of large
-#: pictures goes back to the system at once, so that a child stays as small as it was.
-_OWN = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": "4194304",
-    "MALLOC_TRIM_THRESHOLD_": "16777216",
-}
+#: One thread each: there are as many children as there is to compute with.
+_OWN = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+#: Seconds by the clock for each second of processor time: a busy machine is no picture's fault.
+_CLOCK_TIMES = 5.0
 _START_SECONDS = 60.0
 #: A child counts its own seconds, and knows better what it was doing when they were over.
 _GRACE_SECONDS = 2.0
@@ -74,13 +69,11 @@ class Sandbox:
     def __init__(self, settings: ChildSettings, *, lookers: int, fetchers: int) -> None:
         """Starts the nursery, and does not wait for it. `lookers`, `fetchers`: how many children
         there are at the most for either; each is started when it is needed.
-
-        The wall clock allows a picture twice its processor time.
         """
         self._nursery = _Nursery(settings)
         self._lookers = _Children(self._nursery, lookers)
         self._fetchers = _Children(self._nursery, fetchers)
-        self._look_seconds = 2.0 * settings.cpu_seconds
+        self._look_seconds = _CLOCK_TIMES * settings.cpu_seconds
         self._fetch_seconds = settings.fetch.timeout + _GRACE_SECONDS
 
     def look(self, data: bytes) -> Seen:

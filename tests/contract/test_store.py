@@ -146,6 +146,17 @@ def test_begin_counts_the_attempts_and_says_who_has_the_job_in_hand(store: Store
     assert not store.job(job).in_hand
 
 
+def test_a_job_that_is_held_is_not_left_lying_and_has_no_attempt_more(store: Store) -> None:
+    waiting, held, ended = (upload(store, data) for data in (b"a", b"b", b"c"))
+    store.fail(ended, "bad_image", "")
+    store.hold([held, ended, "unknown"])
+    store.hold([])
+    assert store.due_jobs(10, age=-1) == [waiting]
+    again = store.begin(held)
+    assert (again.attempts, again.in_hand) == (1, True)
+    assert store.job(ended).state is State.FAILED
+
+
 def test_commit_gives_dense_positions_and_a_chain_that_verifies(store: Store) -> None:
     places = [submit(store, data) for data in (b"a", b"b", b"c")]
     assert [place.position for place in places] == [1, 2, 3]

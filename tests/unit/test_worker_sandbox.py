@@ -26,6 +26,7 @@ MEMORY = 200 * 1024 * 1024
 @pytest.fixture
 def paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
+    monkeypatch.setattr("worker.sandbox._CLOCK_TIMES", 2.0)
     monkeypatch.setenv("FACEMATCH_REDIS_URL", "redis://:a-password@localhost")
 
 

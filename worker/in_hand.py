@@ -1,0 +1,51 @@
+"""What this worker has in hand, and that the store goes on knowing it, however long work takes.
+
+Without that, the sweeper takes a job for left lying and publishes it again while somebody still
+looks at its picture, or waits to; each copy would count as an attempt.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from facematch.errors import Unavailable
+from facematch.store import WORK_SECONDS
+
+_log = structlog.get_logger()
+
+
+class InHand:
+    """Safe to use from several threads."""
+
+    def __init__(self, hold: Callable[[Sequence[str]], None]) -> None:
+        """`hold`: see Store."""
+        self._hold = hold
+        self._jobs: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def having(self, job: str) -> Iterator[None]:
+        """The job is in hand while the context lasts."""
+        with self._lock:
+            self._jobs[job] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._jobs[job] -= 1
+
+    def keep(self, stop: threading.Event, seconds: float = WORK_SECONDS / 3) -> None:
+        """Say so every so many seconds until `stop` is set; for a thread of its own."""
+        while not stop.wait(seconds):
+            with self._lock:
+                self._jobs = +self._jobs
+                jobs = list(self._jobs)
+            if not jobs:
+                continue
+            try:
+                self._hold(jobs)
+            except Unavailable as error:
+                _log.warning("cannot hold what is in hand", code=error.code, detail=str(error))
