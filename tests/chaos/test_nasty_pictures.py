@@ -1,0 +1,130 @@
+"""Nasty and mutated pictures through the whole service, with the real encoder.
+
+Every job ends with a stable code, no worker dies, and its memory stays in bounds. CHAOS_SECONDS
+makes it longer, CHAOS_SEED repeats a run.
+"""
+
+import itertools
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from cluster import Cluster
+from drawn import FORMATS, encoded
+from mutations import mutations
+from nasty import BUILDERS, ENDLESS, expected_end
+from PIL import Image
+from rabbit_server import RabbitServer
+from servers import RedisServer
+
+from facematch.errors import CODES
+from worker.golden_drawing import golden_picture
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "15"))
+LONG = "CHAOS_SECONDS" in os.environ
+SEED = int(os.environ.get("CHAOS_SEED") or time.time())
+#: As many as keep a worker with two slots busy.
+CLIENTS = 6
+MEMORY = 1 << 30
+
+pytestmark = pytest.mark.timeout(SECONDS + 1200)
+
+
+def outcome(url: str, data: bytes) -> str:
+    """Submit a picture and wait for its end: "done", or the code it failed or was refused with."""
+    answer = requests.post(f"{url}/v1/images", data=data, params={"wait": 30}, timeout=60)
+    while answer.status_code == 202:
+        job = answer.json()["job"]
+        answer = requests.get(f"{url}/v1/jobs/{job}", params={"wait": 30}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        if answer.json()["state"] in ("done", "failed"):
+            break
+        answer.status_code = 202
+    told = answer.json()
+    end = told.get("code") or told["state"]
+    assert end == "done" or end in CODES, f"{answer.status_code}: {answer.text}"
+    return str(end)
+
+
+def outcomes(url: str, pictures: Iterable[bytes]) -> Iterator[str]:
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        yield from pool.map(lambda data: outcome(url, data), pictures)
+
+
+class Watch:
+    """The most memory that a process and all below it have had at once, in bytes."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[Watch]:
+    watch, stop = Watch(), threading.Event()
+    process = psutil.Process(pid)
+
+    def look() -> None:
+        while not stop.wait(0.05):
+            used = 0
+            with suppress(psutil.NoSuchProcess):
+                for one in (process, *process.children(recursive=True)):
+                    with suppress(psutil.NoSuchProcess, FileNotFoundError):
+                        used += one.memory_full_info().pss
+            watch.most = max(watch.most, used)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        stop.set()
+        thread.join()
+
+
+def until(seconds: float, pictures: Iterable[bytes]) -> Iterator[bytes]:
+    end = time.monotonic() + seconds
+    return itertools.takewhile(lambda _: time.monotonic() < end, pictures)
+
+
+def test_every_nasty_picture_ends_with_a_code_and_the_worker_goes_on(
+    redis_server: RedisServer, rabbitmq_server: RabbitServer, tmp_path: Path
+) -> None:
+    print(f"CHAOS_SEED={SEED}")
+    # All take some ten minutes, those without end half a minute each: a long run has the time.
+    names = list(BUILDERS) if LONG else [name for name in BUILDERS if name not in ENDLESS][::6]
+    corpus = {name: BUILDERS[name]() for name in names}
+    face = Image.fromarray(golden_picture())
+    samples = [encoded(face, form) for form in FORMATS]
+    with Cluster(
+        tmp_path, redis_server.url, rabbitmq_server.url, workers=1, slots="2", encoder="onnx"
+    ) as cluster:
+        worker = cluster.pid("worker-1")
+        with watched(worker) as watch:
+            ends = dict(zip(corpus, outcomes(cluster.url, corpus.values()), strict=True))
+            print(f"{len(ends)} nasty pictures: {Counter(ends.values())}")
+            expected = {name: expected_end(name) for name in corpus}
+            wrong = {
+                name: ends[name]
+                for name, end in expected.items()
+                if end is not None and ends[name] != end.replace("picture", "done")
+            }
+            assert wrong == {}
+            assert len(ends) >= 100
+            mutated = until(SECONDS, mutations(SEED, samples))
+            ends_of_mutated = Counter(outcomes(cluster.url, mutated))
+            print(f"{ends_of_mutated.total()} mutated pictures: {ends_of_mutated}")
+            assert len(ends_of_mutated) > 3
+        print(f"memory of the worker and its children: at most {watch.most >> 20} MiB")
+        assert watch.most < MEMORY
+        assert cluster.pid("worker-1") == worker
+        assert cluster.alive("worker-1")
+        assert outcome(cluster.url, samples[0]) == "done"
+        cluster.fsck()
