@@ -50,7 +50,7 @@ def pictures() -> Iterator[PictureServer]:
 def service(
     request: pytest.FixtureRequest, tmp_path: Path, pictures: PictureServer
 ) -> Iterator[Service]:
-    settings = {"fetch_allow": f"127.0.0.1:{pictures.port}", "fetch_timeout": "3"}
+    settings = {"fetch_allow": f"127.0.0.1:{pictures.port}", "fetch_timeout": "3", "slots": "1"}
     if request.param == "clustered":
         redis_url = request.getfixturevalue("redis_url")
         rabbitmq_url = request.getfixturevalue("rabbitmq_url")
@@ -109,10 +109,13 @@ def test_a_url_that_takes_longer_than_five_seconds_is_answered_with_its_job(
     pictures = service.pictures
 
     def late() -> Iterator[bytes | float]:
-        yield 7.0  # longer than the request waits, within what a fetch may take
+        yield 2.5
         yield b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
         yield picture("biden.jpg")
 
+    # Two workers with four jobs in hand each: two rounds of slow servers come before this one.
+    for _ in range(16):
+        service.post("/v1/images", json={"url": pictures.script(late)})
     began = time.monotonic()
     answer = service.post("/scan/url", json={"url": pictures.script(late)})
     took = time.monotonic() - began
