@@ -1,6 +1,5 @@
 """The encoder against face_recognition: speed, memory, and that both say the same."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from benchmarks.report import Measure, Report
 from benchmarks.turns import in_turns
 from facematch.faces import DEFAULT_THRESHOLD
 from facematch.progress import on
+from facematch.startup import usable_cores
 from facematch.store import State
 from worker.decode import decode
 from worker.dlib_encoder import DlibEncoder
@@ -183,7 +183,7 @@ def _memory_of_face_recognition(picture: bytes) -> int:
 
 
 def _cores(report: Report, pictures: Sequence[bytes], rounds: int) -> None:
-    if len(os.sched_getaffinity(0)) < _SLOTS:
+    if usable_cores() < _SLOTS:
         print("One core, so two are not compared with it")
         return
     rates: dict[int, list[float]] = {1: [], _SLOTS: []}
@@ -207,7 +207,7 @@ def _rate(pictures: Sequence[bytes], cores: int) -> float:
 
 def _parity(report: Report, reference: Reference, rows: range) -> None:
     """Everything that the reference has, looked at as a worker does."""
-    slots = len(os.sched_getaffinity(0))
+    slots = usable_cores()
     with looker(slots) as eyes:
         found = list(look_at_all(eyes, slots, [reference.path(row) for row in rows]))
     wanted = np.isin(reference.images, list(rows))

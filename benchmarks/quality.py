@@ -6,7 +6,6 @@ nearest its middle counts, as LFW means it; pictures in which no face is found a
 counted.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from benchmarks.pairs import different_people, pair_distances, same_person
 from benchmarks.pictures import Reference
 from benchmarks.report import Measure, Report
 from facematch.faces import DEFAULT_THRESHOLD, Encodings, Face
+from facematch.startup import usable_cores
 from worker.looking import Looked
 
 _SEED = 20
@@ -54,7 +54,7 @@ def run(reference: Reference, short: bool) -> Report:
 
 def _encoded(files: Sequence[Path], encoder: str) -> list[Encodings | None]:
     """The encoding of each picture's person; None where no face is found."""
-    slots = len(os.sched_getaffinity(0))
+    slots = usable_cores()
     with looker(slots, encoder) as eyes:
         return [_person(seen) for seen in look_at_all(eyes, slots, files)]
 

