@@ -51,15 +51,6 @@ BUILDERS: Builders = {
 
 #: What keeps a processor busy for longer than SECONDS. Not run: it would take all of them.
 ENDLESS = {
-    "any-exif-in-tiny-pieces": "Pillow joins the pieces one by one",
-    "any-jpeg-47200-hidden-scans": "behind an unknown marker scans are not counted",
-    "any-jpeg-fill-bytes-before-a-restart": "looking for markers takes quadratic time",
-    "any-jpeg-fill-bytes-before-a-zero": "looking for markers takes quadratic time",
-    "any-png-profiles-of-a-mebibyte": "Pillow unpacks 10 GB of profiles that nobody asked for",
-    "any-tiff-10-million-strips": "Pillow makes a tile of each strip: 3.4 GiB, minutes",
-    "any-tiff-10-million-strips-of-a-small-picture": "Pillow makes a tile of each strip",
-    "any-tiff-4-million-strips": "Pillow makes a tile of each strip: 1.3 GiB",
-    "any-tiff-painted-10000-times": "Pillow paints the whole picture for every strip",
     "any-heif-grid-of-961-tiles-that-says-96-x-64": "libheif decodes 15 gigapixels of tiles",
     "any-avif-grid-of-3600-tiles-that-say-64-x-64": "libavif decodes 57 gigapixels of tiles",
 }

@@ -110,7 +110,7 @@ BUILDERS: Builders = {
     "fine-exif-orientation-as-300000-fractions": lambda: jpeg_exif(fractions(ORIENTATION, 300_000)),
     "fine-exif-100000-fractions": lambda: jpeg_exif(fractions(0x9999, 100_000)),
     "any-exif-a-million-fractions-four-times": lambda: jpeg_exif(fractions_four_times()),
-    "any-exif-in-tiny-pieces": in_tiny_pieces,
+    "broken-exif-in-tiny-pieces": in_tiny_pieces,
     "fine-exif-its-own-next-directory": lambda: jpeg_exif(looping()),
     "fine-exif-one-value-for-9000-tags": lambda: jpeg_exif(one_value_for_all(9)),
     "fine-exif-20000-tags": lambda: jpeg_exif(many_tags()),

@@ -167,7 +167,7 @@ BUILDERS: Builders = {
     "fine-jpeg-99-scans-of-8000-x-8000": partial(progressive, 8000, 8000, 90, 3, 8),
     "broken-jpeg-101-scans": partial(progressive, 64, 64, 100),
     "broken-jpeg-80000-scans": partial(progressive, 64, 64, 80_000),
-    "any-jpeg-47200-hidden-scans": partial(hidden_scans, 8000, 100),
+    "broken-jpeg-47200-hidden-scans": partial(hidden_scans, 8000, 100),
     "any-jpeg-5000-hidden-scans-of-64-x-64": partial(hidden_scans, 64, 1),
     "any-jpeg-restart-storm": restart_storm,
     "any-jpeg-megabytes-of-restarts": lambda: in_scan(b"\xff\xd0" * (4 * MEBIBYTE)),
@@ -195,8 +195,8 @@ BUILDERS: Builders = {
     "broken-jpeg-scan-before-its-frame": lambda: SOI + TABLES + scan(9) + frame(8, 8) + EOI,
     "any-jpeg-nothing-but-start-and-end": lambda: SOI + EOI + bytes(64),
     # segments
-    "fine-jpeg-300000-segments": lambda: after_start(segment(0xE5, b"") * 300_000),
-    "fine-jpeg-a-hundred-thousand-comments": lambda: after_start(segment(0xFE, b"!") * 100_000),
+    "broken-jpeg-300000-segments": lambda: after_start(segment(0xE5, b"") * 300_000),
+    "broken-jpeg-a-hundred-thousand-comments": lambda: after_start(segment(0xFE, b"!") * 100_000),
     "any-jpeg-ten-thousand-quantization-tables": lambda: after_start(QUANTIZATION * 10_000),
     "any-jpeg-thousands-of-tables-in-a-segment": lambda: after_start(
         segment(0xC4, (bytes((0, 1)) + bytes(16)) * 3600) * 100

@@ -131,7 +131,7 @@ BUILDERS: Builders = {
         packed(b"iTXt", b"a\x00\x01\x00\x00\x00", 1 << 30)
     ),
     "any-png-profile-of-a-gigabyte": lambda: small(packed(b"iCCP", b"a\x00\x00", 1 << 30)),
-    "any-png-profiles-of-a-mebibyte": profiles,
+    "broken-png-profiles-of-a-mebibyte": profiles,
     "fine-png-profile-of-nonsense": lambda: small(chunk(b"iCCP", b"a\x00\x00" + b"\xa5" * 99)),
     "any-png-profile-without-a-name": lambda: small(chunk(b"iCCP", b"")),
     "any-png-text-of-nothing": lambda: small(chunk(b"zTXt", b""), chunk(b"tEXt", b"")),

@@ -17,19 +17,15 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from facematch.errors import Rejected
 from facematch.faces import Box, Pixels
+from worker.costly import refuse_costly, refuse_repainted
 from worker.pixels import SIDEWAYS, pixels_of, turn_of, turned
 
 #: What is looked at, by Pillow's names; MPO, which phones write, is opened as the JPEG it is.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
-#: A JPEG may repaint the whole picture thousands of times; real ones need about ten scans.
-MAX_JPEG_SCANS = 100
-
 _PREFIX = 16
 #: The EXIF of an AVIF or HEIF. Other formats' EXIF is not looked at before it is needed.
 _EXIF_ITEM = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))Exif", re.DOTALL)
-_JPEG_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-_SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
 _TIFF_PIXELS = (
     (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),
     (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS),
@@ -70,8 +66,9 @@ def decode(data: bytes, max_pixels: int, enough: int = 0) -> Picture:
             raise Rejected("not_an_image")
         reader, image = _Reader(data), None
         try:
+            refuse_costly(data, formats[0])
             image = _opened(reader, formats)
-            _check(image, data, max_pixels)
+            _check(image, max_pixels)
             full = image.size
             factor = _factor(full, enough)
             image.draft(None, (max(1, full[0] // factor), max(1, full[1] // factor)))
@@ -145,12 +142,11 @@ def _opened(reader: _Reader, formats: list[str]) -> ImageFile.ImageFile:
     return image
 
 
-def _check(image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> None:
+def _check(image: ImageFile.ImageFile, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise Rejected("too_many_pixels", f"{width} × {height} pixels, the limit is {max_pixels}")
-    if image.format in ("JPEG", "MPO") and _has_many_scans(data):
-        raise Rejected("bad_image", f"the JPEG has more than {MAX_JPEG_SCANS} scans")
+    refuse_repainted(image, max_pixels)
 
 
 def _ends_early(reader: _Reader, image: ImageFile.ImageFile | None, error: Exception) -> bool:
@@ -191,19 +187,6 @@ def _strips_end_early(data: bytes, image: ImageFile.ImageFile | None) -> bool:
         )
     except Exception:  # noqa: BLE001  tags are decoded only now, and may be nonsense
         return False
-
-
-def _has_many_scans(data: bytes) -> bool:
-    position, scans = 0, 0
-    while scans <= MAX_JPEG_SCANS and (found := _JPEG_MARKER.search(data, position)):
-        position = found.end()
-        marker = found[1][0]
-        if marker == _EOI:
-            break
-        if marker not in (_SOI, _TEM):
-            position += max(2, int.from_bytes(data[position : position + 2], "big"))
-        scans += marker == _SOS
-    return scans > MAX_JPEG_SCANS
 
 
 def _factor(size: tuple[int, int], enough: int) -> int:

@@ -2,6 +2,7 @@
 
 import struct
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from worker.decode import MAX_JPEG_SCANS
+from worker.costly import MAX_JPEG_SCANS, MAX_JPEG_SEGMENTS, MAX_PNG_PROFILES
 
 
 # -- what is no picture -----------------------------------------------------------------------
@@ -124,6 +125,16 @@ def test_a_jpeg_that_repaints_itself_for_hours_is_broken() -> None:
     scan = data[start:-2]
     assert code_of(data[:start] + scan * 50 + data[-2:]) == ""
     assert code_of(data[:start] + scan * (MAX_JPEG_SCANS + 1) + data[-2:]) == "bad_image"
+
+
+def test_a_jpeg_or_png_of_far_more_parts_than_any_needs_is_broken() -> None:
+    comment, jpeg = b"\xff\xfe\x00\x02", encoded(quarters(), "JPEG")
+    assert code_of(jpeg[:2] + comment * (MAX_JPEG_SEGMENTS // 2) + jpeg[2:]) == ""
+    assert code_of(jpeg[:2] + comment * (MAX_JPEG_SEGMENTS + 1) + jpeg[2:]) == "bad_image"
+    profile = struct.pack(">I", 0) + b"iCCP" + struct.pack(">I", zlib.crc32(b"iCCP"))
+    picture = encoded(quarters(), "PNG")
+    many = picture[:33] + profile * (MAX_PNG_PROFILES + 1) + picture[33:]
+    assert code_of(many) == "bad_image"
 
 
 # -- what is too large ------------------------------------------------------------------------

@@ -22,7 +22,6 @@ MUTATIONS = 400
 
 #: What takes more memory than MEBIBYTES.
 GREEDY = {
-    "any-tiff-tile-of-34000-x-34000": "libtiff unpacks a tile of 1.2 GB for a picture of 64 × 64",
     "fine-tiff-8000-x-8000-of-fractions": "1.1 GiB for 64 megapixels",
     "fine-tiff-8000-x-8000-of-32-bit-numbers": "1.1 GiB for 64 megapixels",
     "any-heif-exif-for-500-pictures": "pillow_heif copies the EXIF for each picture: 4.5 GiB",

@@ -1,0 +1,102 @@
+"""Pictures that cost a decoder far more than they show, told by their structure. Used by `decode`.
+
+Each limit is far beyond what cameras and programs write. What gets past them is stopped by the
+limits of the child in which a picture is decoded, after it has cost that much.
+"""
+
+import re
+import struct
+
+from PIL import ImageFile, TiffImagePlugin
+
+from facematch.errors import Rejected
+
+#: A JPEG may repaint the whole picture thousands of times; real ones need about ten scans.
+MAX_JPEG_SCANS = 100
+#: Pillow joins what belongs together segment by segment. A profile may have 255 of them.
+MAX_JPEG_SEGMENTS = 1_000
+#: A PNG has one profile; Pillow unpacks as many as there are, a mebibyte each.
+MAX_PNG_PROFILES = 8
+#: Pillow keeps 340 bytes for each; 64 megapixels in tiles of 64 × 64 have 15,625.
+MAX_TIFF_STRIPS = 100_000
+#: Pixels that are painted for each that is seen: four planes one after the other are four.
+MAX_PAINTED = 8
+
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+#: Where a decoder expects a restart it passes over lower ones, whatever length follows them.
+_FIRST_WITH_LENGTH = 0xC0
+#: By the number that follows the byte order: how a TIFF's directory and its entries are laid out.
+_TIFF_LAYOUTS = {42: ("I", "H", "HHI4x"), 43: ("4xQ", "Q", "HHQ8x")}
+_TIFF_COUNTED = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS)
+
+
+def refuse_costly(data: bytes, form: str) -> None:
+    """Before a picture is opened. `form`: what its signature says, by Pillow's name.
+
+    Raises Rejected("bad_image").
+    """
+    match form:
+        case "JPEG":
+            _refuse_many_segments(data)
+        case "PNG":
+            if data.count(b"iCCP") > MAX_PNG_PROFILES:
+                raise Rejected("bad_image", f"the PNG has more than {MAX_PNG_PROFILES} profiles")
+        case "TIFF":
+            if _tiff_strips(data) > MAX_TIFF_STRIPS:
+                raise Rejected("bad_image", f"the TIFF has more than {MAX_TIFF_STRIPS} strips")
+
+
+def refuse_repainted(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Before an opened picture is loaded. Raises Rejected: bad_image, too_many_pixels."""
+    painted = sum(_area(tile.extents) for tile in image.tile)
+    if painted > MAX_PAINTED * image.width * image.height:
+        raise Rejected("bad_image", "the same pixels are painted again and again")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        width = image.tag_v2.get(TiffImagePlugin.TILEWIDTH, 0)
+        if width * image.tag_v2.get(TiffImagePlugin.TILELENGTH, 0) > max_pixels:
+            raise Rejected("too_many_pixels", "one tile of the TIFF has more than a picture may")
+
+
+def _refuse_many_segments(data: bytes) -> None:
+    position = segments = scans = 0
+    while found := _JPEG_MARKER.search(data, position):
+        position = found.end()
+        marker = found[1][0]
+        if marker == _EOI:
+            return
+        if marker == _SOI or marker < _FIRST_WITH_LENGTH:
+            continue
+        position += max(2, int.from_bytes(data[position : position + 2], "big"))
+        segments += 1
+        scans += marker == _SOS
+        if scans > MAX_JPEG_SCANS:
+            raise Rejected("bad_image", f"the JPEG has more than {MAX_JPEG_SCANS} scans")
+        if segments > MAX_JPEG_SEGMENTS:
+            raise Rejected("bad_image", f"the JPEG has more than {MAX_JPEG_SEGMENTS} segments")
+
+
+def _tiff_strips(data: bytes) -> int:
+    """How many strips or tiles the first directory names; 0 where there is none to be read."""
+    order = "<" if data.startswith(b"II") else ">"
+    try:
+        (version,) = struct.unpack_from(order + "H", data, 2)
+        start, count, entry = (order + part for part in _TIFF_LAYOUTS[version])
+        (directory,) = struct.unpack_from(start, data, 4)
+        (entries,) = struct.unpack_from(count, data, directory)
+        end = directory + struct.calcsize(count) + entries * struct.calcsize(entry)
+        table = data[directory + struct.calcsize(count) : end]
+        whole = len(table) - len(table) % struct.calcsize(entry)
+        named = [
+            values
+            for tag, _, values in struct.iter_unpack(entry, table[:whole])
+            if tag in _TIFF_COUNTED
+        ]
+    except (struct.error, KeyError):
+        return 0
+    return max(named, default=0)
+
+
+def _area(box: tuple[int, int, int, int] | None) -> int:
+    left, top, right, bottom = box or (0, 0, 0, 0)
+    return max(0, right - left) * max(0, bottom - top)
