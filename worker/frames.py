@@ -6,6 +6,8 @@
 
 A child may have been taken over by the picture it looked at, so nothing in a frame is run, and
 what comes from a child is checked before it is used.
+
+The nursery, which is trusted, is asked for things in JSON, and answers each with a number.
 """
 
 import json
@@ -93,9 +95,36 @@ class Broken:
     where: str
 
 
+@dataclass(frozen=True)
+class Fork:
+    """Request: a child, which gets the socket that comes along. Answered with its process id."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Request: wait until this child of the nursery has ended. Answered with its exit status."""
+
+    pid: int
+
+
 Task: TypeAlias = Fetch | Look
 #: Seen is the outcome of Look.
 Outcome: TypeAlias = Fetched | Seen | Refused | Exhausted | Broken
+Request: TypeAlias = Fork | Wait
+
+#: What the nursery says, unasked, when it can fork.
+READY = b"ready"
+
+
+def encode_request(request: Request) -> bytes:
+    """A message to the nursery."""
+    return json.dumps({"wait": request.pid} if isinstance(request, Wait) else {}).encode()
+
+
+def decode_request(message: bytes) -> Request:
+    """The inverse of `encode_request`."""
+    request = json.loads(message)
+    return Wait(request["wait"]) if request else Fork()
 
 
 def encode_task(task: Task) -> bytes:

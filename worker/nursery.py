@@ -9,7 +9,6 @@ nursery.
 """
 
 import gc
-import json
 import os
 import resource
 import signal
@@ -27,6 +26,7 @@ from facematch.errors import Rejected
 from worker.encoder import Encoder, load_encoder
 from worker.fetch import Fetcher
 from worker.frames import (
+    READY,
     Broken,
     ChildSettings,
     Exhausted,
@@ -36,6 +36,8 @@ from worker.frames import (
     Outcome,
     Refused,
     Task,
+    Wait,
+    decode_request,
     decode_task,
     encode_outcome,
 )
@@ -59,15 +61,15 @@ def main(arguments: list[str]) -> None:
     fetcher = Fetcher(settings.fetch)
     gc.collect()
     gc.freeze()  # what is loaded by now stays shared: nobody looks through it any more
-    control.send(b"{}")
+    control.send(READY)
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 1)
         if not message:
             return
-        request = json.loads(message)
-        if "wait" in request:
-            _, status = os.waitpid(request["wait"], 0)
-            control.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+        request = decode_request(message)
+        if isinstance(request, Wait):
+            _, status = os.waitpid(request.pid, 0)
+            control.send(b"%d" % os.waitstatus_to_exitcode(status))
             continue
         parent = os.getpid()
         child = os.fork()
@@ -76,7 +78,7 @@ def main(arguments: list[str]) -> None:
             _confine(parent, settings.memory)
             _serve(Connection(descriptors[0]), settings, encoder, fetcher)
         os.close(descriptors[0])
-        control.send(json.dumps({"child": child}).encode())
+        control.send(b"%d" % child)
 
 
 def _confine(nursery: int, memory: int) -> None:

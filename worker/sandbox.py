@@ -5,7 +5,6 @@
 task; the next one finds a fresh child.
 """
 
-import json
 import os
 import queue
 import signal
@@ -29,11 +28,15 @@ from worker.frames import (
     Exhausted,
     Fetch,
     Fetched,
+    Fork,
     Look,
     Outcome,
     Refused,
+    Request,
     Task,
+    Wait,
     decode_outcome,
+    encode_request,
     encode_task,
 )
 from worker.looking import Crashed, Looked, Seen, looked
@@ -224,14 +227,14 @@ class _Nursery:
         """A fresh child. Raises Unavailable("sandbox_unavailable")."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            answer = self._request({"fork": True}, theirs)
-            return _Child(self, int(answer["child"]), Connection(ours.detach()))
+            pid = self._request(Fork(), theirs)
+            return _Child(self, pid, Connection(ours.detach()))
 
     def wait(self, pid: int) -> int | None:
         """The exit status of a child that has ended, or is about to; None when unknown."""
         try:
-            return int(self._request({"wait": pid})["status"])
-        except (Unavailable, KeyError):
+            return self._request(Wait(pid))
+        except Unavailable:
             return None  # the nursery has ended too, and with it all its children
 
     def close(self) -> None:
@@ -257,9 +260,7 @@ class _Nursery:
             )
         self._ready = False
 
-    def _request(
-        self, request: Mapping[str, object], handed: socket.socket | None = None
-    ) -> dict[str, int]:
+    def _request(self, request: Request, handed: socket.socket | None = None) -> int:
         with self._lock:
             if self._closed:
                 raise Unavailable("sandbox_unavailable", "it was closed")
@@ -268,8 +269,8 @@ class _Nursery:
                     self._receive()
                     self._ready = True
                 descriptors = [handed.fileno()] if handed else []
-                socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
-                return self._receive()
+                socket.send_fds(self._control, [encode_request(request)], descriptors)
+                return int(self._receive())
             except (OSError, EOFError) as error:
                 self._control.close()
                 self._process.kill()
@@ -278,12 +279,11 @@ class _Nursery:
                 self._start()
                 raise Unavailable("sandbox_unavailable", "the nursery ended") from error
 
-    def _receive(self) -> dict[str, int]:
+    def _receive(self) -> bytes:
         message = self._control.recv(_MESSAGE_BYTES)
         if not message:
             raise EOFError
-        answer: dict[str, int] = json.loads(message)
-        return answer
+        return message
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -16,13 +16,18 @@ from worker.frames import (
     Exhausted,
     Fetch,
     Fetched,
+    Fork,
     Look,
     Outcome,
     Refused,
+    Request,
     Task,
+    Wait,
     decode_outcome,
+    decode_request,
     decode_task,
     encode_outcome,
+    encode_request,
     encode_task,
 )
 from worker.looking import PictureLimits, Seen
@@ -35,6 +40,11 @@ ENCODINGS = np.random.default_rng(0).normal(size=(2, 128)).astype(np.float32)
 @pytest.mark.parametrize("task", [Fetch("https://ü.example/ä?b#c"), Look(b""), Look(bytes(9000))])
 def test_tasks_come_out_as_they_went_in(task: Task) -> None:
     assert decode_task(encode_task(task)) == task
+
+
+@pytest.mark.parametrize("request_", [Fork(), Wait(1), Wait(2**22)])
+def test_requests_come_out_as_they_went_in(request_: Request) -> None:
+    assert decode_request(encode_request(request_)) == request_
 
 
 @pytest.mark.parametrize(
