@@ -64,7 +64,10 @@ class Settings(BaseSettings):
         "by the clock",
     )
     picture_memory: int = Field(
-        1024**3, gt=0, description="bytes of memory for looking at one picture"
+        640 * 1024**2,
+        gt=0,
+        description="bytes of memory for looking at one picture alone; pictures that are looked at "
+        "at the same time have half of it each",
     )
     max_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="bytes of a picture, uploaded or fetched"

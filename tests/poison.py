@@ -13,7 +13,7 @@ from worker.encoder import Found
 POISON = "poison:PoisonEncoder"
 
 #: By the red of the first pixel.
-FINE, ABORT, SEGFAULT, SLEEP, SPIN, HOARD, LEAVE, BUG, TELL, WRITE, KILLED = range(11)
+FINE, ABORT, SEGFAULT, SLEEP, SPIN, HOARD, LEAVE, BUG, TELL, WRITE, KILLED, CLOCK, LARGE = range(13)
 
 
 class PoisonEncoder:
@@ -48,10 +48,21 @@ class PoisonEncoder:
                     file.write(b"x")
             case 10:
                 os.kill(os.getpid(), signal.SIGKILL)
+            case 11:
+                told = self._during(0)
+            case 12:
+                told = self._during(150 << 20)
         words = np.zeros(4096, dtype=np.uint8)
         told = told or str(os.getpid()).encode()
         words[: len(told)] = np.frombuffer(told, np.uint8)[:4096]
         return Found([Box(0, 1, 1, 0)], 1, words[None])
+
+    def _during(self, size: int) -> bytes:
+        """From when to when it held so many bytes."""
+        held, start = np.ones(size, dtype=np.uint8), time.monotonic()
+        time.sleep(0.1)
+        del held
+        return f"{start} {time.monotonic()}".encode()
 
     def encode(self, crops: NDArray[np.uint8]) -> Encodings:
         return np.zeros((len(crops), 128), dtype=np.float32)

@@ -19,6 +19,9 @@ MAX_JPEG_SEGMENTS = 1_000
 MAX_PNG_PROFILES = 8
 #: Pillow keeps 340 bytes for each; 64 megapixels in tiles of 64 × 64 have 15,625.
 MAX_TIFF_STRIPS = 100_000
+#: Bytes for each pixel in the worst cases that were measured: a JPEG as it was drafted, and what a
+#: progressive one keeps for each pixel of the full picture; a translucent AVIF.
+_JPEG_BYTES, _PROGRESSIVE_BYTES, _OTHER_BYTES = 8, 8, 20
 #: Pixels that are painted for each that is seen: four planes one after the other are four.
 MAX_PAINTED = 8
 
@@ -56,6 +59,19 @@ def refuse_repainted(image: ImageFile.ImageFile, max_pixels: int) -> None:
         width = image.tag_v2.get(TiffImagePlugin.TILEWIDTH, 0)
         if width * image.tag_v2.get(TiffImagePlugin.TILELENGTH, 0) > max_pixels:
             raise Rejected("too_many_pixels", "one tile of the TIFF has more than a picture may")
+
+
+def check_room(image: ImageFile.ImageFile, full: tuple[int, int], room: int) -> None:
+    """Raise MemoryError when loading an opened picture and making RGB of it may take more than
+    `room` bytes (0: any number). `full`: its size before it was drafted."""
+    pixels = full[0] * full[1]
+    if image.format in ("JPEG", "MPO"):
+        kept = _PROGRESSIVE_BYTES * pixels if "progressive" in image.info else 0
+        most = _JPEG_BYTES * image.width * image.height + kept
+    else:
+        most = _OTHER_BYTES * pixels
+    if 0 < room < most:
+        raise MemoryError
 
 
 def _refuse_many_segments(data: bytes) -> None:

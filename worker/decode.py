@@ -17,7 +17,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from facematch.errors import Rejected
 from facematch.faces import Box, Pixels
-from worker.costly import refuse_costly, refuse_repainted
+from worker.costly import check_room, refuse_costly, refuse_repainted
 from worker.pixels import SIDEWAYS, pixels_of, turn_of, turned
 
 #: What is looked at, by Pillow's names; MPO, which phones write, is opened as the JPEG it is.
@@ -51,12 +51,14 @@ class Picture:
         return box.scaled(self.height / rows, self.width / columns)
 
 
-def decode(data: bytes, max_pixels: int, enough: int = 0) -> Picture:
+def decode(data: bytes, max_pixels: int, enough: int = 0, room: int = 0) -> Picture:
     """The first frame of a picture, rotated as its EXIF says, transparent parts on white.
 
     Made smaller, by 2, 4 or 8, where its longer side still has `enough` pixels then (0: never):
     that takes less memory, and for a JPEG less time.
-    Raises Rejected: empty, not_an_image, truncated_image, too_many_pixels, bad_image.
+    Raises Rejected: empty, not_an_image, truncated_image, too_many_pixels, bad_image. Raises
+    MemoryError, with nothing loaded, for a picture that may take more than `room` bytes (0: any):
+    libraries that find no memory often say that the picture is broken.
     """
     if not data:
         raise Rejected("empty")
@@ -72,6 +74,7 @@ def decode(data: bytes, max_pixels: int, enough: int = 0) -> Picture:
             full = image.size
             factor = _factor(full, enough)
             image.draft(None, (max(1, full[0] // factor), max(1, full[1] // factor)))
+            check_room(image, full, room)
             image.load()
             drafted = image.size != full
             turn = turn_of(image)

@@ -29,7 +29,8 @@ _MAX_DETAIL = 500
 
 @dataclass(frozen=True)
 class ChildSettings:
-    """All that a child is told. `memory`: bytes, `cpu_seconds`: for one picture."""
+    """All that a child is told. `memory`: bytes for a picture that is looked at alone, others have
+    half of them. `cpu_seconds`: for one picture."""
 
     encoder: str
     detector: str
@@ -63,9 +64,10 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Look:
-    """Task: the faces of the picture with these bytes."""
+    """Task: the faces of the picture with these bytes. `alone`: no other is looked at meanwhile."""
 
     data: bytes
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,14 +134,14 @@ def encode_task(task: Task) -> bytes:
     match task:
         case Fetch(url):
             return _frame({"task": "fetch", "url": url})
-        case Look(data):
-            return _frame({"task": "look"}, data)
+        case Look(data, alone):
+            return _frame({"task": "look", "alone": alone}, data)
 
 
 def decode_task(frame: bytes) -> Task:
     """The inverse of `encode_task`. Raises ValueError."""
     head, body = _parts(frame)
-    return Fetch(head["url"]) if head["task"] == "fetch" else Look(body)
+    return Fetch(head["url"]) if head["task"] == "fetch" else Look(body, head["alone"])
 
 
 def encode_outcome(outcome: Outcome) -> bytes:

@@ -76,12 +76,12 @@ class DirectLooker:
         return looked(seen, self._encoder.encode(seen.crops))
 
 
-def see(data: bytes, encoder: Encoder, limits: PictureLimits) -> Seen:
+def see(data: bytes, encoder: Encoder, limits: PictureLimits, room: int = 0) -> Seen:
     """Decode a picture and find its faces; boxes are in pixels of the full picture.
 
-    Raises Rejected as `decode` does.
+    Raises Rejected, and MemoryError for want of `room`, as `decode` does.
     """
-    picture = decode(data, limits.max_pixels, DECODED * limits.max_side)
+    picture = decode(data, limits.max_pixels, DECODED * limits.max_side, room)
     found = encoder.find(picture.pixels, limits.max_faces)
     boxes = [picture.in_full(box) for box in found.boxes]
     return Seen(picture.width, picture.height, boxes, found.total, found.crops)

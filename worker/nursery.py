@@ -75,20 +75,22 @@ def main(arguments: list[str]) -> None:
         child = os.fork()
         if child == 0:
             control.close()
-            _confine(parent, settings.memory)
-            _serve(Connection(descriptors[0]), settings, encoder, fetcher)
+            mapped = _confine(parent, settings.memory)
+            _serve(Connection(descriptors[0]), settings, encoder, fetcher, mapped)
         os.close(descriptors[0])
         control.send(b"%d" % child)
 
 
-def _confine(nursery: int, memory: int) -> None:
-    """Give up what a child does not need. `memory`: bytes it may take on top of what it has."""
+def _confine(nursery: int, memory: int) -> int:
+    """Give up what a child does not need. `memory`: bytes it may take at the most on top of what
+    it has, which are returned."""
     tether.tie(nursery)
     tether.renounce_privileges()
     # Libraries complain about pictures, and may quote them.
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
+    mapped = 0
     if sys.platform == "linux":
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (mapped + memory, mapped + memory))
@@ -98,15 +100,22 @@ def _confine(nursery: int, memory: int) -> None:
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     ):
         resource.setrlimit(limit, (value, value))
+    return mapped
 
 
 def _serve(
-    connection: Connection, settings: ChildSettings, encoder: Encoder, fetcher: Fetcher
+    connection: Connection,
+    settings: ChildSettings,
+    encoder: Encoder,
+    fetcher: Fetcher,
+    mapped: int,
 ) -> NoReturn:
     try:
         while True:
             task = decode_task(connection.recv_bytes())
             _grant_cpu(settings.cpu_seconds)
+            if mapped:
+                _grant_memory(mapped + _room(task, settings))
             connection.send_bytes(encode_outcome(_outcome(task, settings, encoder, fetcher)))
     except (EOFError, OSError):
         os._exit(0)
@@ -121,13 +130,23 @@ def _grant_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (granted, hard))
 
 
+def _room(task: Task, settings: ChildSettings) -> int:
+    return settings.memory if isinstance(task, Look) and task.alone else settings.memory // 2
+
+
+def _grant_memory(most: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
 def _outcome(task: Task, settings: ChildSettings, encoder: Encoder, fetcher: Fetcher) -> Outcome:
     try:
         match task:
             case Fetch(url):
                 return Fetched(fetcher.fetch(url))
-            case Look(data):
-                return see(data, encoder, settings.picture)
+            case Look(data, alone):
+                room = 0 if alone else _room(task, settings)
+                return see(data, encoder, settings.picture, room)
     except Rejected as error:
         return Refused(error.code, str(error))
     except MemoryError:

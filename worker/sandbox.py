@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
@@ -83,9 +83,15 @@ class Sandbox:
         """The faces of a picture, not yet encoded.
 
         Raises Rejected as `worker.decode` does, Crashed: decoder_crashed, out_of_memory,
-        timed_out; Unavailable("sandbox_unavailable") when no child can be had.
+        timed_out; Unavailable("sandbox_unavailable") when no child can be had. What needs more
+        memory than pictures have that are looked at at the same time is looked at alone.
         """
-        outcome = self._lookers.ask(Look(data), self._look_seconds)
+        try:
+            outcome = self._lookers.ask(Look(data), self._look_seconds)
+        except Crashed as crashed:
+            if crashed.code != "out_of_memory":
+                raise
+            outcome = self._lookers.ask_alone(Look(data, alone=True), self._look_seconds)
         if not isinstance(outcome, Seen):
             raise Crashed("decoder_crashed", "a child answered with something else")
         return outcome
@@ -123,6 +129,8 @@ class _Children:
 
     def __init__(self, nursery: "_Nursery", count: int) -> None:
         self._nursery = nursery
+        self._count = count
+        self._one_alone = threading.Lock()
         self._free: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(count):
             self._free.put(None)
@@ -139,6 +147,13 @@ class _Children:
         if isinstance(outcome, Refused):
             raise Rejected(outcome.code, outcome.detail)
         return outcome
+
+    def ask_alone(self, task: Task, seconds: float) -> Outcome:
+        """While no other child has a task."""
+        with self._one_alone, ExitStack() as idle:
+            for _ in range(self._count - 1):
+                idle.callback(self._free.put, self._free.get())
+            return self.ask(task, seconds)
 
     @contextmanager
     def _borrowed(self) -> Iterator["_Child"]:

@@ -1,6 +1,7 @@
 """What a picture can do to the child that looks at it, and that nobody else notices."""
 
 import io
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -91,6 +92,24 @@ def test_children_look_at_the_same_time_and_one_that_hangs_holds_up_nobody_else(
             assert told(sandbox)
         assert not hanging.done()
         assert isinstance(hanging.exception(20), Crashed)
+
+
+def test_what_needs_more_than_half_of_the_memory_is_looked_at_while_nothing_else_is(
+    sandbox: Sandbox,
+) -> None:
+    def during(red: int) -> tuple[int, float, float]:
+        start, end = map(float, told(sandbox, red).split())
+        return red, start, end
+
+    with ThreadPoolExecutor(6) as pool:
+        seen = list(pool.map(during, [poison.CLOCK, poison.LARGE, poison.CLOCK] * 6))
+    together = [
+        {one, other}
+        for (one, start, end), (other, begin, finish) in itertools.combinations(seen, 2)
+        if start < finish and begin < end
+    ]
+    assert together
+    assert all(pair == {poison.CLOCK} for pair in together)
 
 
 def test_what_is_no_picture_is_rejected_and_its_child_goes_on(sandbox: Sandbox) -> None:
