@@ -4,8 +4,10 @@ Each limit is far beyond what cameras and programs write. What gets past them is
 limits of the child in which a picture is decoded, after it has cost that much.
 """
 
+import math
 import re
 import struct
+from dataclasses import dataclass
 
 from PIL import ImageFile, TiffImagePlugin
 
@@ -22,6 +24,8 @@ MAX_TIFF_STRIPS = 100_000
 #: Bytes for each pixel in the worst cases that were measured: a JPEG as it was drafted, and what a
 #: progressive one keeps for each pixel of the full picture; a translucent AVIF.
 _JPEG_BYTES, _PROGRESSIVE_BYTES, _OTHER_BYTES = 8, 8, 20
+#: What Pillow takes for a WebP, half of it to open one: two canvases, a copy and the picture.
+_WEBP_BYTES = 16
 #: Pixels that are painted for each that is seen: four planes one after the other are four.
 MAX_PAINTED = 8
 
@@ -34,10 +38,18 @@ _TIFF_LAYOUTS = {42: ("I", "H", "HHI4x"), 43: ("4xQ", "Q", "HHQ8x")}
 _TIFF_COUNTED = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS)
 
 
-def refuse_costly(data: bytes, form: str) -> None:
+@dataclass(frozen=True)
+class Room:
+    """How many bytes there are for a picture; `more`: whether there can be, at another time."""
+
+    size: int
+    more: bool
+
+
+def refuse_costly(data: bytes, form: str, max_pixels: int, room: Room | None) -> None:
     """Before a picture is opened. `form`: what its signature says, by Pillow's name.
 
-    Raises Rejected("bad_image").
+    Raises Rejected("bad_image"), and MemoryError when there is no room for it.
     """
     match form:
         case "JPEG":
@@ -48,6 +60,10 @@ def refuse_costly(data: bytes, form: str) -> None:
         case "TIFF":
             if _tiff_strips(data) > MAX_TIFF_STRIPS:
                 raise Rejected("bad_image", f"the TIFF has more than {MAX_TIFF_STRIPS} strips")
+        case "WEBP":
+            # Of one with too many pixels Pillow says so before it takes anything.
+            if room and room.size // _WEBP_BYTES < _webp_pixels(data) <= max_pixels:
+                raise MemoryError
 
 
 def refuse_repainted(image: ImageFile.ImageFile, max_pixels: int) -> None:
@@ -61,16 +77,16 @@ def refuse_repainted(image: ImageFile.ImageFile, max_pixels: int) -> None:
             raise Rejected("too_many_pixels", "one tile of the TIFF has more than a picture may")
 
 
-def check_room(image: ImageFile.ImageFile, full: tuple[int, int], room: int) -> None:
-    """Raise MemoryError when loading an opened picture and making RGB of it may take more than
-    `room` bytes (0: any number). `full`: its size before it was drafted."""
+def check_room(image: ImageFile.ImageFile, full: tuple[int, int], room: Room | None) -> None:
+    """Raise MemoryError for an opened picture that may find more room at another time than now,
+    and may need it to be loaded and made RGB. `full`: its size before it was drafted."""
     pixels = full[0] * full[1]
     if image.format in ("JPEG", "MPO"):
         kept = _PROGRESSIVE_BYTES * pixels if "progressive" in image.info else 0
         most = _JPEG_BYTES * image.width * image.height + kept
     else:
         most = _OTHER_BYTES * pixels
-    if 0 < room < most:
+    if room and room.more and most > room.size:
         raise MemoryError
 
 
@@ -111,6 +127,19 @@ def _tiff_strips(data: bytes) -> int:
     except (struct.error, KeyError):
         return 0
     return max(named, default=0)
+
+
+def _webp_pixels(data: bytes) -> int:
+    """Pixels of the canvas; see RFC 9649, section 2.5 to 2.7."""
+    match data[12:16]:
+        case b"VP8X":
+            size = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            size = (1 + (bits >> shift & 0x3FFF) for shift in (0, 14))
+        case _:
+            size = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    return math.prod(size)
 
 
 def _area(box: tuple[int, int, int, int] | None) -> int:

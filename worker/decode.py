@@ -17,7 +17,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from facematch.errors import Rejected
 from facematch.faces import Box, Pixels
-from worker.costly import check_room, refuse_costly, refuse_repainted
+from worker.costly import Room, check_room, refuse_costly, refuse_repainted
 from worker.pixels import SIDEWAYS, pixels_of, turn_of, turned
 
 #: What is looked at, by Pillow's names; MPO, which phones write, is opened as the JPEG it is.
@@ -51,13 +51,13 @@ class Picture:
         return box.scaled(self.height / rows, self.width / columns)
 
 
-def decode(data: bytes, max_pixels: int, enough: int = 0, room: int = 0) -> Picture:
+def decode(data: bytes, max_pixels: int, enough: int = 0, room: Room | None = None) -> Picture:
     """The first frame of a picture, rotated as its EXIF says, transparent parts on white.
 
     Made smaller, by 2, 4 or 8, where its longer side still has `enough` pixels then (0: never):
     that takes less memory, and for a JPEG less time.
     Raises Rejected: empty, not_an_image, truncated_image, too_many_pixels, bad_image. Raises
-    MemoryError, with nothing loaded, for a picture that may take more than `room` bytes (0: any):
+    MemoryError, with nothing loaded, for a picture that may take more than the `room` there is:
     libraries that find no memory often say that the picture is broken.
     """
     if not data:
@@ -68,7 +68,7 @@ def decode(data: bytes, max_pixels: int, enough: int = 0, room: int = 0) -> Pict
             raise Rejected("not_an_image")
         reader, image = _Reader(data), None
         try:
-            refuse_costly(data, formats[0])
+            refuse_costly(data, formats[0], max_pixels, room)
             image = _opened(reader, formats)
             _check(image, max_pixels)
             full = image.size

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from facematch.errors import Unavailable
 from facematch.faces import Box, Encodings, Face
+from worker.costly import Room
 from worker.decode import decode
 from worker.encoder import Encoder
 from worker.working_size import DECODED
@@ -76,7 +77,7 @@ class DirectLooker:
         return looked(seen, self._encoder.encode(seen.crops))
 
 
-def see(data: bytes, encoder: Encoder, limits: PictureLimits, room: int = 0) -> Seen:
+def see(data: bytes, encoder: Encoder, limits: PictureLimits, room: Room | None = None) -> Seen:
     """Decode a picture and find its faces; boxes are in pixels of the full picture.
 
     Raises Rejected, and MemoryError for want of `room`, as `decode` does.

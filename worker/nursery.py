@@ -23,6 +23,7 @@ import numpy as np
 
 from facematch import tether
 from facematch.errors import Rejected
+from worker.costly import Room
 from worker.encoder import Encoder, load_encoder
 from worker.fetch import Fetcher
 from worker.frames import (
@@ -115,7 +116,7 @@ def _serve(
             task = decode_task(connection.recv_bytes())
             _grant_cpu(settings.cpu_seconds)
             if mapped:
-                _grant_memory(mapped + _room(task, settings))
+                _grant_memory(mapped + _room(task, settings).size)
             connection.send_bytes(encode_outcome(_outcome(task, settings, encoder, fetcher)))
     except (EOFError, OSError):
         os._exit(0)
@@ -130,8 +131,10 @@ def _grant_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (granted, hard))
 
 
-def _room(task: Task, settings: ChildSettings) -> int:
-    return settings.memory if isinstance(task, Look) and task.alone else settings.memory // 2
+def _room(task: Task, settings: ChildSettings) -> Room:
+    if isinstance(task, Look) and task.alone:
+        return Room(settings.memory, more=False)
+    return Room(settings.memory // 2, more=True)
 
 
 def _grant_memory(most: int) -> None:
@@ -144,9 +147,8 @@ def _outcome(task: Task, settings: ChildSettings, encoder: Encoder, fetcher: Fet
         match task:
             case Fetch(url):
                 return Fetched(fetcher.fetch(url))
-            case Look(data, alone):
-                room = 0 if alone else _room(task, settings)
-                return see(data, encoder, settings.picture, room)
+            case Look(data):
+                return see(data, encoder, settings.picture, _room(task, settings))
     except Rejected as error:
         return Refused(error.code, str(error))
     except MemoryError:

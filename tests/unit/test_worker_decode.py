@@ -23,6 +23,8 @@ from drawn import (
 )
 from PIL import Image
 
+from facematch.errors import Rejected
+from worker.costly import Room
 from worker.decode import decode
 
 
@@ -271,3 +273,35 @@ def test_grey_in_fractions_is_scaled_by_the_range_it_uses(top: float) -> None:
 def test_colours_of_16_bits_are_scaled() -> None:
     row = b"\x00" + struct.pack(">3H", 65535, 32768, 0) * 8
     assert near(corners(png(8, 8, 16, 2, row * 8)), [(255, 128, 0)] * 4, 1)
+
+
+# -- what needs more memory than there is ------------------------------------------------------
+@pytest.mark.parametrize(
+    ("form", "options", "each"),
+    [
+        ("JPEG", {}, 8),
+        ("JPEG", {"progressive": True}, 16),
+        ("PNG", {}, 20),
+        ("AVIF", {}, 20),
+        ("WEBP", {"lossless": True}, 20),
+    ],
+)
+def test_what_may_find_more_room_at_another_time_is_not_tried_in_too_little(
+    form: str, options: dict[str, object], each: int
+) -> None:
+    data, needed = encoded(quarters(), form, **options), 96 * 64 * each
+    assert decode(data, LIMIT, room=Room(needed, more=True)).width == 96
+    with pytest.raises(MemoryError):
+        decode(data, LIMIT, room=Room(needed - 1, more=True))
+    assert form == "WEBP" or decode(data, LIMIT, room=Room(1, more=False)).width == 96
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"save_all": True, "exif": b"II"}])
+def test_a_webp_is_not_opened_in_less_than_pillow_takes_for_it(options: dict[str, object]) -> None:
+    data, needed = encoded(quarters(), "WEBP", **options), 96 * 64 * 16
+    assert decode(data, LIMIT, room=Room(needed, more=False)).width == 96
+    with pytest.raises(MemoryError):
+        decode(data, LIMIT, room=Room(needed - 1, more=False))
+    with pytest.raises(Rejected) as caught:
+        decode(data, 96 * 64 - 1, room=Room(1, more=False))
+    assert caught.value.code == "too_many_pixels"
