@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from facematch import progress
+from worker.consumer import HANDS_PER_SLOT
 from worker.encoder import load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
@@ -14,8 +15,6 @@ from worker.looking import Looked, PictureLimits
 from worker.sandbox import Sandbox, SandboxedLooker
 
 DEFAULT_LIMITS = PictureLimits(max_pixels=64_000_000, max_side=1600, max_faces=100)
-#: As a worker has them for each slot.
-_HANDS = 4
 
 
 @contextmanager
@@ -37,7 +36,7 @@ def looker(
 
 def look_at_all(
     looker: SandboxedLooker, slots: int, pictures: Sequence[Path | bytes]
-) -> Iterator[Looked]:
+) -> list[Looked]:
     """What is seen in each picture, in their order."""
 
     def look(picture: Path | bytes) -> Looked:
@@ -45,8 +44,10 @@ def look_at_all(
 
     with (
         closing(progress.on(sys.stderr, "pictures")) as shown,
-        ThreadPoolExecutor(slots * _HANDS) as pool,
+        ThreadPoolExecutor(slots * HANDS_PER_SLOT) as pool,
     ):
-        for done, found in enumerate(pool.map(look, pictures), 1):
-            shown.update(done, len(pictures))
-            yield found
+        found = []
+        for seen in pool.map(look, pictures):
+            found.append(seen)
+            shown.update(len(found), len(pictures))
+    return found

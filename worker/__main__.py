@@ -15,7 +15,7 @@ from facematch.redis_store import RedisStore
 from facematch.settings import Settings
 from facematch.sidecar import Sidecar
 from facematch.store import Collection
-from worker.consumer import consume
+from worker.consumer import HANDS_PER_SLOT, consume
 from worker.encoder import load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
@@ -27,9 +27,6 @@ from worker.pipeline import Parts, finish, process
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
 
-#: Jobs that a worker has in hand for each picture it looks at: the others wait for a server, for
-#: Redis or for the index meanwhile, and leave the processor to it.
-HANDS_PER_SLOT = 4
 #: The network of the detector `cnn` takes so many times as long as `hog`, and so may a picture.
 _CNN_TIMES = 20
 

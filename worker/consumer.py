@@ -12,6 +12,10 @@ from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.failpoints import reached
 from facematch.job import Message
 
+#: Jobs that a worker has in hand for each picture it looks at: the others wait for a server, for
+#: Redis or for the index meanwhile, and leave the processor to it.
+HANDS_PER_SLOT = 4
+
 _log = structlog.get_logger()
 
 _RECEIVE_SECONDS = 1.0
