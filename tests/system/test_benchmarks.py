@@ -1,0 +1,45 @@
+"""The benchmarks in their short form, on drawn pictures: that they work, not how fast they are."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("encode", "--rounds", "1"),
+            {
+                "face chip to encoding, one thread",
+                "250×250 picture to encodings, one core",
+                "12-megapixel picture with a face of 200 pixels to encodings, one core",
+                "cold start of a worker to its first job done",
+                "memory of a worker with two slots",
+            },
+        ),
+        (("quality",), {"hog, 1600: faces of 220 pixels found", "hog, 1600: one picture"}),
+    ],
+)
+def test_a_short_run_prints_its_table_and_keeps_it(
+    options: tuple[str, ...], said: set[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "result.json"
+    command = [sys.executable, "-m", "benchmarks", *options, "--short", "--json", str(file)]
+    done = subprocess.run(
+        [*command, "--data", str(tmp_path / "nowhere")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(file.read_text())
+    assert result["benchmark"] == options[0]
+    assert {"cpu", "cores", "memory", "python", "versions"} <= result["machine"].keys()
+    values = {measure["name"]: measure["value"] for measure in result["measures"]}
+    assert said <= values.keys()
+    assert all(name in done.stdout for name in values)
+    assert all(values[name] > 0 for name in said)
+    assert "--data" in done.stdout or "compared" in done.stdout
