@@ -15,6 +15,7 @@ import onnxruntime
 import structlog
 
 from facematch.faces import DIMENSIONS, Encodings, Pixels
+from worker.cache_folder import cache_folder
 from worker.dlib_weights import MODEL, load_weights, model_file
 
 #: More chips at once are not faster, and need more memory.
@@ -51,8 +52,7 @@ class OnnxNetwork:
 
 def cache_file() -> Path:
     """Where the model is kept between starts."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "facematch" / f"{MODEL}-{_VERSION}.onnx"
+    return cache_folder() / f"{MODEL}-{_VERSION}.onnx"
 
 
 def load_graph(cache: Path) -> bytes:
