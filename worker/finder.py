@@ -13,6 +13,7 @@ import numpy as np
 from facematch.faces import Box, Pixels
 from worker.dlib_weights import model_file
 from worker.encoder import Found, largest
+from worker.hog.standby import Standby
 from worker.working_size import locate
 
 #: Rows and columns of a chip, and the margin around the face, as parts of its size.
@@ -32,15 +33,14 @@ class DlibFinder:
         self._landmarks: Any = dlib.shape_predictor(
             str(model_file("shape_predictor_5_face_landmarks.dat"))
         )
-        self._detect: Callable[[Pixels], Sequence[Any]]
+        self._detect: Callable[[Pixels], Sequence[Box]]
         if detector == "cnn":
             network: Any = dlib.cnn_face_detection_model_v1(
                 str(model_file("mmod_human_face_detector.dat"))
             )
-            self._detect = lambda pixels: [face.rect for face in network(pixels, _UPSAMPLE)]
+            self._detect = lambda pixels: [_box(face.rect) for face in network(pixels, _UPSAMPLE)]
         else:
-            hog: Any = dlib.get_frontal_face_detector()
-            self._detect = lambda pixels: hog(pixels, _UPSAMPLE)
+            self._detect = Standby(frontal_boxes(), frontal_state())
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:
         """See worker.encoder.Encoder. `crops` are chips (n, 150, 150, 3), uint8, RGB."""
@@ -55,14 +55,30 @@ class DlibFinder:
 
     def _boxes(self, pixels: Pixels) -> list[Box]:
         height, width = pixels.shape[:2]
-        return [_box(rectangle, height, width) for rectangle in self._detect(pixels)]
+        return [_inside(box, height, width) for box in self._detect(pixels)]
 
 
-def _box(rectangle: Any, height: int, width: int) -> Box:
-    """The part of a rectangle that is inside the picture."""
+def frontal_state() -> bytes:
+    """The weights of dlib's frontal face detector, as `worker.hog.weights` reads them."""
+    state: bytes = dlib.get_frontal_face_detector().__getstate__()[0]
+    return state
+
+
+def frontal_boxes() -> Callable[[Pixels], list[Box]]:
+    """dlib's frontal face detector; its boxes may reach over the edges of a picture."""
+    detector: Any = dlib.get_frontal_face_detector()
+    return lambda pixels: [_box(rectangle) for rectangle in detector(pixels, _UPSAMPLE)]
+
+
+def _box(rectangle: Any) -> Box:
+    return Box(rectangle.top(), rectangle.right(), rectangle.bottom(), rectangle.left())
+
+
+def _inside(box: Box, height: int, width: int) -> Box:
+    """The part of a box that is inside the picture."""
     return Box(
-        top=max(rectangle.top(), 0),
-        right=min(rectangle.right(), width),
-        bottom=min(rectangle.bottom(), height),
-        left=max(rectangle.left(), 0),
+        top=max(box.top, 0),
+        right=min(box.right, width),
+        bottom=min(box.bottom, height),
+        left=max(box.left, 0),
     )
