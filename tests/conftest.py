@@ -5,7 +5,10 @@ set in the environment it fails instead.
 """
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -14,6 +17,10 @@ from rabbit_server import RabbitServer
 from servers import RedisServer, ServerMissingError, redis_binary, valkey_binary
 
 from facematch.job import DEAD_LETTERS, QUEUE
+from worker.finder import frontal_state
+from worker.hog.detector import FrontalFaceDetector, load_detector
+
+ROOT = Path(__file__).parents[1]
 
 _Made = TypeVar("_Made")
 
@@ -30,6 +37,13 @@ def pytest_configure() -> None:
     that tests interrupt would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def frontal() -> FrontalFaceDetector:
+    """The compiled face detector; compiled first where the user's cache does not have it."""
+    subprocess.run([sys.executable, "-m", "worker.hog"], cwd=ROOT, check=True)
+    return load_detector(frontal_state())
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ runs in the worker, over those of several pictures at once.
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -44,6 +44,15 @@ class Encoder(Protocol):
     def encode(self, crops: NDArray[Any]) -> Encodings:
         """Encodings (n, 128), float32, of the crops (n, …) that `find` gave, perhaps for several
         pictures. Safe to use from several threads."""
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """An encoder that finds faces faster once a program has run on this machine."""
+
+    def preparation(self) -> str | None:
+        """The module that is this program, run with `python -m`; None when it need not run.
+        `find` itself notices when it has."""
 
 
 def largest(seen: Sequence[Box], count: int) -> list[Box]:

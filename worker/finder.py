@@ -53,6 +53,11 @@ class DlibFinder:
             chips[row] = dlib.get_face_chip(pixels, shape, SIDE, _PADDING)
         return Found(boxes, len(seen), chips)
 
+    def preparation(self) -> str | None:
+        """See worker.encoder.Preparable."""
+        compiling = isinstance(self._detect, Standby) and self._detect.to_compile
+        return "worker.hog" if compiling else None
+
     def _boxes(self, pixels: Pixels) -> list[Box]:
         height, width = pixels.shape[:2]
         return [_inside(box, height, width) for box in self._detect(pixels)]

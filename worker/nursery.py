@@ -1,7 +1,8 @@
 """`python -m worker.nursery`: the process from which a worker's sandboxed children are forked.
 
-Started by `worker.sandbox` with an environment without secrets. It loads the models once and
-then does nothing but fork, and say how children ended; it never sees a picture itself.
+Started by `worker.sandbox` with an environment without secrets. It loads the models once, starts
+what makes them faster, and then does nothing but fork, and say how children ended; it never sees
+a picture itself.
 
 A child looks at pictures and fetches URLs, one task at a time, until its connection ends. It has
 limits on memory and processor time, cannot write files or gain privileges, and dies with the
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
@@ -24,7 +26,7 @@ import numpy as np
 from facematch import tether
 from facematch.errors import Rejected
 from worker.costly import Room
-from worker.encoder import Encoder, load_encoder
+from worker.encoder import Encoder, Preparable, load_encoder
 from worker.fetch import Fetcher
 from worker.frames import (
     READY,
@@ -44,6 +46,7 @@ from worker.frames import (
 )
 from worker.looking import see
 from worker.memory import give_back_early
+from worker.preparing import Preparing
 
 _MESSAGE_BYTES = 4096
 _OPEN_FILES = 64
@@ -58,10 +61,9 @@ def main(arguments: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     encoder = load_encoder(settings.encoder, settings.detector, settings.picture.max_side)
-    encoder.find(np.zeros((80, 80, 3), dtype=np.uint8), 1)
     fetcher = Fetcher(settings.fetch)
-    gc.collect()
-    gc.freeze()  # what is loaded by now stays shared: nobody looks through it any more
+    _load(encoder)
+    preparing = _prepare(encoder)
     control.send(READY)
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 1)
@@ -72,6 +74,9 @@ def main(arguments: list[str]) -> None:
             _, status = os.waitpid(request.pid, 0)
             control.send(b"%d" % os.waitstatus_to_exitcode(status))
             continue
+        if preparing is not None and preparing.ended:
+            preparing = None
+            _load(encoder)
         parent = os.getpid()
         child = os.fork()
         if child == 0:
@@ -80,6 +85,20 @@ def main(arguments: list[str]) -> None:
             _serve(Connection(descriptors[0]), settings, encoder, fetcher, mapped)
         os.close(descriptors[0])
         control.send(b"%d" % child)
+
+
+def _load(encoder: Encoder) -> None:
+    """Load what finding faces needs, for all children that are forked from now on."""
+    encoder.find(np.zeros((80, 80, 3), dtype=np.uint8), 1)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays shared: nobody looks through it any more
+
+
+def _prepare(encoder: Encoder) -> Preparing | None:
+    module = encoder.preparation() if isinstance(encoder, Preparable) else None
+    with suppress(OSError):  # it does without
+        return Preparing(module) if module is not None else None
+    return None
 
 
 def _confine(nursery: int, memory: int) -> int:

@@ -31,6 +31,10 @@ class OnnxEncoder:
         """See Encoder."""
         return self._network.encode(crops)
 
+    def preparation(self) -> str | None:
+        """See worker.encoder.Preparable."""
+        return self._finder.preparation()
+
     # Imported on first use: the process that finds faces needs no ONNX Runtime, and the one
     # that encodes them no dlib.
     @cached_property

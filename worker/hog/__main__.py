@@ -21,7 +21,7 @@ def main() -> int:
         from worker.hog.detector import compile_detector
 
         anew = compile_detector(frontal_state())
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001  whatever numba raises
         print(f"the face detector cannot be compiled: {error}")  # noqa: T201
         return 1
     if anew:

@@ -48,10 +48,7 @@ class FrontalFaceDetector:
             raise ValueError("a picture is (h, w, 3), uint8")
         if pixels.size == 0:
             return []
-        sizes = level_sizes(*pixels.shape[:2])
-        pyramid = np.empty(int((sizes[:, 1] * sizes[:, 2]).sum()), uint32)
-        # For views, and for arrays that are read-only, code would be compiled of its own.
-        fill_pyramid(np.require(pixels, requirements=("C", "W")), sizes, pyramid)
+        sizes, pyramid = pyramid_of(pixels)
         least = (self._thresholds - self._margin).astype(float32)
         found = search(pyramid, sizes, self._orientations, self._shares, self._filters, least)
         return [in_picture(*box) for box in self._decided(found, pyramid, sizes).tolist()]
@@ -84,6 +81,15 @@ class FrontalFaceDetector:
                 level = level_of(pyramid, sizes, number)
                 score = score_window(level, row, column, detector, self._orientations, self._single)
                 over[n], exact[n] = score - self._thresholds[detector], True
+
+
+def pyramid_of(pixels: Pixels) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """The sizes and the pixels of all levels of a picture; see worker.hog.pyramid."""
+    sizes = level_sizes(*pixels.shape[:2])
+    pyramid = np.empty(int((sizes[:, 1] * sizes[:, 2]).sum()), uint32)
+    # For views, and for arrays that are read-only, code would be compiled of its own.
+    fill_pyramid(np.require(pixels, requirements=("C", "W")), sizes, pyramid)
+    return sizes, pyramid
 
 
 def compile_detector(state: bytes) -> bool:

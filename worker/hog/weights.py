@@ -42,8 +42,8 @@ def read_weights(state: bytes) -> Weights:
     """
     try:
         return _Reader(state).weights()
-    except IndexError as error:
-        raise ValueError("the detector's state ends too early") from error
+    except (IndexError, OverflowError) as error:
+        raise ValueError("not a detector that dlib wrote") from error
 
 
 class _Reader:
