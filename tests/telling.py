@@ -15,8 +15,13 @@ class TellingEncoder(OnnxEncoder):
     """See worker.encoder.Encoder."""
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:
-        """Crops (n, 2), float32: 1 if the compiled detector was used, and the process id."""
+        """Crops (n, 3), float32: the process id, and 1 if the compiled detector was used, and if
+        it had been loaded before."""
+        before = self._compiled()
         found = super().find(pixels, max_faces)
-        compiled = self._finder._detect._compiled is not None
-        told = np.array([[compiled, os.getpid()]] * len(found.boxes), np.float32).reshape(-1, 2)
-        return Found(found.boxes, found.total, told)
+        told = [os.getpid(), self._compiled(), before]
+        crops = np.array([told] * len(found.boxes), np.float32).reshape(-1, 3)
+        return Found(found.boxes, found.total, crops)
+
+    def _compiled(self) -> bool:
+        return self._finder._detect._compiled is not None

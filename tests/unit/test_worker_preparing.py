@@ -23,7 +23,7 @@ from worker.looking import Crashed, PictureLimits
 from worker.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
-COMPILING_SECONDS = 200.0
+COMPILING_SECONDS = 250.0
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def sandbox(encoder: str = TELLING) -> Iterator[Sandbox]:
         yield made
 
 
-def look(made: Sandbox) -> tuple[bool, int]:
-    """Whether the compiled detector found the face, and the child that looked."""
+def look(made: Sandbox) -> tuple[int, bool, bool]:
+    """The child that looked; whether with the compiled detector; whether it had it already."""
     seen = made.look(encoded(Image.fromarray(face(180)), "PNG"))
     assert seen.total == 1
-    compiled, child = seen.crops[0]
-    return bool(compiled), int(child)
+    child, compiled, before = seen.crops[0]
+    return int(child), bool(compiled), bool(before)
 
 
 def nursery(child: int) -> psutil.Process:
@@ -63,12 +63,13 @@ def compilers(of: psutil.Process) -> list[psutil.Process]:
 
 def test_children_change_over_when_the_detector_is_compiled(cold: Path) -> None:
     with sandbox() as made:
-        compiled, child = look(made)
+        child, compiled, _ = look(made)
         assert not compiled
         (compiler,) = compilers(nursery(child))
         assert compiler.environ().keys().isdisjoint({"FACEMATCH_REDIS_URL"})
         assert compiler.net_connections("all") == []
-        eventually(lambda: compiler.nice() == 19)
+        lower = min(19, psutil.Process().nice() + 10)
+        eventually(lambda: compiler.nice() == lower)
         # Another one at the same time waits, and then finds that there is nothing to do.
         second = subprocess.run(
             [sys.executable, "-P", "-m", "worker.hog"],
@@ -80,25 +81,27 @@ def test_children_change_over_when_the_detector_is_compiled(cold: Path) -> None:
         assert "compiled already" in second.stdout
         (folder,) = (cold / "facematch").glob("hog-*")
         cache.check(folder)
-        eventually(lambda: look(made)[0], "the child changes over", 10)
-        assert look(made) == (True, child)
+        # It loads what is there now with its next picture.
+        assert look(made) == (child, True, False)
+        assert look(made) == (child, True, True)
         # It was waited for, though nobody has asked the nursery for anything.
         eventually(lambda: [p.pid for p in nursery(child).children()] == [child])
         psutil.Process(child).kill()
         with pytest.raises(Crashed):
             look(made)
-        compiled, fresh = look(made)
-        assert compiled
+        # The next one has it from the nursery.
+        fresh, compiled, before = look(made)
         assert fresh != child
+        assert (compiled, before) == (True, True)
     with sandbox() as made:
-        compiled, child = look(made)
-        assert compiled
+        child, compiled, before = look(made)
+        assert (compiled, before) == (True, True)
         assert [p.pid for p in nursery(child).children()] == [child]
 
 
 def test_compiling_ends_with_the_nursery(cold: Path) -> None:
     with sandbox() as made:
-        _, child = look(made)
+        child, _, _ = look(made)
         (compiler,) = compilers(nursery(child))
     eventually(lambda: not compiler.is_running())
     assert [path.name for path in (cold / "facematch").rglob("complete.json")] == []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from worker.hog.compiled import Floats, add4, exact, fast
 from worker.hog.gradients import ORIENTATIONS, grid, row_gradients
-from worker.hog.pyramid import Level
+from worker.hog.resizing import Level
 
 #: Numbers of a block: for each orientation its four corners: above left and right, below.
 BLOCK = ORIENTATIONS * 4

@@ -11,7 +11,7 @@ from numpy import float32, int32, uint32
 from numpy.typing import NDArray
 
 from worker.hog.compiled import Floats, exact
-from worker.hog.pyramid import Level
+from worker.hog.resizing import Level
 
 ORIENTATIONS = 18
 #: dlib's own decimals of the cosines and sines of 0 to 160 degrees.

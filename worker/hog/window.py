@@ -16,7 +16,7 @@ from worker.hog.compiled import Floats, exact
 from worker.hog.features import PLANES
 from worker.hog.filters import TAPS
 from worker.hog.gradients import ORIENTATIONS, grid, row_gradients
-from worker.hog.pyramid import Level
+from worker.hog.resizing import Level
 
 _BEFORE = 4  # cells of a window before the one that names it
 
