@@ -12,6 +12,7 @@ from real_pictures import real_pictures, reference_data
 from facematch.faces import Box, Pixels
 from worker.decode import decode
 from worker.finder import frontal_boxes, frontal_state
+from worker.hog.boxes import suppress
 from worker.hog.detector import FrontalFaceDetector, pyramid_of
 from worker.hog.gradients import orientation_table
 from worker.hog.pyramid import level_of
@@ -123,6 +124,30 @@ def test_in_labeled_faces_in_the_wild(same: Same) -> None:
         with Image.open(data / "lfw" / name) as image:
             found += same(np.asarray(image.convert("RGB")))
     assert found >= len(names)
+
+
+# -- its steps --------------------------------------------------------------------------------
+@pytest.mark.parametrize("shape", [(90, 90), (61, 137), (180, 47), (40, 40)])
+def test_the_levels_are_dlibs_to_the_bit(
+    frontal: FrontalFaceDetector, shape: tuple[int, int]
+) -> None:
+    before = noisy(face(*shape), 40, 1)
+    sizes, pyramid = pyramid_of(before)
+    for number in range(len(sizes)):
+        level = level_of(pyramid, sizes, np.int64(number))
+        colours = np.stack([level >> shift & 255 for shift in (0, 8, 16)], 2).astype(np.uint8)
+        assert (colours == dlib.resize_image(before, *level.shape)).all()
+        before = colours
+
+
+def test_a_box_that_a_better_one_covers_is_dropped_and_one_beside_it_kept(
+    frontal: FrontalFaceDetector,
+) -> None:
+    boxes = np.array([(0, 0, 99, 99), (0, 0, 9, 9), (90, 0, 189, 99), (300, 0, 309, 9)])
+    over = np.array([4.0, 3.0, 2.0, 1e-5])
+    kept, doubtful = suppress(boxes, over, (0.3, 0.9), 1e-4)
+    assert kept.tolist() == [True, False, True, True]
+    assert doubtful.tolist() == [False, False, False, True]
 
 
 # -- narrow decisions -------------------------------------------------------------------------
