@@ -45,6 +45,6 @@ class OnnxEncoder:
 
     @cached_property
     def _network(self) -> "OnnxNetwork":
-        from worker.network import OnnxNetwork, cache_file, load_graph
+        from worker.network import OnnxNetwork, encoder_graph
 
-        return OnnxNetwork(load_graph(cache_file()))
+        return OnnxNetwork(encoder_graph())
