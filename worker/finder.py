@@ -35,10 +35,13 @@ class DlibFinder:
         )
         self._detect: Callable[[Pixels], Sequence[Box]]
         if detector == "cnn":
-            network: Any = dlib.cnn_face_detection_model_v1(
-                str(model_file("mmod_human_face_detector.dat"))
-            )
-            self._detect = lambda pixels: [_box(face.rect) for face in network(pixels, _UPSAMPLE)]
+            # Imported here because only this detector needs ONNX Runtime.
+            from worker.mmod import MmodDetector
+
+            network = MmodDetector()
+            self._detect = lambda pixels: [
+                Box(top, right, bottom, left) for left, top, right, bottom in network.find(pixels)
+            ]
         else:
             self._detect = Standby(frontal_boxes(), frontal_state())
 
