@@ -87,11 +87,9 @@ def _area(first: Integers, last: Integers) -> Integers:
 
 
 def _halved(box: Rectangle) -> Rectangle:
-    """Where it is in the picture itself: pyramid_down<2> of dlib, which is off by a pixel or two.
-
-    `dlib rounds quarters of a pixel, so that halves do not come up.`
-    """
+    """Where it is in the picture itself, as pyramid_down<2> of dlib counts."""
     shift = (1.25, 0.75, 1.25, 0.75)
+    # The parts are quarters, so that no half is ever rounded.
     return Rectangle(*(round(edge / 2 - by) for edge, by in zip(box, shift, strict=True)))
 
 
