@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     picture_seconds: int = Field(
         10,
         gt=0,
-        description="processor time for one picture, 20 times as much with `cnn`; five times that "
+        description="processor time for one picture, 8 times as much with `cnn`; five times that "
         "by the clock",
     )
     picture_memory: int = Field(

@@ -16,6 +16,7 @@ from facematch.errors import Misconfigured
 from facematch.faces import Pixels
 from worker import mmod
 from worker.dlib_layers import Relu
+from worker.dlib_resize import resize
 from worker.dlib_weights import model_file
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
@@ -23,7 +24,7 @@ from worker.golden_drawing import golden_picture
 from worker.looking import PictureLimits
 from worker.mmod import MmodDetector, suppress
 from worker.mmod_graph import build_graph
-from worker.mmod_plane import Plane, Rectangle
+from worker.mmod_plane import Plane, Rectangle, lay_out
 from worker.mmod_weights import FILE, load_layers, read_layers
 from worker.sandbox import Sandbox
 
@@ -122,6 +123,33 @@ def test_boxes_of_reference_pictures_are_dlibs(ours: MmodDetector, theirs: Any) 
         assert ours.find(pixels) == expected, path.name
         found += len(expected)
     assert found >= 8
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_pictures_are_resized_to_the_bit_as_dlib_does(double: bool) -> None:
+    random = np.random.default_rng(6)
+    sizes = [(1, 1), (1, 7), (8, 2), (300, 401), *random.integers(3, 90, (60, 2)).tolist()]
+    for height, width in sizes:
+        wanted = (2 * height + 1, 2 * width + 2) if double else (height * 5 // 6, width * 5 // 6)
+        wanted = max(1, wanted[0]), max(1, wanted[1])
+        colours = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        made = np.empty((3, *wanted), dtype=np.uint8)
+        resize(colours.transpose(2, 0, 1), lambda part: part.astype(np.float32), made)
+        assert np.array_equal(made.transpose(1, 2, 0), dlib.resize_image(colours, *wanted))
+        values = (colours[:, :, 0].astype(np.float32) - np.float32(117.001)) / 256
+        level = np.empty((3, *wanted), dtype=np.float32)
+        resize(np.stack([values] * 3), lambda part: part, level)
+        assert np.array_equal(level[2], dlib.resize_image(values, *wanted))
+
+
+def test_levels_lie_where_dlib_puts_them() -> None:
+    rows, columns, places = lay_out(501, 502)
+    assert (rows, columns, len(places)) == (1856, 524, 24)
+    assert places[0] == (11, 11, 512, 511)
+    assert places[1] == (11, 522, 428, 938)
+    assert places[-1] == (508, 538, 512, 542)
+    # Too narrow for a second column by dlib's unsigned reckoning, which ends the first one early.
+    assert lay_out(601, 42)[0] == 2463
 
 
 # -- tiles ------------------------------------------------------------------------------------
