@@ -27,8 +27,8 @@ from worker.pipeline import Parts, finish, process
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
 
-#: A picture of 1600 × 1600 pixels takes 6 to 7 seconds of processor time with the detector `cnn`,
-#: 1.2 with `hog`, so each is allowed about ten times what it needs.
+#: A picture of 1600 × 1600 pixels took 5 to 7 seconds of processor time with the detector `cnn`,
+#: about 1 with `hog`: each may take some ten times what it needs.
 _CNN_TIMES = 8
 
 _log = structlog.get_logger()
