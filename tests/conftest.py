@@ -17,7 +17,6 @@ from rabbit_server import RabbitServer
 from servers import RedisServer, ServerMissingError, redis_binary, valkey_binary
 
 from facematch.job import DEAD_LETTERS, QUEUE
-from worker.finder import frontal_state
 from worker.hog.detector import FrontalFaceDetector, load_detector
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +42,7 @@ def pytest_configure() -> None:
 def frontal() -> FrontalFaceDetector:
     """The compiled face detector; compiled first where the user's cache does not have it."""
     subprocess.run([sys.executable, "-m", "worker.hog"], cwd=ROOT, check=True)
-    return load_detector(frontal_state())
+    return load_detector()
 
 
 @pytest.fixture(scope="session")

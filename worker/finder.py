@@ -43,7 +43,7 @@ class DlibFinder:
                 Box(top, right, bottom, left) for left, top, right, bottom in network.find(pixels)
             ]
         else:
-            self._detect = Standby(frontal_boxes(), frontal_state())
+            self._detect = Standby(frontal_boxes)
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:
         """See worker.encoder.Encoder. `crops` are chips (n, 150, 150, 3), uint8, RGB."""

@@ -151,7 +151,7 @@ def copied(
 
 
 def standby() -> Standby:
-    return Standby(lambda pixels: STANDIN, frontal_state())
+    return Standby(lambda: lambda pixels: STANDIN)
 
 
 def test_the_compiled_detector_is_used_as_soon_as_it_is_there(copied: Path) -> None:
@@ -183,8 +183,8 @@ def test_damaged_code_is_not_loaded_and_compiled_anew_the_next_time(copied: Path
 def test_whatever_loading_raises_dlibs_own_goes_on(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(state: bytes) -> None:
-        raise KeyError(state[:3])
+    def fail() -> None:
+        raise KeyError("why")
 
     monkeypatch.setattr("worker.hog.detector.load_detector", fail)
     detect = standby()
@@ -205,7 +205,7 @@ def test_another_processor_keeps_dlibs_own(
 def test_a_view_is_copied_for_dlibs_own(copied: Path) -> None:
     cache.incomplete(copied)
     seen: list[Pixels] = []
-    detect = Standby(lambda pixels: seen.append(pixels) or [], frontal_state())
+    detect = Standby(lambda: lambda pixels: seen.append(pixels) or [])
     detect(PICTURE[::2, ::-1])
     assert seen[0].flags.c_contiguous
 

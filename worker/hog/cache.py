@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-_MARKER, _LOCK = "complete.json", "lock"
+_MARKER, _LOCK, _KEPT = "complete.json", "lock", "kept"
 _KEY_DIGITS = 16
 
 
@@ -63,6 +63,18 @@ def check(folder: Path) -> None:
         raise ValueError("the compiled code is not what was kept")
 
 
+def keep(folder: Path, name: str, data: bytes) -> None:
+    """Keep something beside the code, before it is complete. Raises OSError."""
+    file = folder / _KEPT / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(data)
+
+
+def kept(folder: Path, name: str) -> bytes:
+    """What was kept. Raises OSError."""
+    return (folder / _KEPT / name).read_bytes()
+
+
 def complete(folder: Path) -> None:
     """Write the marker: everything is compiled. Raises OSError."""
     handle, partial = tempfile.mkstemp(dir=folder)
@@ -95,5 +107,5 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All that numba has written: it makes folders in the folder, one for each of sources."""
+    """All that is kept, and what numba has written, which makes folders in the folder too."""
     return sorted(file for file in folder.glob("*/*") if file.is_file())

@@ -6,6 +6,7 @@ code elsewhere, or compile in every process.
 
 import sys
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -30,6 +31,7 @@ FOLDER = cache_folder() / "hog-{}".format(
         Path(__file__).parent.glob("*.py"),
         [
             *(sys.version, np.__version__, numba.__version__, llvmlite.__version__),
+            version("dlib-bin"),
             *(binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()),
         ],
     )

@@ -25,6 +25,10 @@ _COMPILED = (
 )
 
 
+#: What dlib has compiled in, kept beside the code because dlib takes long to unpack it.
+_STATE = "state"
+
+
 class FrontalFaceDetector:
     """`dlib.get_frontal_face_detector()` as `detector(pixels, 1)` uses it: the same boxes, in
     the same order."""
@@ -103,15 +107,17 @@ def compile_detector(state: bytes) -> bool:
             return False
         cache.clear(compiled.FOLDER)
         FrontalFaceDetector(state).compile()
+        cache.keep(compiled.FOLDER, _STATE, state)
         cache.complete(compiled.FOLDER)
         return True
 
 
-def load_detector(state: bytes) -> FrontalFaceDetector:
-    """The detector, all of its code from the cache. Raises ValueError or OSError when the cache
-    is not complete or damaged, and whatever numba does of code that cannot be loaded."""
+def load_detector() -> FrontalFaceDetector:
+    """The detector, all of its code and its weights from the cache. Raises ValueError or OSError
+    when the cache is not complete or damaged, and whatever numba does of code that cannot be
+    loaded."""
     cache.check(compiled.FOLDER)
-    detector = FrontalFaceDetector(state)
+    detector = FrontalFaceDetector(cache.kept(compiled.FOLDER, _STATE))
     detector.compile()
     compiled.seal(_COMPILED)
     return detector

@@ -6,6 +6,7 @@ Both find the same boxes, so that nothing but the speed changes.
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,10 +26,9 @@ _log = structlog.get_logger()
 class Standby:
     """Finds faces. What it logs it logs once, and never raises: dlib's own detector is there."""
 
-    def __init__(self, own: Detect, state: bytes) -> None:
-        """`own`: dlib's detector, `state`: see `worker.hog.weights.read_weights`."""
-        self._own = own
-        self._state = state
+    def __init__(self, load_own: Callable[[], Detect]) -> None:
+        """`load_own` gives dlib's detector; it takes half a second, and is called when needed."""
+        self._load_own = load_own
         self._compiled: FrontalFaceDetector | None = None
         # Where dlib is built for another processor, it rounds in another way: so do its boxes.
         self._possible = platform.machine() in ("x86_64", "AMD64")
@@ -39,6 +39,10 @@ class Standby:
         if self._compiled is None and self._possible:
             self._load()
         return (self._compiled or self._own)(pixels)
+
+    @cached_property
+    def _own(self) -> Detect:
+        return self._load_own()
 
     @property
     def to_compile(self) -> bool:
@@ -57,7 +61,7 @@ class Standby:
             self._give_up("compiled code cannot be kept", error)
             return
         try:
-            self._compiled = detector.load_detector(self._state)
+            self._compiled = detector.load_detector()
         except Exception as error:  # noqa: BLE001  it unpickles, which may raise anything
             self._give_up("the compiled code is damaged and is compiled anew", error)
             with suppress(OSError):
