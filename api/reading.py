@@ -1,7 +1,7 @@
 """What the routes read of the store, waiting for it where asked to."""
 
 from api.schemas import UNFINISHED
-from api.waiting import Waiting
+from api.waiting import Awaited, Waiting
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import is_image_hash
 from facematch.store import Cursor, Job, Match, MatchPage, State, Store
@@ -18,14 +18,7 @@ class Reading:
 
     def job(self, job: str, seconds: float) -> Job:
         """A job, finished if that comes about within `seconds`. Raises NotFound, Unavailable."""
-
-        def read() -> tuple[Job, str]:
-            found = self._store.job(job)
-            if found.state is State.ACCEPTED:
-                return found, f"job:{job}"
-            return found, f"image:{found.image}" if found.state in UNFINISHED else ""
-
-        return self._waiting.until(read, seconds)
+        return self._waiting.until(lambda: _awaited(self._store.job(job)), seconds)
 
     def outcome(self, accepted: Job, seconds: float) -> Job:
         """The job just accepted, finished if that comes about within `seconds`.
@@ -36,7 +29,9 @@ class Reading:
         if accepted.state not in UNFINISHED:
             return accepted
         try:
-            return self.job(accepted.id, seconds) if seconds > 0 else accepted
+            return self._waiting.until(
+                lambda: _awaited(self._store.job(accepted.id)), seconds, _awaited(accepted)
+            )
         except (NotFound, Unavailable):
             return accepted
 
@@ -46,9 +41,9 @@ class Reading:
         Raises NotFound, Unavailable.
         """
 
-        def read() -> tuple[MatchPage, str]:
+        def read() -> Awaited[MatchPage]:
             page = self._store.matches(image, limit, after)
-            return page, f"image:{image}" if page.image.state in UNFINISHED else ""
+            return Awaited(page, (f"image:{image}",) if page.image.state in UNFINISHED else ())
 
         return self._waiting.until(read, seconds)
 
@@ -75,3 +70,10 @@ class Reading:
         if page.image.state not in (State.INDEXED, State.DONE):
             return None
         return self._store.collection().threshold
+
+
+def _awaited(job: Job) -> Awaited[Job]:
+    if job.state not in UNFINISHED:
+        return Awaited(job)
+    image = (f"image:{job.image}",) if job.image else ()
+    return Awaited(job, (f"job:{job.id}", *image))

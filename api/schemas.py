@@ -98,6 +98,7 @@ class JobOut(BaseModel):
     name: str
     url: str | None
     attempts: int
+    faces: int | None = Field(description="found in the picture; null until it was looked at")
     code: str | None = Field(description="why it failed; stable")
     detail: str | None
 
@@ -111,6 +112,7 @@ class JobOut(BaseModel):
             name=job.name,
             url=job.url or None,
             attempts=job.attempts,
+            faces=job.faces_found,
             code=job.code or None,
             detail=job.detail or None,
         )

@@ -6,8 +6,9 @@ A request says what it waits for *before* it reads the state, so that no change 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -21,6 +22,14 @@ _PAUSE_MAX = 5.0
 _Value = TypeVar("_Value")
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Awaited(Generic[_Value]):
+    """A value, and the events that would change it: "job:<id>", "image:<hash>"."""
+
+    value: _Value
+    events: tuple[str, ...] = ()
 
 
 def _nothing() -> None:
@@ -51,49 +60,50 @@ class Waiting:
         self._stopped.set()
         self._wake_all()
 
-    def until(self, read: Callable[[], tuple[_Value, str]], seconds: float) -> _Value:
+    def until(
+        self,
+        read: Callable[[], Awaited[_Value]],
+        seconds: float,
+        known: Awaited[_Value] | None = None,
+    ) -> _Value:
         """Call `read` until it has nothing to wait for, for up to `seconds`; its last value.
 
-        `read` gives a value and the event that would change it ("job:<id>", "image:<hash>"),
-        "" when nothing would. Without a free place the first value is returned at once.
-        Whatever `read` raises comes through.
+        `known`: what it would give at first, where that is known. Without a free place the first
+        value is returned at once. Whatever `read` raises comes through.
         """
-        value, event = read()
-        if not event or seconds <= 0 or not self._places.acquire(blocking=False):
-            return value
+        first = known or read()
+        if not first.events or seconds <= 0 or not self._places.acquire(blocking=False):
+            return first.value
         try:
-            return self._wait(read, event, value, time.monotonic() + seconds)
+            return self._wait(read, first, time.monotonic() + seconds)
         finally:
             self._places.release()
 
     def _wait(
-        self,
-        read: Callable[[], tuple[_Value, str]],
-        event: str,
-        value: _Value,
-        deadline: float,
+        self, read: Callable[[], Awaited[_Value]], found: Awaited[_Value], deadline: float
     ) -> _Value:
         woken = threading.Event()
         registered: set[str] = set()
         try:
-            while event:
-                if event not in registered:
-                    registered.add(event)
-                    self._register(event, woken)
+            while found.events:
+                if not registered.issuperset(found.events):
+                    registered.update(found.events)
+                    self._register(found.events, woken)
                 elif self._stopped.is_set():
                     break
                 elif not woken.wait(max(0.0, deadline - time.monotonic())):
                     # An event may have been lost: that shall cost time, and not the result.
-                    return read()[0]
+                    return read().value
                 woken.clear()
-                value, event = read()
-            return value
+                found = read()
+            return found.value
         finally:
             self._unregister(registered, woken)
 
-    def _register(self, event: str, woken: threading.Event) -> None:
+    def _register(self, events: Iterable[str], woken: threading.Event) -> None:
         with self._lock:
-            self._waiters[event].add(woken)
+            for event in events:
+                self._waiters[event].add(woken)
 
     def _unregister(self, events: set[str], woken: threading.Event) -> None:
         with self._lock:

@@ -36,7 +36,8 @@ _Answer = TypeVar("_Answer")
 class JobAnswer:
     """A submission and what became of it. `hash` is None until the bytes behind a URL are known.
 
-    `attempts` is 0 for bytes that the service knew already. `code` and `detail` say why a job
+    `attempts` is 0 for bytes that the service knew already. `faces` is the number found in the
+    picture, None until it was looked at. `code` and `detail` say why a job
     failed; `code` may be one that this version does not know.
     """
 
@@ -46,6 +47,7 @@ class JobAnswer:
     name: str
     url: str | None
     attempts: int
+    faces: int | None
     code: str | None
     detail: str | None
 

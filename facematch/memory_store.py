@@ -123,8 +123,9 @@ class MemoryStore:
             if found.job.state is not State.INDEXED:
                 return found.job
             record = self._images[found.job.image]
-            gone = record.erased_at >= found.number
-            return replace(found.job, state=State.ERASED if gone else record.image.state)
+            state = State.ERASED if record.erased_at >= found.number else record.image.state
+            faces = record.image.faces_found if _is_known(state) else None
+            return replace(found.job, state=state, faces_found=faces)
 
     # -- work
 

@@ -28,7 +28,8 @@ def job(job_id: str, values: Any) -> Job:
     state, name, url, image, attempts, code, detail = (
         value.decode() if value is not None else "" for value in values[:7]
     )
-    return Job(job_id, State(state), name, url, image, int(attempts), code, detail)
+    found = int(values[8]) if values[8] is not None else None
+    return Job(job_id, State(state), name, url, image, int(attempts), code, detail, found)
 
 
 def image(hash_: str, result: Any) -> Image:

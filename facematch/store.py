@@ -65,6 +65,8 @@ class Job:
     attempts: int = 0
     code: str = ""
     detail: str = ""
+    #: In the image; None while they have not been looked for, or not any more.
+    faces_found: int | None = None
     #: Of `begin`: somebody else had taken it up less than WORK_SECONDS ago.
     in_hand: bool = False
 

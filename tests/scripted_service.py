@@ -56,6 +56,7 @@ def job(state: str = "done", **more: object) -> Reply:
         "name": "a.jpg",
         "url": None,
         "attempts": 1,
+        "faces": 1,
         "code": None,
         "detail": None,
     }

@@ -102,11 +102,11 @@ def _submitted(
                 raise
             continue
         answered()
-        return _outcome(client, entry, job, again or submission > 1)
+        return _outcome(entry, job, again or submission > 1)
     return None
 
 
-def _outcome(client: Client, entry: Entry, job: JobAnswer, again: bool) -> Outcome:
+def _outcome(entry: Entry, job: JobAnswer, again: bool) -> Outcome:
     if job.state is State.FAILED or job.hash is None:
         return failed(entry, job.code or "internal_error", job.detail or "")
     done = Done(entry.version, job.hash, job.name)
@@ -114,10 +114,4 @@ def _outcome(client: Client, entry: Entry, job: JobAnswer, again: bool) -> Outco
         return Outcome(entry, Kind.ERASED, done)
     if job.attempts == 0 and not again:
         return Outcome(entry, Kind.ALREADY_THERE, done)
-    try:
-        image = client.image(job.hash)
-    except NotFound as error:
-        if error.code != "erased":
-            raise
-        return Outcome(entry, Kind.ERASED, done)
-    return Outcome(entry, Kind.DONE if image.faces else Kind.NO_FACE, done)
+    return Outcome(entry, Kind.DONE if job.faces else Kind.NO_FACE, done)

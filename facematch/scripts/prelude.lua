@@ -86,10 +86,12 @@ local function job_view(job)
   local fields = redis.call('HMGET', key('job', job),
     'state', 'name', 'url', 'image', 'attempts', 'code', 'detail', 'number')
   if not fields[1] then return false end
+  fields[9] = false
   if fields[1] == 'committed' then
-    local image = redis.call('HMGET', key('image', fields[4]), 'state', 'erased_at')
+    local image = redis.call('HMGET', key('image', fields[4]), 'state', 'erased_at', 'faces_found')
     fields[1] = image[1]
     if erased_since(fields[8], image[2]) then fields[1] = 'erased' end
+    if known(fields[1]) then fields[9] = image[3] end
   end
   return fields
 end

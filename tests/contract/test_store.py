@@ -172,6 +172,17 @@ def test_commit_gives_dense_positions_and_a_chain_that_verifies(store: Store) ->
     assert store.log(4, 10).start is None
 
 
+def test_a_job_says_how_many_faces_were_found_from_when_they_were_looked_for(store: Store) -> None:
+    job, nobody, lost = (upload(store, data) for data in (b"a", b"b", b"c"))
+    assert store.job(job).faces_found is None
+    commit(store, job, b"a")
+    commit(store, nobody, b"b", faces=0)
+    store.fail(lost, "bad_image", "")
+    assert [store.job(each).faces_found for each in (job, nobody, lost)] == [1, 0, None]
+    store.erase(image_hash(b"a"))
+    assert store.job(job).faces_found is None
+
+
 def test_committing_again_finds_the_same_place(store: Store) -> None:
     job = upload(store, b"a")
     assert commit(store, job, b"a") == commit(store, job, b"a")

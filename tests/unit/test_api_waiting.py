@@ -8,7 +8,7 @@ import pytest
 from api_parts import later
 from waiting import eventually
 
-from api.waiting import Waiting
+from api.waiting import Awaited, Waiting
 from facematch.errors import Unavailable
 from facematch.memory_store import MemoryStore
 
@@ -41,10 +41,9 @@ class Value:
         self.events = list(events)
         self.reads = 0
 
-    def read(self) -> tuple[str, str]:
+    def read(self) -> Awaited[str]:
         self.reads += 1
-        event = self.events[0] if self.events else ""
-        return event or "final", event
+        return Awaited(self.events[0], (self.events[0],)) if self.events else Awaited("final")
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def waiting(store: ToldStore) -> Iterator[Waiting]:
     waiting = Waiting(store, places=2)
     # When it begins to listen it wakes everybody, which must not be in the middle of a test.
     woken = threading.Event()
-    waiting._register("the first", woken)
+    waiting._register({"the first"}, woken)
     waiting.start()
     assert woken.wait(20)
     waiting._unregister({"the first"}, woken)
@@ -100,7 +99,7 @@ def test_an_event_of_somebody_else_wakes_nobody(store: ToldStore, waiting: Waiti
 def test_a_change_between_the_first_read_and_the_wait_is_not_missed(waiting: Waiting) -> None:
     value = Value("job:1")
 
-    def read() -> tuple[str, str]:
+    def read() -> Awaited[str]:
         found = value.read()
         value.events.clear()  # the change comes right after the read, and its event is lost
         return found
@@ -121,6 +120,26 @@ def test_a_wait_goes_on_with_the_next_event(store: ToldStore, waiting: Waiting) 
     later(advance, 0.4)
     assert waiting.until(value.read, 20) == "final"
     assert value.reads == 5
+
+
+def test_of_several_events_each_wakes_and_what_is_known_is_not_read(
+    store: ToldStore, waiting: Waiting
+) -> None:
+    value = Value("job:1", "image:a")
+    both = ("job:1", "image:a")
+
+    def advance() -> None:
+        store.tell(value.events.pop(0))
+
+    def read() -> Awaited[str]:
+        found = value.read()
+        return Awaited(found.value, both if found.events else ())
+
+    later(advance, 0.2)
+    later(advance, 0.5)
+    assert waiting.until(read, 20, known=Awaited("job:1", both)) == "final"
+    # Once when they are registered, and once for each event.
+    assert value.reads == 3
 
 
 def test_a_lost_event_costs_time_and_not_the_result(waiting: Waiting) -> None:
@@ -163,9 +182,9 @@ def test_without_a_place_nobody_waits_and_places_are_given_back(
 
 
 def test_an_error_of_a_read_comes_through_and_frees_the_place(waiting: Waiting) -> None:
-    reads = iter([("a", "job:1")])
+    reads = iter([Awaited("a", ("job:1",))])
 
-    def read() -> tuple[str, str]:
+    def read() -> Awaited[str]:
         try:
             return next(reads)
         except StopIteration:

@@ -243,9 +243,8 @@ def test_a_job_that_the_service_loses_is_submitted_again(runs: Runs) -> None:
             ("GET", "/v1/jobs/j1"),
             ("POST", "/v1/images"),
             ("GET", "/v1/jobs/j2"),
-            ("GET", "/v1/images/" + "a" * 64),
         ]
-    assert report.tally.failures.keys() == {"internal_error"}
+    assert report.tally.counts == {Kind.DONE: 1}
 
 
 def test_a_failure_code_that_this_version_does_not_know_is_counted_as_it_is(runs: Runs) -> None:
