@@ -60,6 +60,13 @@ class Reference:
         """Of the picture in this row of `files`."""
         return self.folder / "lfw" / self.files[row]
 
+    def without_face(self) -> list[bytes]:
+        """The pictures in which the reference has nobody; none where there is no reference."""
+        if not self.exists:
+            return []
+        rows = sorted(set(range(len(self.files))) - set(self.images.tolist()))
+        return [self.path(row).read_bytes() for row in rows]
+
     @cached_property
     def _stored(self) -> dict[str, NDArray[np.generic]]:
         with np.load(self.folder / "lfw-reference.npz", allow_pickle=False) as stored:
