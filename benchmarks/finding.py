@@ -1,7 +1,7 @@
 """What each setting of detector and size finds, and what it costs: for `benchmarks.quality`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +10,12 @@ from PIL import Image
 from benchmarks.looking import DEFAULT_LIMITS
 from benchmarks.pictures import Group, Reference, group, jpeg, sample
 from benchmarks.report import Measure, Report
-from facematch.faces import Box, distances
+from facematch.faces import Box, Face, distances
 from worker.dlib_encoder import DlibEncoder
 from worker.looking import DirectLooker, Looked
 from worker.onnx_encoder import OnnxEncoder
+
+Faces = Mapping[int, Face]
 
 #: Heights of the faces in a group picture of twelve megapixels.
 _SIDES = (50, 70, 100, 140, 180, 220)
@@ -33,7 +35,7 @@ def measure_finding(report: Report, reference: Reference, short: bool) -> None:
     groups = [group(reference, sides, seed, 4000, 3000) for seed in range(1 if short else 4)]
     portraits = sample(reference, 20 if short else 200, seed=5)
     _portraits(report, portraits, [] if short else reference.without_face(), 2 if short else 20)
-    full: list[Looked] = []
+    full: Sequence[Faces] = []
     for max_side in _SIZES[:1] + _SIZES[3:4] if short else _SIZES:
         full = _groups(report, groups, "hog", max_side, full)
     for max_side in () if short else _CNN_SIZES:
@@ -68,9 +70,10 @@ def _boxes(seen: Looked) -> list[Box]:
 
 
 def _groups(
-    report: Report, groups: Sequence[Group], detector: str, max_side: int, full: list[Looked]
-) -> list[Looked]:
-    """What this setting makes of the groups, compared with `full`, which full size makes."""
+    report: Report, groups: Sequence[Group], detector: str, max_side: int, full: Sequence[Faces]
+) -> Sequence[Faces]:
+    """What this setting makes of the groups: the planted faces that it finds, by their rows.
+    `full`: those that are found at full size."""
     limits = replace(DEFAULT_LIMITS, max_side=max_side)
     found, seconds = _timed(
         DirectLooker(OnnxEncoder(detector, max_side), limits), [one.data for one in groups]
@@ -85,10 +88,9 @@ def _groups(
     report.measures.append(Measure(f"{setting}: other places taken for faces", false, ""))
     report.measures.append(Measure(f"{setting}: one picture", seconds * 1000, "ms"))
     if full:
-        apart = _apart(found, full)
         name = f"{setting}: median distance of an encoding to that at full size"
-        report.measures.append(Measure(name, apart, ""))
-    return full or found
+        report.measures.append(Measure(name, _apart(rows, full), ""))
+    return full or rows
 
 
 def _timed(looker: DirectLooker, pictures: Sequence[bytes]) -> tuple[list[Looked], float]:
@@ -99,11 +101,11 @@ def _timed(looker: DirectLooker, pictures: Sequence[bytes]) -> tuple[list[Looked
     return found, (time.perf_counter() - start) / len(pictures)
 
 
-def _apart(found: Sequence[Looked], full: Sequence[Looked]) -> float:
-    nearest = [
-        distances(face.encoding[None], np.stack([other.encoding for other in whole.faces])).min()
+def _apart(found: Sequence[Faces], full: Sequence[Faces]) -> float:
+    """Of the encodings of a face that both have found: the median of their distances."""
+    apart = [
+        distances(seen[row].encoding[None], whole[row].encoding[None]).item()
         for seen, whole in zip(found, full, strict=False)
-        for face in seen.faces
-        if whole.faces
+        for row in seen.keys() & whole.keys()
     ]
-    return float(np.median(nearest)) if nearest else float("nan")
+    return float(np.median(apart)) if apart else float("nan")

@@ -14,24 +14,25 @@ from worker.frames import ChildSettings
 from worker.looking import Looked, PictureLimits
 from worker.sandbox import Sandbox, SandboxedLooker
 
+#: The defaults of facematch.settings.
 DEFAULT_LIMITS = PictureLimits(max_pixels=64_000_000, max_side=1600, max_faces=100)
+#: Everything as it comes: face_recognition looks at every pixel.
+UNLIMITED = PictureLimits(max_pixels=10**9, max_side=0, max_faces=10**6)
 
 
 @contextmanager
-def looker(
-    slots: int, encoder: str = "onnx", detector: str = "hog", limits: PictureLimits = DEFAULT_LIMITS
-) -> Iterator[SandboxedLooker]:
+def looker(slots: int, encoder: str = "onnx") -> Iterator[SandboxedLooker]:
     """A worker's looker with so many slots, while the context lasts."""
     settings = ChildSettings(
         encoder=encoder,
-        detector=detector,
-        picture=limits,
+        detector="hog",
+        picture=DEFAULT_LIMITS,
         fetch=FetchLimits(max_bytes=1, timeout=1.0, redirects=0),
         memory=8 << 30,
         cpu_seconds=3600,
     )
     with Sandbox(settings, lookers=slots, fetchers=1) as sandbox:
-        yield SandboxedLooker(sandbox, load_encoder(encoder, detector, limits.max_side))
+        yield SandboxedLooker(sandbox, load_encoder(encoder, "hog", DEFAULT_LIMITS.max_side))
 
 
 def look_at_all(

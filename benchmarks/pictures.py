@@ -88,17 +88,21 @@ class Group:
     data: bytes
     boxes: list[Box]
 
-    def found_in(self, faces: Sequence[Face]) -> list[int]:
-        """Which of its faces these are: rows of `boxes`."""
-        return [
-            row
+    def found_in(self, faces: Sequence[Face]) -> dict[int, Face]:
+        """Which of its faces these are, by their rows in `boxes`."""
+        return {
+            row: face
             for row, box in enumerate(self.boxes)
-            if any(_overlap(box, face.box) > _SAME for face in faces)
-        ]
+            for face in faces
+            if _overlap(box, face.box) > _SAME
+        }
 
 
 def group(reference: Reference, sides: list[int], seed: int, width: int, height: int) -> Group:
-    """A JPEG of this size with a face of each of these sides (pixels), on a busy background."""
+    """A JPEG of this size with a face of each of these sides (pixels), on a busy background.
+
+    The faces are some that dlib's HOG detector finds, so that another can only find fewer.
+    """
     rng = np.random.default_rng(seed)
     canvas = _background(rng, width, height)
     cells = _cells(len(sides), width, height)

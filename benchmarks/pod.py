@@ -22,8 +22,9 @@ from facematch.store import Job, NewJob, State
 from facematch.tree import Console, Tree
 from worker.dlib_weights import MODEL
 
-_ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 _START_SECONDS = 60.0
+_JOB_SECONDS = 120.0
 _BACKLOG = 1 << 40
 _ENDED = (State.DONE, State.FAILED)
 
@@ -62,10 +63,13 @@ class Pod:
         return jobs
 
     def wait(self, jobs: Sequence[str]) -> list[Job]:
-        """The jobs, once all have ended."""
+        """The jobs, once all have ended. Raises TimeoutError when one takes too long."""
         ended = []
         for job in jobs:
+            until = time.monotonic() + _JOB_SECONDS
             while (found := self._store.job(job)).state not in _ENDED:
+                if time.monotonic() > until:
+                    raise TimeoutError(f"job {job} is {found.state}: does the worker live?")
                 time.sleep(0.002)
             ended.append(found)
         return ended
@@ -82,7 +86,7 @@ def pod(folder: Path) -> Iterator[Pod]:
         url, index_url = valkey.url(socket), f"unix:{index_socket}"
         tree.wait_for("Valkey", lambda: valkey.problem(url), _START_SECONDS)
         environment = os.environ | {
-            "PYTHONPATH": str(_ROOT),
+            "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
             "FACEMATCH_REDIS_URL": url,
             "FACEMATCH_BROKER_URL": url,

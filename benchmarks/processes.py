@@ -18,7 +18,8 @@ def tree_of(pid: int) -> list[int]:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes of memory of a process and all below it; what several share counts once (PSS)."""
+    """Bytes of memory of a process and all below it; what they share counts once, what
+    they share with others in part (PSS)."""
     return sum(_proportional(number) for number in tree_of(pid))
 
 

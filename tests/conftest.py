@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from missing import missing
@@ -17,7 +17,9 @@ from rabbit_server import RabbitServer
 from servers import RedisServer, ServerMissingError, redis_binary, valkey_binary
 
 from facematch.job import DEAD_LETTERS, QUEUE
-from worker.hog.detector import FrontalFaceDetector, load_detector
+
+if TYPE_CHECKING:
+    from worker.hog.detector import FrontalFaceDetector
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,8 +41,11 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def frontal() -> FrontalFaceDetector:
+def frontal() -> "FrontalFaceDetector":
     """The compiled face detector; compiled first where the user's cache does not have it."""
+    # Imported here because that makes a folder in the user's cache.
+    from worker.hog.detector import load_detector
+
     subprocess.run([sys.executable, "-m", "worker.hog"], cwd=ROOT, check=True)
     return load_detector()
 

@@ -32,7 +32,11 @@ def test_a_short_run_prints_its_table_and_keeps_it(
     file = tmp_path / "result.json"
     command = [sys.executable, "-m", "benchmarks", *options, "--short", "--json", str(file)]
     done = subprocess.run(
-        [*command, "--data", str(tmp_path / "nowhere")], cwd=ROOT, capture_output=True, text=True
+        [*command, "--data", str(tmp_path / "nowhere")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(file.read_text())
@@ -42,4 +46,4 @@ def test_a_short_run_prints_its_table_and_keeps_it(
     assert said <= values.keys()
     assert all(name in done.stdout for name in values)
     assert all(values[name] > 0 for name in said)
-    assert "--data" in done.stdout or "compared" in done.stdout
+    assert "--data" in done.stdout  # nobody shall take drawn faces for real ones

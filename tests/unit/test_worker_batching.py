@@ -52,12 +52,21 @@ def test_no_crops_need_no_encoder() -> None:
 
 def test_an_error_reaches_all_who_were_in_the_batch_and_nobody_after() -> None:
     slow = Slow()
-    slow.error = RuntimeError("no memory")
-    slow.permits.release(2)
     batcher = Batcher(slow.encode)
-    with pytest.raises(RuntimeError, match="no memory"):
-        batcher.encode(crops(1, 1))
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(batcher.encode, crops(1, 1))
+        eventually(lambda: slow.sizes == [1])
+        both = [pool.submit(batcher.encode, crops(value, 1)) for value in (2, 3)]
+        eventually(lambda: len(batcher._waiting) == 2)
+        slow.permits.release(1)
+        assert (first.result(10) == 1).all()
+        slow.error = RuntimeError("no memory")
+        slow.permits.release(1)
+        for each in both:
+            with pytest.raises(RuntimeError, match="no memory"):
+                each.result(10)
     slow.error = None
+    slow.permits.release(1)
     assert (batcher.encode(crops(2, 1)) == 2).all()
 
 

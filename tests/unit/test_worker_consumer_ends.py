@@ -107,6 +107,7 @@ def test_a_worker_that_is_not_ready_does_not_rest_while_it_has_a_message_in_hand
     monkeypatch.setattr("worker.consumer._PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("worker.consumer._READY_SECONDS", 0)
     broker, stop, asked, working = RestingBroker(), threading.Event(), list[int](), list[str]()
+    rested: list[bool] = []
     broker.publish(Message("a"))
 
     def ready() -> None:
@@ -117,9 +118,11 @@ def test_a_worker_that_is_not_ready_does_not_rest_while_it_has_a_message_in_hand
     def process(job: str) -> None:
         working.append(job)
         before = len(asked)
-        eventually(lambda: len(asked) > before + 3)
-        assert "rest" not in broker.calls
-        stop.set()
+        try:
+            eventually(lambda: len(asked) > before + 3)
+            rested.append("rest" in broker.calls)
+        finally:
+            stop.set()
 
     consume(broker, process, ready, stop, 2)
-    assert working == ["a"]
+    assert (working, rested) == (["a"], [False])

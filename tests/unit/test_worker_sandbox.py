@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,7 +64,6 @@ def told(sandbox: Sandbox, red: int = poison.FINE) -> str:
         (poison.LEAVE, "decoder_crashed"),
         (poison.BUG, "decoder_crashed"),
         (poison.SLEEP, "timed_out"),
-        (poison.SPIN, "timed_out"),
         (poison.HOARD, "out_of_memory"),
         (poison.KILLED, "out_of_memory"),
     ],
@@ -77,6 +77,18 @@ def test_a_picture_ends_with_its_code_and_the_next_is_looked_at(
         assert caught.value.code == code
         assert "secret" not in str(caught.value)
         assert told(sandbox)
+
+
+def test_a_picture_that_takes_too_much_processor_time_is_ended_long_before_the_clock_would(
+    sandbox: Sandbox,
+) -> None:
+    sandbox._look_seconds = 60.0
+    start = time.monotonic()
+    with pytest.raises(Crashed) as caught:
+        sandbox.look(picture(poison.SPIN))
+    assert caught.value.code == "timed_out"
+    assert time.monotonic() - start < 50
+    assert told(sandbox)
 
 
 def test_a_child_is_used_again_and_no_more_are_started_than_needed(sandbox: Sandbox) -> None:

@@ -1,0 +1,77 @@
+"""The arithmetic of the benchmarks: pairs, decisions, thresholds and ratios."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.pairs import changed_decisions, different_people, pair_distances, same_person
+from benchmarks.quality import _accuracy, _best
+from benchmarks.report import Measure, Report
+
+PEOPLE = np.array([3, 1, 3, 3, 2, 1])
+
+
+def on_a_line(*places: float) -> np.ndarray:
+    encodings = np.zeros((len(places), 128), dtype=np.float32)
+    encodings[:, 0] = places
+    return encodings
+
+
+def test_pairs_of_one_person_are_all_there_are() -> None:
+    pairs = {frozenset(pair) for pair in same_person(PEOPLE).tolist()}
+    assert pairs == {frozenset(pair) for pair in ((0, 2), (0, 3), (2, 3), (1, 5))}
+
+
+def test_pairs_of_two_people_are_as_many_as_asked_for_and_the_same_for_a_seed() -> None:
+    pairs = different_people(PEOPLE, 50, seed=1)
+    assert pairs.shape == (50, 2)
+    assert (PEOPLE[pairs[:, 0]] != PEOPLE[pairs[:, 1]]).all()
+    assert (pairs == different_people(PEOPLE, 50, seed=1)).all()
+    assert (pairs != different_people(PEOPLE, 50, seed=2)).any()
+
+
+def test_distances_of_pairs() -> None:
+    apart = pair_distances(on_a_line(0, 3, 7), np.array([[0, 1], [2, 0]]))
+    assert apart.tolist() == [3, 7]
+
+
+def test_decisions_that_changed_are_counted_once_and_apart_from_narrow_ones() -> None:
+    theirs = on_a_line(0, 0.59999, 5, 5.4)
+    assert changed_decisions(theirs, theirs, 0.6, 1e-4) == (6, 0, 0)
+    narrow = on_a_line(0, 0.60001, 5, 5.4)
+    assert changed_decisions(narrow, theirs, 0.6, 1e-4) == (6, 1, 0)
+    wrong = on_a_line(0, 0.60001, 5, 5.7)
+    assert changed_decisions(wrong, theirs, 0.6, 1e-4) == (6, 2, 1)
+
+
+def test_decisions_are_compared_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.pairs._BLOCK", 2)
+    theirs, ours = on_a_line(0, 10, 20, 20.5, 30), on_a_line(0, 10, 20, 21, 30.5)
+    assert changed_decisions(ours, theirs, 0.6, 1e-4) == (10, 1, 1)
+
+
+def test_accuracy_is_the_part_decided_rightly_and_the_best_threshold_has_the_most() -> None:
+    near, far = np.array([0.2, 0.4, 0.7]), np.array([0.5, 0.65, 0.9, 1.0])
+    assert _accuracy(near, far, 0.6) == pytest.approx(5 / 7)
+    threshold, best = _best(near, far)
+    assert best == pytest.approx(6 / 7)
+    assert 0.4 <= threshold < 0.5
+
+
+def test_a_ratio_above_1_means_that_ours_is_better() -> None:
+    assert Measure("time", 2.0, "s", "theirs", 6.0).ratio == 3.0
+    assert Measure("rate", 6.0, "1/s", "theirs", 2.0, more_is_better=True).ratio == 3.0
+    assert Measure("alone", 6.0, "s").ratio is None
+
+
+def test_a_missed_target_fails_the_report_and_a_missed_aim_does_not() -> None:
+    for must, aim, passed in ((2.0, 4.0, True), (3.5, 4.0, False), (3.0, 3.0, True)):
+        report = Report("name", {})
+        report.at_least(Measure("time", 2.0, "s", "theirs", 6.0), must, aim)
+        assert report.passed is passed
+        assert [check["passed"] for check in json.loads(report.to_json())["checks"]] == [passed]
+    for must, passed in ((3.0, True), (1.9, False)):
+        report = Report("name", {})
+        report.at_most(Measure("memory", 2.0, "MiB"), must)
+        assert report.passed is passed
