@@ -48,6 +48,16 @@ CODES: dict[str, str] = {
 }
 
 
+#: What is said of a picture or of the URL it is behind when it can never be processed.
+REFUSALS = frozenset(
+    {
+        *("empty", "not_an_image", "truncated_image", "bad_image", "too_many_pixels", "too_large"),
+        *("address_not_allowed", "bad_url", "fetch_failed", "fetch_timed_out", "http_status"),
+        *("too_many_redirects", "unreachable"),
+    }
+)
+
+
 class FacematchError(Exception):
     """The root. `code` is one of CODES and stable; the text is for people."""
 

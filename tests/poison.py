@@ -13,7 +13,8 @@ from worker.encoder import Found
 POISON = "poison:PoisonEncoder"
 
 #: By the red of the first pixel.
-FINE, ABORT, SEGFAULT, SLEEP, SPIN, HOARD, LEAVE, BUG, TELL, WRITE, KILLED, CLOCK, LARGE = range(13)
+FINE, ABORT, SEGFAULT, SLEEP, SPIN, HOARD, LEAVE, BUG, TELL, WRITE, KILLED = range(11)
+CLOCK, LARGE, SILENT, LEFT = range(11, 15)
 
 
 class PoisonEncoder:
@@ -52,6 +53,14 @@ class PoisonEncoder:
                 told = self._during(0)
             case 12:
                 told = self._during(150 << 20)
+            case 13:  # it goes silent, and does not end
+                os.closerange(3, 64)
+                time.sleep(1000)
+            case 14:  # it ends, but leaves somebody who holds its connection open
+                if os.fork() == 0:
+                    time.sleep(20)
+                    os._exit(0)
+                time.sleep(1000)
         words = np.zeros(4096, dtype=np.uint8)
         told = told or str(os.getpid()).encode()
         words[: len(told)] = np.frombuffer(told, np.uint8)[:4096]

@@ -83,6 +83,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         # Made again if it is gone: somebody has emptied Redis.
         _check(store.create(encoder.model, threshold), encoder.model, threshold)
         neighbours.check()
+        sandbox.check()
 
     in_hand = InHand(store.hold)
     holder = threading.Thread(target=in_hand.keep, args=(stop,), daemon=True)

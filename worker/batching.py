@@ -51,9 +51,10 @@ class Batcher:
         ends = np.cumsum([len(crops) for crops, _ in waiting])
         try:
             encodings = self._encode(np.concatenate([crops for crops, _ in waiting]))
+            parts = np.split(encodings.reshape(ends[-1], DIMENSIONS), ends[:-1])
         except Exception as error:  # noqa: BLE001  each raises it for itself
             for _, result in waiting:
                 result.set_exception(error)
             return
-        for (_, result), part in zip(waiting, np.split(encodings, ends[:-1]), strict=True):
+        for (_, result), part in zip(waiting, parts, strict=True):
             result.set_result(part)

@@ -18,12 +18,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from facematch.errors import CODES
+from facematch.errors import REFUSALS
 from facematch.faces import FACES_PER_POSITION, Box
 from worker.fetch import FetchLimits
 from worker.looking import PictureLimits, Seen
 
+#: Of a message to the nursery or from it.
+MESSAGE_BYTES = 4096
+
 _LENGTH = struct.Struct("<I")
+#: Of the head of a frame: the boxes of 256 faces are ten thousand.
+_MAX_HEAD = 64 * 1024
 _MAX_DETAIL = 500
 
 
@@ -129,6 +134,16 @@ def decode_request(message: bytes) -> Request:
     return Wait(request["wait"]) if request else Fork()
 
 
+def encode_answer(number: int) -> bytes:
+    """What the nursery answers."""
+    return b"%d" % number
+
+
+def decode_answer(message: bytes) -> int:
+    """The inverse of `encode_answer`."""
+    return int(message)
+
+
 def encode_task(task: Task) -> bytes:
     """A frame."""
     match task:
@@ -175,7 +190,7 @@ def decode_outcome(frame: bytes) -> Outcome:
         match head["outcome"]:
             case "fetched":
                 return Fetched(body)
-            case "refused" if head["code"] in CODES:
+            case "refused" if head["code"] in REFUSALS:
                 return Refused(head["code"], str(head["detail"])[:_MAX_DETAIL])
             case "exhausted":
                 return Exhausted()
@@ -217,9 +232,11 @@ def _frame(head: Mapping[str, object], body: bytes = b"") -> bytes:
 def _parts(frame: bytes) -> tuple[dict[str, Any], bytes]:
     try:
         (length,) = _LENGTH.unpack_from(frame)
+        if length > _MAX_HEAD:
+            raise ValueError("too long a head")
         start = _LENGTH.size + length
         head = json.loads(frame[_LENGTH.size : start])
-    except (struct.error, UnicodeDecodeError) as error:
+    except (struct.error, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not a frame") from error
     if not isinstance(head, dict) or start > len(frame):
         raise ValueError("not a frame")

@@ -29,6 +29,7 @@ from worker.costly import Room
 from worker.encoder import Encoder, Preparable, load_encoder
 from worker.fetch import Fetcher
 from worker.frames import (
+    MESSAGE_BYTES,
     READY,
     Broken,
     ChildSettings,
@@ -42,13 +43,13 @@ from worker.frames import (
     Wait,
     decode_request,
     decode_task,
+    encode_answer,
     encode_outcome,
 )
 from worker.looking import see
 from worker.memory import give_back_early
 from worker.preparing import Preparing
 
-_MESSAGE_BYTES = 4096
 _OPEN_FILES = 64
 
 
@@ -66,13 +67,13 @@ def main(arguments: list[str]) -> None:
     preparing = _prepare(encoder)
     control.send(READY)
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 1)
+        message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 1)
         if not message:
             return
         request = decode_request(message)
         if isinstance(request, Wait):
             _, status = os.waitpid(request.pid, 0)
-            control.send(b"%d" % os.waitstatus_to_exitcode(status))
+            control.send(encode_answer(os.waitstatus_to_exitcode(status)))
             continue
         if preparing is not None and preparing.ended:
             preparing = None
@@ -84,7 +85,7 @@ def main(arguments: list[str]) -> None:
             mapped = _confine(parent, settings.memory)
             _serve(Connection(descriptors[0]), settings, encoder, fetcher, mapped)
         os.close(descriptors[0])
-        control.send(b"%d" % child)
+        control.send(encode_answer(child))
 
 
 def _load(encoder: Encoder) -> None:

@@ -66,6 +66,8 @@ def told(sandbox: Sandbox, red: int = poison.FINE) -> str:
         (poison.SLEEP, "timed_out"),
         (poison.HOARD, "out_of_memory"),
         (poison.KILLED, "out_of_memory"),
+        (poison.SILENT, "out_of_memory"),  # as far as can be seen from outside
+        (poison.LEFT, "timed_out"),
     ],
 )
 def test_a_picture_ends_with_its_code_and_the_next_is_looked_at(
@@ -160,6 +162,41 @@ def test_a_child_cannot_write_a_file(sandbox: Sandbox) -> None:
     left = Path(f"/tmp/facematch-{child}")
     assert not left.exists() or left.stat().st_size == 0
     left.unlink(missing_ok=True)
+
+
+def test_a_nursery_that_ends_with_many_children_ends_once(sandbox: Sandbox) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        hanging = [pool.submit(sandbox.look, picture(poison.SLEEP)) for _ in range(2)]
+        eventually(lambda: len(nurseries()) == 1 and len(nurseries()[0].children()) == 2)
+        (first,) = nurseries()
+        first.kill()
+        for each in hanging:
+            with pytest.raises(Unavailable) as caught:
+                each.result(30)
+            assert caught.value.code == "sandbox_unavailable"
+    sandbox.check()
+    (second,) = nurseries()
+    assert len({told(sandbox) for _ in range(5)}) == 1
+    assert nurseries() == [second]
+
+
+def test_a_nursery_that_is_gone_is_noticed_before_a_picture_is_taken(sandbox: Sandbox) -> None:
+    sandbox.check()
+    (first,) = nurseries()
+    first.kill()
+    eventually(lambda: first.status() == psutil.STATUS_ZOMBIE)
+    with pytest.raises(Unavailable):
+        sandbox.check()
+    sandbox.check()
+    assert told(sandbox)
+
+
+def nurseries() -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.Process().children()
+        if process.status() != psutil.STATUS_ZOMBIE and "worker.nursery" in process.cmdline()
+    ]
 
 
 def test_a_nursery_that_is_gone_is_started_again(sandbox: Sandbox) -> None:
