@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         "by the clock",
     )
     picture_memory: int = Field(
-        640 * 1024**2,
+        576 * 1024**2,
         gt=0,
         description="bytes of memory for looking at one picture alone; pictures that are looked at "
         "at the same time have half of it each",

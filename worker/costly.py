@@ -49,7 +49,7 @@ class Room:
 def refuse_costly(data: bytes, form: str, max_pixels: int, room: Room | None) -> None:
     """Before a picture is opened. `form`: what its signature says, by Pillow's name.
 
-    Raises Rejected("bad_image"), and MemoryError when there is no room for it.
+    Raises Rejected: bad_image, too_many_pixels, and MemoryError when there is no room for it now.
     """
     match form:
         case "JPEG":
@@ -63,7 +63,9 @@ def refuse_costly(data: bytes, form: str, max_pixels: int, room: Room | None) ->
         case "WEBP":
             # Of one with too many pixels Pillow says so before it takes anything.
             if room and room.size // _WEBP_BYTES < _webp_pixels(data) <= max_pixels:
-                raise MemoryError
+                if room.more:
+                    raise MemoryError
+                raise Rejected("too_many_pixels", "for a WebP, which takes 16 bytes for each")
 
 
 def refuse_repainted(image: ImageFile.ImageFile, max_pixels: int) -> None:

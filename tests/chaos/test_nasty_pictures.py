@@ -53,7 +53,7 @@ def may_end(name: str, end: str) -> bool:
     """Whether the job of the file with this name may end so."""
     expected = expected_end(name)
     if expected == "picture":
-        return end == "done" or (end == "out_of_memory" and name in HUNGRY)
+        return end == "done" or (end in ("out_of_memory", "too_many_pixels") and name in HUNGRY)
     return expected in (None, end)
 
 
