@@ -44,7 +44,7 @@ run: $(VENV)/installed ## serve on this machine; HOST= PORT= DATA= WORKERS=
 install: $(VENV)/installed ## make .venv with everything that is needed to run
 	@echo '$(VENV) is ready: $(BIN)/facematch --help'
 
-build: install ## the same: nothing is compiled, so to build is to install
+build: install ## the same: there is nothing to build
 
 try: $(VENV)/installed ## submit one picture to the running service and show the answer; URL= SERVER=
 	@test -n '$(URL)' || { echo 'make try URL=https://… [SERVER=$(SERVER)]' >&2; exit 2; }

@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     detector: str = Field(
         "hog",
         pattern="^(hog|cnn)$",
-        description="how faces are found: `hog`, or `cnn`, which finds more and takes much longer",
+        description="how faces are found: `hog`, or `cnn`, which also finds those that are turned, "
+        "misses more small ones and takes much longer",
     )
     slots: int = Field(
         0, ge=0, description="pictures a worker looks at at once; 0: one for each processor core"
@@ -77,7 +78,7 @@ class Settings(BaseSettings):
         1600,
         ge=0,
         description="pixels of the longer side in which faces are looked for; larger pictures are "
-        "made smaller for that, so that faces below 40 pixels then are missed; 0: never",
+        "made smaller for that, so that faces below 40 pixels then may be missed; 0: never",
     )
     max_faces: int = Field(
         100,

@@ -1,9 +1,12 @@
 """How every process begins: settings, log, failpoint; and how it refuses to, in one line."""
 
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -37,11 +40,15 @@ def run(part: str, serve: Callable[[Settings], int]) -> int:
         return 1
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Processor cores that this process may use, or as many as its container's `quota` comes to."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):  # no such file, or "max"
+        granted, period = map(int, quota.read_text().split())
+        cores = min(cores, max(1, math.ceil(granted / period)))
+    return cores
 
 
 def wait_for_redis(attempt: Callable[[], _Result], stop: threading.Event) -> _Result | None:

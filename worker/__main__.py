@@ -85,8 +85,9 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         neighbours.check()
         sandbox.check()
 
-    in_hand = InHand(store.hold)
-    holder = threading.Thread(target=in_hand.keep, args=(stop,), daemon=True)
+    # Not `stop`: what is in hand then is finished first.
+    in_hand, finished = InHand(store.hold), threading.Event()
+    holder = threading.Thread(target=in_hand.keep, args=(finished,), daemon=True)
 
     def work(job: str) -> None:
         with in_hand.having(job):
@@ -99,6 +100,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         consume(broker, work, ready, stop, hands)
     finally:
         stop.set()
+        finished.set()
         broker.close()
         sweeper.join(timeout=5)
         neighbours.close()

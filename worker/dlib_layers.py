@@ -13,6 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.dlib_numbers import NumberReader
+
 Floats: TypeAlias = NDArray[np.float32]
 
 
@@ -63,13 +65,12 @@ class Dense:
 Layer: TypeAlias = Convolution | Affine | Pool | Relu | Add | Dense
 
 
-class LayerReader:
+class LayerReader(NumberReader):
     """Methods raise ValueError, IndexError or UnicodeDecodeError where the bytes are not dlib's."""
 
     def __init__(self, data: bytes, start: bytes) -> None:
         """Begins behind the first place where `start` is."""
-        self._data = data
-        self._at = data.find(start) + len(start)
+        super().__init__(data, data.find(start) + len(start))
         if self._at < len(start):
             raise ValueError("no network with a picture as its input")
 
@@ -84,19 +85,6 @@ class LayerReader:
         if self._at > len(self._data):
             raise ValueError("the last layer is cut off")
         return tuple(layers)
-
-    def integer(self) -> int:
-        """One byte with the number of bytes and the sign, then the bytes, little-endian."""
-        head = self._data[self._at]
-        start, end = self._at + 1, self._at + 1 + (head & 0x7F)
-        value = int.from_bytes(self._data[start:end], "little")
-        self._at = end
-        return -value if head & 0x80 else value
-
-    def real(self) -> float:
-        """A mantissa and an exponent of two."""
-        mantissa, exponent = self._integers(2)
-        return float(mantissa) * 2.0**exponent
 
     def _layer(self) -> Layer:
         name = self._string()

@@ -4,15 +4,13 @@ Used by `worker.network` and `worker.mmod`. The models lie in the user's cache f
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
-from worker.cache_folder import cache_folder
+from worker.cache_folder import cache_folder, write_whole
 
 _DIGEST_BYTES = 32
 
@@ -39,19 +37,8 @@ def load_graph(cache: Path, build: Callable[[], bytes]) -> bytes:
         _log.warning("the kept network is damaged and is built anew", file=str(cache))
     graph = build()
     try:
-        _keep(cache, graph + hashlib.sha256(graph).digest())
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(cache, graph + hashlib.sha256(graph).digest())
     except OSError as error:
         _log.warning("the network cannot be kept for the next start", reason=str(error))
     return graph
-
-
-def _keep(file: Path, data: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        os.replace(partial, file)
-    except BaseException:
-        os.unlink(partial)
-        raise

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from worker.cache_folder import write_whole
+
 _MARKER, _LOCK, _KEPT = "complete.json", "lock", "kept"
 _KEY_DIGITS = 16
 
@@ -77,14 +79,7 @@ def kept(folder: Path, name: str) -> bytes:
 
 def complete(folder: Path) -> None:
     """Write the marker: everything is compiled. Raises OSError."""
-    handle, partial = tempfile.mkstemp(dir=folder)
-    try:
-        with os.fdopen(handle, "w") as out:
-            json.dump(_digests(folder), out)
-        os.replace(partial, folder / _MARKER)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    write_whole(folder / _MARKER, json.dumps(_digests(folder)).encode())
 
 
 def incomplete(folder: Path) -> None:

@@ -62,8 +62,10 @@ class Standby:
             return
         try:
             self._compiled = detector.load_detector()
+        except MemoryError:
+            raise  # of the picture that is looked at, and no fault of the code
         except Exception as error:  # noqa: BLE001  it unpickles, which may raise anything
-            self._give_up("the compiled code is damaged and is compiled anew", error)
+            self._give_up("the compiled code is damaged; it is compiled at the next start", error)
             with suppress(OSError):
                 cache.incomplete(compiled.FOLDER)
 

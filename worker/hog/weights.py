@@ -1,8 +1,7 @@
 """dlib's detector as numbers: its weights, read from its serialized form and split into filters.
 
-Source: dlib/serialize.h (integers and reals), dlib/image_processing/object_detector.h and
-scan_fhog_pyramid.h (`serialize`, `build_fhog_filterbank`), which has been written by
-dlib/image_processing/frontal_face_detector.h.
+Source: dlib/image_processing/object_detector.h and scan_fhog_pyramid.h (`serialize`,
+`build_fhog_filterbank`), which has been written by dlib/image_processing/frontal_face_detector.h.
 """
 
 import math
@@ -12,6 +11,7 @@ import numpy as np
 from numpy import float32
 from numpy.typing import NDArray
 
+from worker.dlib_numbers import NumberReader
 from worker.hog.features import PLANES
 from worker.hog.filters import TAPS, Filters
 from worker.hog.window import SingleFilters
@@ -42,43 +42,27 @@ def read_weights(state: bytes) -> Weights:
     """
     try:
         return _Reader(state).weights()
-    except (IndexError, OverflowError) as error:
+    except IndexError as error:
         raise ValueError("not a detector that dlib wrote") from error
 
 
-class _Reader:
-    def __init__(self, state: bytes) -> None:
-        self._state = state
-        self._at = 0
-
+class _Reader(NumberReader):
     def weights(self) -> Weights:
-        head = [self._integer() for _ in _HEAD]
-        self._real()  # how much nuclear norm cost in the training
-        if head != _HEAD or self._integer() != PLANES * TAPS * TAPS:
+        head = [self.integer() for _ in _HEAD]
+        self.real()  # how much nuclear norm cost in the training
+        if head != _HEAD or self.integer() != PLANES * TAPS * TAPS:
             raise ValueError("not the detector that this is written for")
-        most = self._real(), self._real()
+        most = self.real(), self.real()
         # Of each detector the shape of its weights, the threshold last of them.
         rows = []
-        for _ in range(self._integer()):
-            size = abs(self._integer()) * abs(self._integer())
-            rows.append([self._real() for _ in range(size)])
+        for _ in range(self.integer()):
+            size = abs(self.integer()) * abs(self.integer())
+            rows.append([self.real() for _ in range(size)])
         if {len(row) for row in rows} != {PLANES * TAPS * TAPS + 1}:
             raise ValueError("not the detector that this is written for")
         numbers = np.array(rows)
         planes = numbers[:, :-1].reshape(-1, PLANES, TAPS, TAPS)
         return Weights(planes, numbers[:, -1].copy(), most)
-
-    def _integer(self) -> int:
-        """One byte with the number of bytes and the sign, then the bytes, little-endian."""
-        head = self._state[self._at]
-        start, end = self._at + 1, self._at + 1 + (head & 0x7F)
-        self._at = end
-        value = int.from_bytes(self._state[start:end], "little")
-        return -value if head & 0x80 else value
-
-    def _real(self) -> float:
-        mantissa = self._integer()
-        return math.ldexp(mantissa, self._integer())
 
 
 def single_filters(planes: NDArray[np.float64]) -> SingleFilters:
