@@ -26,6 +26,8 @@ MAX_TIFF_STRIPS = 100_000
 _JPEG_BYTES, _PROGRESSIVE_BYTES, _OTHER_BYTES = 8, 8, 20
 #: What Pillow takes for a WebP, half of it to open one: two canvases, a copy and the picture.
 _WEBP_BYTES = 16
+#: What libavif and Pillow take for an AVIF at least, and for a translucent one.
+_AVIF_BYTES, _TRANSLUCENT_AVIF_BYTES = 9, 14
 #: Pixels that are painted for each that is seen: four planes one after the other are four.
 MAX_PAINTED = 8
 
@@ -81,7 +83,8 @@ def refuse_repainted(image: ImageFile.ImageFile, max_pixels: int) -> None:
 
 def check_room(image: ImageFile.ImageFile, full: tuple[int, int], room: Room | None) -> None:
     """Raise MemoryError for an opened picture that may find more room at another time than now,
-    and may need it to be loaded and made RGB. `full`: its size before it was drafted."""
+    and may need it to be loaded and made RGB; Rejected("too_many_pixels") for one that will not
+    find what it needs. `full`: its size before it was drafted."""
     pixels = full[0] * full[1]
     if image.format in ("JPEG", "MPO"):
         kept = _PROGRESSIVE_BYTES * pixels if "progressive" in image.info else 0
@@ -90,6 +93,10 @@ def check_room(image: ImageFile.ImageFile, full: tuple[int, int], room: Room | N
         most = _OTHER_BYTES * pixels
     if room and room.more and most > room.size:
         raise MemoryError
+    if room and image.format == "AVIF":
+        each = _TRANSLUCENT_AVIF_BYTES if image.mode == "RGBA" else _AVIF_BYTES
+        if each * pixels > room.size:
+            raise Rejected("too_many_pixels", f"for an AVIF, which takes {each} bytes for each")
 
 
 def _refuse_many_segments(data: bytes) -> None:
