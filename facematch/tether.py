@@ -1,8 +1,8 @@
 """Becomes a command that dies with its parent, whatever ends the parent (on Linux).
 
-Run by path, `tether.py PARENT COMMAND…`, by facematch.processes. It is a script of its own
-because code between fork and exec is unsafe in a process with threads. Forked children without
-threads use `tie` itself.
+Run by path, `tether.py PARENT COMMAND…`, by facematch.processes and by workers. It is a script of
+its own because code between fork and exec is unsafe in a process with threads. Forked children
+without threads use `tie` itself.
 """
 
 import ctypes

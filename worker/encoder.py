@@ -20,7 +20,8 @@ from facematch.faces import Box, Encodings, Pixels
 class Found:
     """The faces of a picture: boxes, and how many were seen, which is more if over a limit.
 
-    `crops` has a row for each box: what the encoder's `encode` takes, of whatever shape.
+    `crops` has a row for each box: what the encoder's `encode` takes, of whatever shape, uint8 or
+    float32.
     """
 
     boxes: Sequence[Box]

@@ -1,6 +1,6 @@
 """A program that makes an encoder faster, run in the background by the nursery that wants it.
 
-It lives no longer than the nursery, and has of it nothing but the environment.
+It lives no longer than the nursery, and has of it nothing but the environment and the output.
 """
 
 import os
