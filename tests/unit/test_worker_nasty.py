@@ -22,7 +22,8 @@ MEBIBYTES, HEADROOM = 1024, 1536
 PROCESS = 64
 MUTATIONS = 400
 
-#: What may take more memory than MEBIBYTES, up to the limit under which it is decoded.
+#: What may take more memory than MEBIBYTES, up to the limit under which it is decoded, or find
+#: none.
 GREEDY = {
     "fine-tiff-8000-x-8000-of-fractions": "1.1 GiB for 64 megapixels",
     "fine-tiff-8000-x-8000-of-32-bit-numbers": "1.1 GiB for 64 megapixels",
@@ -78,8 +79,10 @@ def test_a_nasty_file_ends_as_it_must_and_harms_nobody(
     name: str, outcomes: dict[str, Outcome]
 ) -> None:
     outcome = outcomes[name]
-    assert_harmless(outcome, name in GREEDY)
-    assert outcome.end == (expected_end(name) or outcome.end)
+    greedy = name in GREEDY
+    assert_harmless(outcome, greedy)
+    if not (greedy and outcome.end == "MemoryError: "):
+        assert outcome.end == (expected_end(name) or outcome.end)
 
 
 def test_mutated_pictures_harm_nobody(tmp_path: Path) -> None:
