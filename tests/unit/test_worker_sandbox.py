@@ -116,7 +116,9 @@ def test_what_needs_more_than_half_of_the_memory_is_looked_at_while_nothing_else
         return red, start, end
 
     with ThreadPoolExecutor(6) as pool:
-        seen = list(pool.map(during, [poison.CLOCK, poison.LARGE, poison.CLOCK] * 6))
+        # First some that have nothing to wait for but each other.
+        seen = list(pool.map(during, [poison.CLOCK] * 6))
+        seen += pool.map(during, [poison.CLOCK, poison.LARGE, poison.CLOCK] * 6)
     together = [
         {one, other}
         for (one, start, end), (other, begin, finish) in itertools.combinations(seen, 2)
