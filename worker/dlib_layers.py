@@ -66,7 +66,9 @@ Layer: TypeAlias = Convolution | Affine | Pool | Relu | Add | Dense
 
 
 class LayerReader(NumberReader):
-    """Methods raise ValueError, IndexError or UnicodeDecodeError where the bytes are not dlib's."""
+    """See NumberReader."""
+
+    what = "network"
 
     def __init__(self, data: bytes, start: bytes) -> None:
         """Begins behind the first place where `start` is."""
@@ -166,7 +168,7 @@ class LayerReader(NumberReader):
     def _string(self) -> str:
         length = self.integer()
         self._at += length
-        return self._data[self._at - length : self._at].decode("ascii")
+        return self._data[self._at - length : self._at].decode("ascii", "replace")
 
     def _shape(self) -> tuple[int, ...]:
         version, *shape = self._integers(5)

@@ -4,7 +4,10 @@ import math
 
 
 class NumberReader:
-    """Methods raise ValueError or IndexError where the bytes are not dlib's."""
+    """Methods raise ValueError where the bytes are not dlib's."""
+
+    #: What the bytes should be, for people.
+    what = "number"
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         """Begins at the byte `at`."""
@@ -13,6 +16,8 @@ class NumberReader:
 
     def integer(self) -> int:
         """One byte with the number of bytes and the sign, then the bytes, little-endian."""
+        if self._at >= len(self._data):
+            raise ValueError(f"not a {self.what} that dlib wrote")
         head = self._data[self._at]
         start, end = self._at + 1, self._at + 1 + (head & 0x7F)
         self._at = end

@@ -51,12 +51,9 @@ def load_weights(path: Path) -> Network:
 
 def read_network(data: bytes) -> Network:
     """The network in the bytes of such a file. Raises ValueError for anything else."""
-    try:
-        reader = LayerReader(data, b"\x01\x15input_rgb_image_sized")
-        means = (reader.real(), reader.real(), reader.real())
-        rows, columns = reader.integer(), reader.integer()
-        if rows != columns:
-            raise ValueError("the network's input is not square")
-        return Network(means, rows, reader.layers())
-    except (IndexError, UnicodeDecodeError) as error:
-        raise ValueError("not a network that dlib wrote") from error
+    reader = LayerReader(data, b"\x01\x15input_rgb_image_sized")
+    means = (reader.real(), reader.real(), reader.real())
+    rows, columns = reader.integer(), reader.integer()
+    if rows != columns:
+        raise ValueError("the network's input is not square")
+    return Network(means, rows, reader.layers())

@@ -29,14 +29,11 @@ def load_layers(path: Path) -> tuple[Layer, ...]:
 
 def read_layers(data: bytes) -> tuple[Layer, ...]:
     """The layers in the bytes of such a file. Raises ValueError for anything else."""
-    try:
-        options = LayerReader(data, b"\x0aloss_mmod_")
-        _, rows, columns = options.integer(), options.integer(), options.integer()
-        _, _, _, overlap = (options.real() for _ in range(4))
-        reader = LayerReader(data, b"\x01\x17input_rgb_image_pyramid")
-        means = tuple(round(reader.real(), 4) for _ in range(3))
-        if (rows, columns, overlap, means) != (WINDOW, WINDOW, OVERLAP, MEANS):
-            raise ValueError("a detector of another kind of faces")
-        return reader.layers()
-    except (IndexError, UnicodeDecodeError) as error:
-        raise ValueError("not a network that dlib wrote") from error
+    options = LayerReader(data, b"\x0aloss_mmod_")
+    _, rows, columns = options.integer(), options.integer(), options.integer()
+    _, _, _, overlap = (options.real() for _ in range(4))
+    reader = LayerReader(data, b"\x01\x17input_rgb_image_pyramid")
+    means = tuple(round(reader.real(), 4) for _ in range(3))
+    if (rows, columns, overlap, means) != (WINDOW, WINDOW, OVERLAP, MEANS):
+        raise ValueError("a detector of another kind of faces")
+    return reader.layers()

@@ -40,13 +40,12 @@ def read_weights(state: bytes) -> Weights:
 
     Raises ValueError when it is another detector.
     """
-    try:
-        return _Reader(state).weights()
-    except IndexError as error:
-        raise ValueError("not a detector that dlib wrote") from error
+    return _Reader(state).weights()
 
 
 class _Reader(NumberReader):
+    what = "detector"
+
     def weights(self) -> Weights:
         head = [self.integer() for _ in _HEAD]
         self.real()  # how much nuclear norm cost in the training
