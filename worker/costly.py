@@ -63,11 +63,9 @@ def refuse_costly(data: bytes, form: str, max_pixels: int, room: Room | None) ->
             if _tiff_strips(data) > MAX_TIFF_STRIPS:
                 raise Rejected("bad_image", f"the TIFF has more than {MAX_TIFF_STRIPS} strips")
         case "WEBP":
-            # Of one with too many pixels Pillow says so before it takes anything.
-            if room and room.size // _WEBP_BYTES < _webp_pixels(data) <= max_pixels:
-                if room.more:
-                    raise MemoryError
-                raise Rejected("too_many_pixels", "for a WebP, which takes 16 bytes for each")
+            pixels = _webp_pixels(data)
+            if pixels <= max_pixels:  # else Pillow refuses it before it takes anything
+                _require(room, form, pixels, _WEBP_BYTES)
 
 
 def refuse_repainted(image: ImageFile.ImageFile, max_pixels: int) -> None:
@@ -93,10 +91,18 @@ def check_room(image: ImageFile.ImageFile, full: tuple[int, int], room: Room | N
         most = _OTHER_BYTES * pixels
     if room and room.more and most > room.size:
         raise MemoryError
-    if room and image.format == "AVIF":
+    if image.format == "AVIF":
         each = _TRANSLUCENT_AVIF_BYTES if image.mode == "RGBA" else _AVIF_BYTES
-        if each * pixels > room.size:
-            raise Rejected("too_many_pixels", f"for an AVIF, which takes {each} bytes for each")
+        _require(room, image.format, pixels, each)
+
+
+def _require(room: Room | None, form: str, pixels: int, each: int) -> None:
+    """For a picture that cannot do with less than `each` bytes a pixel."""
+    if room is None or each * pixels <= room.size:
+        return
+    if room.more:
+        raise MemoryError
+    raise Rejected("too_many_pixels", f"for {form}, which takes {each} bytes for each")
 
 
 def _refuse_many_segments(data: bytes) -> None:
