@@ -27,8 +27,9 @@ class DlibFinder:
     """Not for several threads at once: dlib is not made for it."""
 
     def __init__(self, detector: str, max_side: int) -> None:
-        """`detector`: `hog`, which finds upright frontal faces, or `cnn`, which finds more and
-        takes much longer. `max_side`: see worker.working_size."""
+        """`detector`: `hog`, which finds upright frontal faces, or `cnn`, which also finds those
+        that are turned, misses more small ones and takes much longer. `max_side`: see
+        worker.working_size."""
         self._max_side = max_side
         self._landmarks: Any = dlib.shape_predictor(
             str(model_file("shape_predictor_5_face_landmarks.dat"))
@@ -38,10 +39,7 @@ class DlibFinder:
             # Imported here because only this detector needs ONNX Runtime.
             from worker.mmod import MmodDetector
 
-            network = MmodDetector()
-            self._detect = lambda pixels: [
-                Box(top, right, bottom, left) for left, top, right, bottom in network.find(pixels)
-            ]
+            self._detect = MmodDetector().find
         else:
             self._detect = Standby(frontal_boxes)
 

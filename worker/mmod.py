@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from facematch.faces import Pixels
+from facematch.faces import Box, Pixels
 from worker.dlib_weights import model_file
 from worker.graph_cache import cache_file, load_graph
 from worker.mmod_plane import Integers, Plane, Rectangle
@@ -40,9 +40,9 @@ class MmodDetector:
         # Given back after each tile: a child may wait long for its next picture.
         self._session = Session(graph, keep_memory=False)
 
-    def find(self, pixels: Pixels) -> list[Rectangle]:
+    def find(self, pixels: Pixels) -> list[Box]:
         """Where faces are in a picture (h, w, 3), uint8, RGB, best first: what dlib finds in it
-        enlarged once. A rectangle may reach beyond the picture."""
+        enlarged once. A box may reach beyond the picture."""
         if pixels.size == 0:
             return []
         plane = Plane(pixels)
@@ -86,11 +86,15 @@ def _area(first: Integers, last: Integers) -> Integers:
     return area
 
 
-def _halved(box: Rectangle) -> Rectangle:
+def _halved(place: Rectangle) -> Box:
     """Where it is in the picture itself, as pyramid_down<2> of dlib counts."""
-    shift = (1.25, 0.75, 1.25, 0.75)
     # The parts are quarters, so that no half is ever rounded.
-    return Rectangle(*(round(edge / 2 - by) for edge, by in zip(box, shift, strict=True)))
+    return Box(
+        top=round(place.top / 2 - 0.75),
+        right=round(place.right / 2 - 1.25),
+        bottom=round(place.bottom / 2 - 0.75),
+        left=round(place.left / 2 - 1.25),
+    )
 
 
 def _features(pixels: int) -> int:

@@ -13,7 +13,7 @@ from PIL import Image
 from real_pictures import real_pictures, reference_data
 
 from facematch.errors import Misconfigured
-from facematch.faces import Pixels
+from facematch.faces import Box, Pixels
 from worker import mmod
 from worker.dlib_layers import Relu
 from worker.dlib_resize import resize
@@ -77,8 +77,8 @@ def crowd() -> Pixels:
     return scene
 
 
-def edges(faces: Any) -> list[tuple[int, int, int, int]]:
-    return [(f.rect.left(), f.rect.top(), f.rect.right(), f.rect.bottom()) for f in faces]
+def edges(faces: Any) -> list[Box]:
+    return [Box(f.rect.top(), f.rect.right(), f.rect.bottom(), f.rect.left()) for f in faces]
 
 
 # -- parity with dlib -------------------------------------------------------------------------
