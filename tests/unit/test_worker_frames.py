@@ -1,13 +1,16 @@
 """What is said to a child comes out as it went in; what a child says is checked."""
 
 import json
+import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facematch.errors import CODES, REFUSALS
 from facematch.faces import Box
 from worker.fetch import FetchLimits
 from worker.frames import (
@@ -126,3 +129,16 @@ def test_what_no_child_of_ours_says_is_refused(changed: dict[str, object]) -> No
 def test_bytes_are_an_outcome_or_refused(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  of several kinds
         decode_outcome(data)
+
+
+def test_what_a_child_may_refuse_with_is_what_decoding_and_fetching_say() -> None:
+    worker = Path(__file__).parents[2] / "worker"
+    said = {
+        code
+        for name in ("costly", "decode", "fetch", "outbound")
+        for code in re.findall(
+            r'(?:Rejected|_MayPass)\)?\("([a-z_]+)"', (worker / f"{name}.py").read_text()
+        )
+    }
+    assert said == REFUSALS
+    assert CODES.keys() >= REFUSALS
