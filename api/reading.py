@@ -16,9 +16,12 @@ class Reading:
         self._store = store
         self._waiting = waiting
 
-    def job(self, job: str, seconds: float) -> Job:
-        """A job, finished if that comes about within `seconds`. Raises NotFound, Unavailable."""
-        return self._waiting.until(lambda: _awaited(self._store.job(job)), seconds)
+    def job(self, job: str, seconds: float, known: Job | None = None) -> Job:
+        """A job, finished if that comes about within `seconds`. `known`: what it is at first, where
+        that is known. Raises NotFound, Unavailable."""
+        return self._waiting.until(
+            lambda: _awaited(self._store.job(job)), seconds, _awaited(known) if known else None
+        )
 
     def outcome(self, accepted: Job, seconds: float) -> Job:
         """The job just accepted, finished if that comes about within `seconds`.
@@ -29,9 +32,7 @@ class Reading:
         if accepted.state not in UNFINISHED:
             return accepted
         try:
-            return self._waiting.until(
-                lambda: _awaited(self._store.job(accepted.id)), seconds, _awaited(accepted)
-            )
+            return self.job(accepted.id, seconds, accepted)
         except (NotFound, Unavailable):
             return accepted
 

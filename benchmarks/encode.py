@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.footprint import measure_footprint
-from benchmarks.looking import DEFAULT_LIMITS, UNLIMITED, look_at_all, looker
+from benchmarks.looking import UNLIMITED, direct, look_at_all, looker
 from benchmarks.pairs import changed_decisions
 from benchmarks.pictures import Group, Reference, group, sample
 from benchmarks.pod import ROOT
@@ -85,8 +85,7 @@ def _chips(report: Report, pictures: Sequence[bytes], rounds: int) -> None:
 def _pictures(
     report: Report, what: str, pictures: Sequence[bytes], rounds: int, goals: tuple[float, float]
 ) -> None:
-    ours = DirectLooker(OnnxEncoder(max_side=DEFAULT_LIMITS.max_side), DEFAULT_LIMITS)
-    theirs = DirectLooker(DlibEncoder(), UNLIMITED)
+    ours, theirs = direct(), DirectLooker(DlibEncoder(), UNLIMITED)
     taken = in_turns(
         {
             "ours": lambda: [ours.look(data) for data in pictures],
@@ -100,8 +99,7 @@ def _pictures(
 
 
 def _found(report: Report, picture: Group) -> None:
-    looker = DirectLooker(OnnxEncoder(max_side=DEFAULT_LIMITS.max_side), DEFAULT_LIMITS)
-    rows = picture.found_in(looker.look(picture.data).faces)
+    rows = picture.found_in(direct().look(picture.data).faces)
     name = "the face of 200 pixels in 12 megapixels is found"
     report.require(name, list(rows) == [0], f"{len(rows)} of 1")
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from benchmarks.looking import DEFAULT_LIMITS
+from benchmarks.looking import DEFAULT_LIMITS, direct
 from benchmarks.pictures import Group, Reference, group, jpeg, sample
 from benchmarks.report import Measure, Report
 from facematch.faces import Box, Face, distances
 from worker.dlib_encoder import DlibEncoder
 from worker.looking import DirectLooker, Looked
-from worker.onnx_encoder import OnnxEncoder
 
 Faces = Mapping[int, Face]
 
@@ -49,7 +48,7 @@ def _portraits(
     which dlib's HOG detector finds nobody."""
     theirs, slow = _timed(DirectLooker(DlibEncoder("cnn"), DEFAULT_LIMITS), portraits[:few])
     for detector, baseline in (("hog", None), ("cnn", slow * 1000)):
-        looker = DirectLooker(OnnxEncoder(detector), DEFAULT_LIMITS)
+        looker = direct(detector)
         found, seconds = _timed(looker, portraits)
         name = f"{detector}: one portrait of 250×250 pixels"
         against = _BASELINE if baseline else ""
@@ -74,10 +73,8 @@ def _groups(
 ) -> Sequence[Faces]:
     """What this setting makes of the groups: the planted faces that it finds, by their rows.
     `full`: those that are found at full size."""
-    limits = replace(DEFAULT_LIMITS, max_side=max_side)
-    found, seconds = _timed(
-        DirectLooker(OnnxEncoder(detector, max_side), limits), [one.data for one in groups]
-    )
+    looker = direct(detector, replace(DEFAULT_LIMITS, max_side=max_side))
+    found, seconds = _timed(looker, [one.data for one in groups])
     setting = f"{detector}, {max_side or 'full size'}"
     rows = [one.found_in(seen.faces) for one, seen in zip(groups, found, strict=True)]
     for number, side in enumerate(_SIDES):

@@ -11,13 +11,19 @@ from worker.consumer import HANDS_PER_SLOT
 from worker.encoder import load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
-from worker.looking import Looked, PictureLimits
+from worker.looking import DirectLooker, Looked, PictureLimits
+from worker.onnx_encoder import OnnxEncoder
 from worker.sandbox import Sandbox, SandboxedLooker
 
 #: The defaults of facematch.settings.
 DEFAULT_LIMITS = PictureLimits(max_pixels=64_000_000, max_side=1600, max_faces=100)
 #: Everything as it comes: face_recognition looks at every pixel.
 UNLIMITED = PictureLimits(max_pixels=10**9, max_side=0, max_faces=10**6)
+
+
+def direct(detector: str = "hog", limits: PictureLimits = DEFAULT_LIMITS) -> DirectLooker:
+    """What a worker has, without the sandbox: one picture at a time, in this process."""
+    return DirectLooker(OnnxEncoder(detector, limits.max_side), limits)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """`python -m worker.nursery`: the process from which a worker's sandboxed children are forked.
 
-Started by `worker.sandbox` with an environment without secrets. It loads the models once, starts
+Started by `worker.child` with an environment without secrets. It loads the models once, starts
 what makes them faster, and then does nothing but fork, and say how children ended; it never sees
 a picture itself.
 
@@ -135,9 +135,10 @@ def _serve(
         while True:
             task = decode_task(connection.recv_bytes())
             _grant_cpu(settings.cpu_seconds)
+            room = _room(task, settings)
             if mapped:
-                _grant_memory(mapped + _room(task, settings).size)
-            connection.send_bytes(encode_outcome(_outcome(task, settings, encoder, fetcher)))
+                _grant_memory(mapped + room.size)
+            connection.send_bytes(encode_outcome(_outcome(task, settings, encoder, fetcher, room)))
     except (EOFError, OSError):
         os._exit(0)
     except BaseException:  # noqa: BLE001  nothing of the nursery must run in the child
@@ -162,13 +163,15 @@ def _grant_memory(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
-def _outcome(task: Task, settings: ChildSettings, encoder: Encoder, fetcher: Fetcher) -> Outcome:
+def _outcome(
+    task: Task, settings: ChildSettings, encoder: Encoder, fetcher: Fetcher, room: Room
+) -> Outcome:
     try:
         match task:
             case Fetch(url):
                 return Fetched(fetcher.fetch(url))
             case Look(data):
-                return see(data, encoder, settings.picture, _room(task, settings))
+                return see(data, encoder, settings.picture, room)
     except Rejected as error:
         return Refused(error.code, str(error))
     except MemoryError:
