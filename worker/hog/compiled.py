@@ -66,19 +66,15 @@ def _compiled(function: _Function, fastmath: bool | set[str]) -> _Function:
     return cast(_Function, made)
 
 
-def seal(functions: Iterable[Callable[..., Any]]) -> None:
+def seal(dispatchers: Iterable[Any]) -> None:
     """From now on these decorated functions, each called once by now, are never compiled.
 
     Raises RuntimeError when one of them was not in the cache, and so was compiled just now.
     """
-    for dispatcher in map(_dispatcher, functions):
+    for dispatcher in dispatchers:
         if dispatcher.stats.cache_misses:
             raise RuntimeError(f"{dispatcher.__name__} was not found among the compiled code")
         dispatcher.disable_compile()
-
-
-def _dispatcher(function: Callable[..., Any]) -> Any:
-    return function
 
 
 def _add4(
