@@ -12,6 +12,9 @@ from facematch.errors import Misconfigured
 from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION
 
 PREFIX = "FACEMATCH_"
+#: Pixels of the least `max_side`: no face would be found in much smaller copies, not even the
+#: one with which a worker checks itself.
+LEAST_SIDE = 320
 _STARS = "***"
 
 
@@ -78,7 +81,8 @@ class Settings(BaseSettings):
         1600,
         ge=0,
         description="pixels of the longer side in which faces are looked for; larger pictures are "
-        "made smaller for that, so that faces below 40 pixels then may be missed; 0: never",
+        "made smaller for that, so that faces below 40 pixels then may be missed; at least "
+        f"{LEAST_SIDE}, or 0: never",
     )
     max_faces: int = Field(
         100,
@@ -122,6 +126,13 @@ class Settings(BaseSettings):
         "info", pattern="^(debug|info|warning|error)$", description="least level that is logged"
     )
     failpoint: str = Field("", description="for tests: a place where the process fails")
+
+    @field_validator("max_side")
+    @classmethod
+    def _enough_for_a_face(cls, value: int) -> int:
+        if 0 < value < LEAST_SIDE:
+            raise ValueError(f"{value} is neither 0 nor at least {LEAST_SIDE}")
+        return value
 
     @field_validator("fetch_allow")
     @classmethod

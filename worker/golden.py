@@ -8,6 +8,7 @@ import io
 
 import numpy as np
 from PIL import Image
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from facematch.errors import Misconfigured, Rejected, Unavailable
 from facematch.faces import distances
@@ -18,6 +19,7 @@ from worker.looking import Looker
 #: Above this distance something is computed in another way: it is twice what a change of one
 #: pixel by one makes, and a thirtieth of what one landmark makes that lies a pixel off.
 TOLERANCE = 1e-3
+_ATTEMPTS = 3
 
 # fmt: off
 ENCODING = (
@@ -52,8 +54,14 @@ def check_golden(looker: Looker, model: str) -> None:
         return
     buffer = io.BytesIO()
     Image.fromarray(golden_picture()).save(buffer, "PNG")
+    # A machine that has just been started may be too busy for it at first.
+    retrying = Retrying(
+        stop=stop_after_attempt(_ATTEMPTS),
+        retry=retry_if_exception_type(Unavailable),
+        reraise=True,
+    )
     try:
-        found = looker.look(buffer.getvalue())
+        found = retrying(looker.look, buffer.getvalue())
     except (Rejected, Unavailable) as error:
         raise Misconfigured(f"the golden picture cannot be looked at: {error}") from error
     if len(found.faces) != 1:

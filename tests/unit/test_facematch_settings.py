@@ -1,8 +1,9 @@
-"""Settings as they are logged: no password, whatever the URL looks like."""
+"""Settings: which are refused, and how they are logged: without a password, whatever the URL."""
 
 import pytest
 
-from facematch.settings import Settings
+from facematch.errors import Misconfigured
+from facematch.settings import Settings, load
 
 SECRET = "geheim"
 
@@ -31,3 +32,15 @@ def test_a_url_is_shown_without_what_may_be_secret(url: str, shown: str) -> None
     settings = Settings(redis_url=url, broker_url=url).shown()  # type: ignore[arg-type]
     assert settings["redis_url"] == settings["broker_url"] == shown
     assert SECRET not in str(settings)
+
+
+def test_pictures_are_not_made_so_small_that_nobody_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for side in ("0", "320"):
+        monkeypatch.setenv("FACEMATCH_MAX_SIDE", side)
+        assert load().max_side == int(side)
+    for side in ("1", "319", "-1"):
+        monkeypatch.setenv("FACEMATCH_MAX_SIDE", side)
+        with pytest.raises(Misconfigured, match="FACEMATCH_MAX_SIDE"):
+            load()

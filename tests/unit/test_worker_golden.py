@@ -12,7 +12,7 @@ from worker.dlib_weights import MODEL
 from worker.encoder import Encoder
 from worker.golden import ENCODING, TOLERANCE, check_golden
 from worker.golden_drawing import canvas, golden_picture
-from worker.looking import DirectLooker, Looked, PictureLimits
+from worker.looking import Crashed, DirectLooker, Looked, PictureLimits
 from worker.onnx_encoder import OnnxEncoder
 
 LIMITS = PictureLimits(max_pixels=10**6, max_side=0, max_faces=10)
@@ -69,11 +69,25 @@ def test_what_encodes_as_it_should_is_taken() -> None:
         (Told(), "one face, not 0"),
         (Told(GOLDEN, GOLDEN), "one face, not 2"),
         (Told(error=Rejected("bad_image")), "cannot be looked at"),
+        (Told(error=Crashed("timed_out")), "cannot be looked at"),
     ],
 )
 def test_what_does_not_is_refused(looker: Told, reason: str) -> None:
     with pytest.raises(Misconfigured, match=reason):
         check_golden(looker, MODEL)
+
+
+def test_a_busy_machine_is_given_time() -> None:
+    class Busy(Told):
+        failures = 2
+
+        def look(self, data: bytes) -> Looked:
+            if self.failures:
+                self.failures -= 1
+                raise Crashed("timed_out")
+            return super().look(data)
+
+    check_golden(Busy(GOLDEN), MODEL)
 
 
 def test_another_model_is_not_compared() -> None:
