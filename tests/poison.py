@@ -14,7 +14,9 @@ POISON = "poison:PoisonEncoder"
 
 #: By the red of the first pixel.
 FINE, ABORT, SEGFAULT, SLEEP, SPIN, HOARD, LEAVE, BUG, TELL, WRITE, KILLED = range(11)
-CLOCK, LARGE, SILENT, LEFT = range(11, 15)
+CLOCK, LARGE, SILENT, LEFT, KEEP = range(11, 16)
+
+kept: list[NDArray[np.uint8]] = []
 
 
 class PoisonEncoder:
@@ -61,6 +63,9 @@ class PoisonEncoder:
                     time.sleep(20)
                     os._exit(0)
                 time.sleep(1000)
+            case 15:
+                kept.append(np.ones(80 << 20, dtype=np.uint8))
+                time.sleep(0.5)
         words = np.zeros(4096, dtype=np.uint8)
         told = told or str(os.getpid()).encode()
         words[: len(told)] = np.frombuffer(told, np.uint8)[:4096]

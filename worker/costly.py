@@ -79,21 +79,25 @@ def refuse_repainted(image: ImageFile.ImageFile, max_pixels: int) -> None:
             raise Rejected("too_many_pixels", "one tile of the TIFF has more than a picture may")
 
 
-def check_room(image: ImageFile.ImageFile, full: tuple[int, int], room: Room | None) -> None:
-    """Raise MemoryError for an opened picture that may find more room at another time than now,
-    and may need it to be loaded and made RGB; Rejected("too_many_pixels") for one that will not
-    find what it needs. `full`: its size before it was drafted."""
+def check_room(image: ImageFile.ImageFile, full: tuple[int, int], room: Room | None) -> bool:
+    """Whether there is room for an opened picture, whatever it needs to be loaded and made RGB.
+
+    `full`: its size before it was drafted. Raises MemoryError when there is not but can be at
+    another time, Rejected("too_many_pixels") when it will not find what it needs.
+    """
     pixels = full[0] * full[1]
     if image.format in ("JPEG", "MPO"):
         kept = _PROGRESSIVE_BYTES * pixels if "progressive" in image.info else 0
         most = _JPEG_BYTES * image.width * image.height + kept
     else:
         most = _OTHER_BYTES * pixels
-    if room and room.more and most > room.size:
+    enough = room is None or most <= room.size
+    if room and room.more and not enough:
         raise MemoryError
     if image.format == "AVIF":
         each = _TRANSLUCENT_AVIF_BYTES if image.mode == "RGBA" else _AVIF_BYTES
         _require(room, image.format, pixels, each)
+    return enough
 
 
 def _require(room: Room | None, form: str, pixels: int, each: int) -> None:

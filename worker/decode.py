@@ -57,8 +57,8 @@ def decode(data: bytes, max_pixels: int, enough: int = 0, room: Room | None = No
     Made smaller, by 2, 4 or 8, where its longer side still has `enough` pixels then (0: never):
     that takes less memory, and for a JPEG less time.
     Raises Rejected: empty, not_an_image, truncated_image, too_many_pixels, bad_image. Raises
-    MemoryError, with nothing loaded, for a picture that may take more than the `room` there is:
-    libraries that find no memory often say that the picture is broken.
+    MemoryError, with nothing loaded, for a picture that may take more than the `room` there is
+    now, and for one that seems to be broken then: libraries that find no memory often say so.
     """
     if not data:
         raise Rejected("empty")
@@ -66,7 +66,7 @@ def decode(data: bytes, max_pixels: int, enough: int = 0, room: Room | None = No
         formats = _claimed(data[:_PREFIX])
         if not formats:
             raise Rejected("not_an_image")
-        reader, image = _Reader(data), None
+        reader, image, enough_room = _Reader(data), None, True
         try:
             refuse_costly(data, formats[0], max_pixels, room)
             image = _opened(reader, formats)
@@ -74,7 +74,7 @@ def decode(data: bytes, max_pixels: int, enough: int = 0, room: Room | None = No
             full = image.size
             factor = _factor(full, enough)
             image.draft(None, (max(1, full[0] // factor), max(1, full[1] // factor)))
-            check_room(image, full, room)
+            enough_room = check_room(image, full, room)
             image.load()
             drafted = image.size != full
             turn = turn_of(image)
@@ -88,6 +88,8 @@ def decode(data: bytes, max_pixels: int, enough: int = 0, room: Room | None = No
         except Exception as error:
             if _ends_early(reader, image, error):
                 raise Rejected("truncated_image", f"the {formats[0]} ends too early") from error
+            if not enough_room:
+                raise MemoryError from error
             raise Rejected("bad_image", f"the {formats[0]} is broken") from error
     return Picture(pixels, *full)
 

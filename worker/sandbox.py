@@ -99,8 +99,11 @@ class _Children:
         for _ in range(count):
             self._free.put(None)
 
-    def ask(self, task: Task, wanted: type[_Outcome], seconds: float) -> _Outcome:
-        with self._borrowed() as child:
+    def ask(
+        self, task: Task, wanted: type[_Outcome], seconds: float, fresh: bool = False
+    ) -> _Outcome:
+        """`fresh`: of a child that had no task before; others keep some of the memory they had."""
+        with self._borrowed(fresh) as child:
             outcome = child.ask(task, seconds)
             match outcome:
                 case Exhausted():
@@ -128,16 +131,19 @@ class _Children:
             self._free.put(None)
 
     def ask_alone(self, task: Task, wanted: type[_Outcome], seconds: float) -> _Outcome:
-        """While no other child has a task."""
+        """While no other child has a task, with all the memory there is."""
         with self._one_alone, ExitStack() as idle:
             for _ in range(self._count - 1):
                 idle.callback(self._free.put, self._free.get())
-            return self.ask(task, wanted, seconds)
+            return self.ask(task, wanted, seconds, fresh=True)
 
     @contextmanager
-    def _borrowed(self) -> Iterator[Child]:
+    def _borrowed(self, fresh: bool) -> Iterator[Child]:
         child = self._free.get()
         try:
+            if fresh and child is not None:
+                child.discard()
+                child = None
             child = child or self._nursery.child()
             yield child
         except BaseException:

@@ -296,6 +296,16 @@ def test_what_may_find_more_room_at_another_time_is_not_tried_in_too_little(
     assert form in ("WEBP", "AVIF") or decode(data, LIMIT, room=Room(1, more=False)).width == 96
 
 
+def test_what_seems_to_be_broken_where_there_is_little_room_may_not_be() -> None:
+    data = bytearray(encoded(quarters(), "PNG"))
+    data[data.index(b"IDAT") + 9] ^= 0xFF
+    with pytest.raises(Rejected) as caught:
+        decode(bytes(data), LIMIT, room=Room(96 * 64 * 20, more=False))
+    assert caught.value.code == "bad_image"
+    with pytest.raises(MemoryError):
+        decode(bytes(data), LIMIT, room=Room(96 * 64 * 20 - 1, more=False))
+
+
 @pytest.mark.parametrize(("mode", "each"), [("RGB", 9), ("RGBA", 14)])
 def test_an_avif_that_will_never_find_its_memory_has_too_many_pixels(mode: str, each: int) -> None:
     image, needed = quarters().convert(mode), 96 * 64 * each

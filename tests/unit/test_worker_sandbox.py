@@ -128,6 +128,15 @@ def test_what_needs_more_than_half_of_the_memory_is_looked_at_while_nothing_else
     assert all(pair == {poison.CLOCK} for pair in together)
 
 
+def test_what_is_looked_at_alone_has_all_the_memory_whatever_the_children_have_kept(
+    sandbox: Sandbox,
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        keepers = set(pool.map(lambda red: told(sandbox, red), [poison.KEEP] * 2))
+    assert len(keepers) == 2
+    assert told(sandbox, poison.LARGE)
+
+
 def test_what_is_no_picture_is_rejected_and_its_child_goes_on(sandbox: Sandbox) -> None:
     before = told(sandbox)
     with pytest.raises(Rejected) as caught:
