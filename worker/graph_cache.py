@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from worker.cache_folder import cache_folder, write_whole
+from facematch.cache_folder import cache_folder, write_whole
 
 _DIGEST_BYTES = 32
 

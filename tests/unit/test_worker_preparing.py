@@ -16,9 +16,9 @@ from planted import PLANTED
 from telling import TELLING
 from waiting import eventually
 
+from facematch import compiled_cache as cache
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
-from worker.hog import cache
 from worker.looking import PictureLimits
 from worker.sandbox import Sandbox
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy import float32
 from numpy.typing import NDArray
 
-from worker.hog.compiled import Floats, add4, exact, fast
+from facematch.vector_code import Floats, add4
+from worker.hog.compiled import exact, fast
 from worker.hog.gradients import ORIENTATIONS, grid, row_gradients
 from worker.hog.resizing import Level
 

@@ -4,8 +4,10 @@ import numpy as np
 from numpy import float32, uint32
 from numpy.typing import NDArray
 
+from facematch import compiled_cache as cache
+from facematch.compiled import seal
 from facematch.faces import Box, Pixels
-from worker.hog import cache, compiled
+from worker.hog import compiled
 from worker.hog.boxes import in_picture, suppress, window_boxes
 from worker.hog.cells import corner_shares
 from worker.hog.gradients import orientation_table
@@ -119,5 +121,5 @@ def load_detector() -> FrontalFaceDetector:
     cache.check(compiled.FOLDER)
     detector = FrontalFaceDetector(cache.kept(compiled.FOLDER, _STATE))
     detector.compile()
-    compiled.seal(_COMPILED)
+    seal(_COMPILED)
     return detector

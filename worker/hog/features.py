@@ -9,7 +9,8 @@ import math
 
 from numpy import float32
 
-from worker.hog.compiled import Floats, fast
+from facematch.vector_code import Floats
+from worker.hog.compiled import fast
 
 PLANES = 31
 

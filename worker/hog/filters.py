@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.hog.compiled import Floats, exact, fast
+from facematch.vector_code import Floats
+from worker.hog.compiled import exact, fast
 
 TAPS = 10
 #: Columns and rows of scores computed together, which is what the caches have room for.

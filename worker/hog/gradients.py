@@ -10,7 +10,8 @@ import numpy as np
 from numpy import float32, int32, uint32
 from numpy.typing import NDArray
 
-from worker.hog.compiled import Floats, exact
+from facematch.vector_code import Floats
+from worker.hog.compiled import exact
 from worker.hog.resizing import Level
 
 ORIENTATIONS = 18

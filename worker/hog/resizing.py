@@ -10,7 +10,8 @@ import numpy as np
 from numpy import float32, int32, uint32
 from numpy.typing import NDArray
 
-from worker.hog.compiled import Floats, exact
+from facematch.vector_code import Floats
+from worker.hog.compiled import exact
 
 #: A level of the pyramid: (height, width), uint32, red | green << 8 | blue << 16.
 Level: TypeAlias = NDArray[np.uint32]

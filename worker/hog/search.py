@@ -7,8 +7,9 @@ import numpy as np
 from numpy import float32, int32
 from numpy.typing import NDArray
 
+from facematch.vector_code import Floats
 from worker.hog.cells import BLOCK, CHUNK, add_band, band_blocks
-from worker.hog.compiled import Floats, exact
+from worker.hog.compiled import exact
 from worker.hog.features import PLANES, row_features
 from worker.hog.filters import LANES, STRIP, TAPS, TILE, Filters, score_strip
 from worker.hog.gradients import ORIENTATIONS, grid

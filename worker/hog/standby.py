@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
+from facematch import compiled_cache as cache
 from facematch.faces import Box, Pixels
-from worker.hog import cache
 
 if TYPE_CHECKING:
     from worker.hog.detector import FrontalFaceDetector

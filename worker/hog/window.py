@@ -12,7 +12,8 @@ import numpy as np
 from numpy import float32, int32
 from numpy.typing import NDArray
 
-from worker.hog.compiled import Floats, exact
+from facematch.vector_code import Floats
+from worker.hog.compiled import exact
 from worker.hog.features import PLANES
 from worker.hog.filters import TAPS
 from worker.hog.gradients import ORIENTATIONS, grid, row_gradients

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.cache_folder import write_whole
+from facematch.cache_folder import write_whole
 
 _MARKER, _LOCK, _KEPT = "complete.json", "lock", "kept"
 _KEY_DIGITS = 16
