@@ -1,17 +1,29 @@
 """The index against FAISS: how long a search takes, what a face costs, and that none is missing."""
 
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from benchmarks.pod import start_valkey
 from benchmarks.report import Measure, Report
 from benchmarks.turns import in_turns
 from facematch.encoding_model import encoding_model
-from facematch.faces import DIMENSIONS, Encodings, distances
+from facematch.faces import DIMENSIONS, Box, Encodings, Face, distances, image_hash
+from facematch.job import new_job_id
+from facematch.redis_connection import connect
+from facematch.redis_store import RedisStore
+from facematch.store import Commit, NewJob
+from facematch.tree import Console, Tree
+from index.bootstrap import load
 from index.engine import Engine
 
 _BASELINE = "IndexFlatL2"
@@ -23,6 +35,7 @@ _BLAS_FROM = 20
 _MARGIN = 2e-5
 _UNSURE = 1e-12
 _QUERIES, _BATCH = 20, 1000
+_LOADED, _LOADS = 100_000, 3
 
 
 def run(faces: int, rounds: int, short: bool) -> Report:
@@ -40,6 +53,8 @@ def run(faces: int, rounds: int, short: bool) -> Report:
         for radius, goals in ((0.5, (4, 10)), (0.6, (2.5, 6))):
             _singly(report, engine, flat, queries[:_QUERIES], radius, rounds, goals)
         _together(report, engine, flat, queries, rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        _load(report, Path(folder), encodings[: 2000 if short else _LOADED])
     if short:
         report.checks.clear()
     for radius in (0.5, 0.6):
@@ -116,6 +131,28 @@ def _together(
     one, other = (taken[who] / len(queries) * 1000 for who in ("ours", "theirs"))
     name = f"one of {len(queries):,} queries at once, {radius}"
     report.at_least(Measure(name, one, "ms", _BASELINE, other), 1.8, 5)
+
+
+def _load(report: Report, folder: Path, encodings: Encodings) -> None:
+    """From a store, as a sidecar does at its start; every image with one face."""
+    tree = Tree(folder, Console(sys.stdout, sys.stderr))
+    try:
+        store = RedisStore(connect(start_valkey(tree, folder)))
+        store.create("drawn", 0.6)
+        for encoding in tqdm(encodings, "storing", unit=" faces", disable=not sys.stderr.isatty()):
+            job = new_job_id()
+            store.accept(NewJob(job, job, "drawn"), 1)
+            image, faces = image_hash(job.encode()), [Face(Box(0, 1, 1, 0), encoding)]
+            store.commit(Commit(job, image, job, "drawn", faces, 1, 1, 1))
+        rates = []
+        for _ in range(_LOADS):
+            start = time.perf_counter()
+            load(store, Engine(), threading.Event(), lambda loaded, images: None)
+            rates.append(len(encodings) / (time.perf_counter() - start))
+    finally:
+        tree.stop()
+    rate = float(np.median(rates))
+    report.at_rate(Measure("faces loaded from Valkey", rate, "1/s"), 60_000, 150_000)
 
 
 def _check(

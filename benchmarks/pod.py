@@ -75,16 +75,22 @@ class Pod:
         return ended
 
 
+def start_valkey(tree: Tree, folder: Path) -> str:
+    """Start a Valkey with its data in a fresh folder, and wait until it answers; its URL."""
+    socket, data = folder / "valkey.sock", folder / "valkey"
+    data.mkdir(parents=True)
+    tree.start(Part("valkey", valkey.command(data, socket), dict(os.environ), quiet=True))
+    url = valkey.url(socket)
+    tree.wait_for("Valkey", lambda: valkey.problem(url), _START_SECONDS)
+    return url
+
+
 @contextmanager
 def pod(folder: Path) -> Iterator[Pod]:
     """Start the parts in a fresh folder; they end with the context."""
-    socket, index_socket, data = folder / "valkey.sock", folder / "index.sock", folder / "valkey"
-    data.mkdir(parents=True)
     tree = Tree(folder, Console(sys.stdout, sys.stderr))
     try:
-        tree.start(Part("valkey", valkey.command(data, socket), dict(os.environ), quiet=True))
-        url, index_url = valkey.url(socket), f"unix:{index_socket}"
-        tree.wait_for("Valkey", lambda: valkey.problem(url), _START_SECONDS)
+        url, index_url = start_valkey(tree, folder), f"unix:{folder / 'index.sock'}"
         environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",

@@ -84,6 +84,14 @@ class Report:
         shown = f"{value:.3g} {measure.unit}, must {must:g}{aimed}"
         self.require(measure.name, value <= must, shown)
 
+    def at_rate(self, measure: Measure, must: float, aim: float) -> None:
+        """Note a measure, and whether its value is at least what it must be."""
+        self.measures.append(measure)
+        value = measure.value
+        aimed = f"aim {aim:,g}: {'met' if value >= aim else 'missed'}"
+        shown = f"{value:,.0f} {measure.unit}, must {must:,g}, {aimed}"
+        self.require(measure.name, value >= must, shown)
+
     def to_json(self) -> str:
         """The shape in which results are kept."""
         measures = [asdict(measure) | {"ratio": measure.ratio} for measure in self.measures]

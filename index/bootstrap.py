@@ -6,14 +6,15 @@ deletion is never taken back within one history of the log.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import structlog
 
 from facematch.errors import Unavailable
-from facematch.faces import face_ids
+from facematch.faces import Encodings, ids_of_all
 from facematch.log import Tail
 from facematch.store import Store
 from index.engine import Engine
@@ -51,23 +52,29 @@ def load(
     positions = sorted(live)
     report(0, len(positions))
     said = time.monotonic()
-    for start in range(0, len(positions), _PORTION):
-        if stop.is_set():
-            return None
-        faces = store.faces(positions[start : start + _PORTION])
-        fence = advance(store, fence)
-        if faces:
-            ordered = sorted(faces.items())
-            engine.add(
-                np.concatenate([face_ids(position, len(found)) for position, found in ordered]),
-                np.concatenate([found for _, found in ordered]),
-            )
-        loaded = min(start + _PORTION, len(positions))
-        report(loaded, len(positions))
-        if time.monotonic() - said > _SAY_SECONDS:
-            said = time.monotonic()
-            _log.info("loading the collection", loaded=loaded, images=len(positions))
+    # The engine takes in one portion, which needs no interpreter, while the next is read.
+    with ThreadPoolExecutor(1) as adding:
+        added = adding.submit(_add, engine, {})
+        for start in range(0, len(positions), _PORTION):
+            if stop.is_set():
+                return None
+            faces = store.faces(positions[start : start + _PORTION])
+            fence = advance(store, fence)
+            added.result()
+            added = adding.submit(_add, engine, faces)
+            loaded = min(start + _PORTION, len(positions))
+            report(loaded, len(positions))
+            if time.monotonic() - said > _SAY_SECONDS:
+                said = time.monotonic()
+                _log.info("loading the collection", loaded=loaded, images=len(positions))
+        added.result()
     return Loaded(tail, fence)
+
+
+def _add(engine: Engine, faces: Mapping[int, Encodings]) -> None:
+    if faces:
+        ordered = dict(sorted(faces.items()))
+        engine.add(ids_of_all(ordered), np.concatenate(list(ordered.values())))
 
 
 def advance(store: Store, fence: Tail) -> Tail:

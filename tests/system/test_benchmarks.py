@@ -29,21 +29,28 @@ ROOT = Path(__file__).parents[2]
 def test_a_short_run_prints_its_table_and_keeps_it(
     options: tuple[str, ...], said: set[str], tmp_path: Path
 ) -> None:
-    file = tmp_path / "result.json"
+    values, printed = run_shortly([*options, "--data", str(tmp_path / "nowhere")], tmp_path)
+    assert said <= values.keys()
+    assert all(values[name] > 0 for name in said)
+    assert "--data" in printed  # nobody shall take drawn faces for real ones
+
+
+def test_the_index_in_short(tmp_path: Path) -> None:
+    values, printed = run_shortly(["index", "--rounds", "1"], tmp_path)
+    assert {"memory of a face", "one query, 0.5", "faces loaded from Valkey"} <= values.keys()
+    assert all(value > 0 for value in values.values())
+    assert "ok     1,000 queries, 0.6: 0 of" in printed
+
+
+def run_shortly(options: list[str], folder: Path) -> tuple[dict[str, float], str]:
+    """The measures by name, which are printed and kept; and all that is printed."""
+    file = folder / "result.json"
     command = [sys.executable, "-m", "benchmarks", *options, "--short", "--json", str(file)]
-    done = subprocess.run(
-        [*command, "--data", str(tmp_path / "nowhere")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     result = json.loads(file.read_text())
     assert result["benchmark"] == options[0]
     assert {"cpu", "cores", "memory", "python", "versions"} <= result["machine"].keys()
     values = {measure["name"]: measure["value"] for measure in result["measures"]}
-    assert said <= values.keys()
     assert all(name in done.stdout for name in values)
-    assert all(values[name] > 0 for name in said)
-    assert "--data" in done.stdout  # nobody shall take drawn faces for real ones
+    return values, done.stdout
