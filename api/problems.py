@@ -39,6 +39,7 @@ STATUS: dict[str, int] = {
     "http_status": 422,
     "index_behind": 503,
     "index_diverged": 503,
+    "index_full": 503,
     "index_loading": 503,
     "index_unavailable": 503,
     "internal_error": 500,

@@ -25,6 +25,7 @@ CODES: dict[str, str] = {
     "http_status": "the URL's server answered with an error status",
     "index_behind": "the index is too far behind the log to be compared with it",
     "index_diverged": "the index reflects a log that is no longer the log",
+    "index_full": "the index has no memory for more faces",
     "index_loading": "the index is still loading the collection",
     "index_unavailable": "the index does not answer",
     "internal_error": "an error of ours; the log has the details",

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     slots: int = Field(
         0, ge=0, description="pictures a worker looks at at once; 0: one for each processor core"
     )
+    index_memory: int = Field(
+        0,
+        ge=0,
+        description="bytes of memory that the faces in an index may take; then it takes no more, "
+        "and says so; 0: four fifths of what the machine or container has",
+    )
     picture_seconds: int = Field(
         10,
         gt=0,

@@ -21,8 +21,8 @@ class IndexStatus:
     """How far an index is; also the JSON form of `/readyz` and `/status`.
 
     `position` and `chain`: the place in the log it reflects. `faces`: those it holds, in about
-    `memory` bytes. `loaded` of `images`: how much of the collection it had to load is there.
-    `reason`: why it is not ready, or cannot follow the log.
+    `memory` bytes, of `memory_limit` (0: any). `loaded` of `images`: how much of the collection it
+    had to load is there. `reason`: why it is not ready, or cannot follow the log.
     """
 
     ready: bool
@@ -30,6 +30,7 @@ class IndexStatus:
     chain: str
     faces: int
     memory: int
+    memory_limit: int
     loaded: int
     images: int
     reason: str

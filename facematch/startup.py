@@ -51,6 +51,14 @@ def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     return cores
 
 
+def usable_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Bytes of memory of this machine, or as many as its container's `limit` is."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no such file, or "max"
+        memory = min(memory, int(limit.read_text()))
+    return memory
+
+
 def wait_for_redis(attempt: Callable[[], _Result], stop: threading.Event) -> _Result | None:
     """What `attempt` gives once it raises Unavailable no more; None when `stop` is set first.
 

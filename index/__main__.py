@@ -14,6 +14,7 @@ from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings
 from facematch.sidecar import socket_path
+from index.engine import Engine
 from index.follower import Follower
 from index.server import Server
 
@@ -29,7 +30,8 @@ def serve(settings: Settings) -> int:
     Raises Misconfigured.
     """
     store = RedisStore(connect(settings.redis_url.get_secret_value()))
-    follower = Follower(store)
+    limit = settings.index_memory or startup.usable_memory() * 4 // 5
+    follower = Follower(store, lambda: Engine(limit))
     return _serve(follower, Server(follower, socket_path(settings.index_url)))
 
 

@@ -17,6 +17,7 @@ from facematch.errors import Unavailable
 from facematch.faces import Encodings, ids_of_all
 from facematch.log import Tail
 from facematch.store import Store
+from index.codes import FACE_BYTES
 from index.engine import Engine
 
 _PORTION = 1000
@@ -40,7 +41,7 @@ def load(
     """Fill an empty engine; None when `stop` was set meanwhile.
 
     `report` is called with the images loaded so far and all there are to load. Raises
-    Unavailable when the store does not answer or the log changes its past.
+    Unavailable when the store does not answer or the log changes its past, and "index_full".
     """
     tail = fence = store.collection().tail
     live: set[int] = set()
@@ -51,6 +52,10 @@ def load(
     fence = advance(store, fence)
     positions = sorted(live)
     report(0, len(positions))
+    if 0 < engine.limit < len(positions) * FACE_BYTES:
+        raise Unavailable(
+            "index_full", f"{len(positions):,} images take more than {engine.limit:,} bytes"
+        )
     said = time.monotonic()
     # The engine takes in one portion, which needs no interpreter, while the next is read.
     with ThreadPoolExecutor(1) as adding:

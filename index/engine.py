@@ -9,7 +9,9 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from facematch.errors import Unavailable
 from facematch.faces import FACES_PER_POSITION, Encodings, FaceIds
+from index import codes, flat
 from index.codes import Codes, Points, Space
 from index.flat import Flat
 
@@ -27,7 +29,9 @@ _LAST_POSITION = np.iinfo(np.int64).max // FACES_PER_POSITION
 class Engine:
     """Faces by id, in memory. Safe to share between threads. A removed face is overwritten."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 0) -> None:
+        """`limit`: bytes that its faces may take; 0: any."""
+        self.limit = limit
         self._lock = threading.Lock()
         self._space = Space()
         self._codes = Codes(self._space)
@@ -47,7 +51,7 @@ class Engine:
         """Take in faces: ids (n,), encodings (n, 128) of finite float32.
 
         Raises ValueError unless the ids ascend and are above every id added before, as those
-        of a log do.
+        of a log do; Unavailable("index_full") when they would take too much memory.
         """
         if len(ids) != len(encodings):
             raise ValueError(f"{len(ids)} ids for {len(encodings)} encodings")
@@ -59,12 +63,21 @@ class Engine:
         with self._lock:
             if ids[0] <= self._last or (np.diff(ids) <= 0).any():
                 raise ValueError("ids are added in ascending order, each once")
+            self._require(int(ours.sum()), int((~ours).sum()))
             self._last = int(ids[-1])
             if ours.all():
                 self._codes.add(ids, points)
                 return
             self._codes.add(ids[ours], Points(points.inside[ours], points.outside[ours]))
             self._flat.add(ids[~ours], encodings[~ours])
+
+    def _require(self, ours: int, others: int) -> None:
+        """Raise Unavailable unless there is room for so many more codes, and others."""
+        needed = self.bytes + ours * codes.FACE_BYTES + others * flat.FACE_BYTES
+        if 0 < self.limit < needed:
+            raise Unavailable(
+                "index_full", f"{len(self):,} faces take {self.bytes:,} bytes of {self.limit:,}"
+            )
 
     def remove(self, ids: FaceIds) -> None:
         """Forget these faces; an id that is not there is passed over."""

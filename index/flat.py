@@ -25,6 +25,8 @@ _NEVER = 2**31 - 1
 
 _Row = TypeVar("_Row", bound=np.generic)
 
+#: Of a face: the encoding, the id, and whether it is there.
+FACE_BYTES = ENCODING_BYTES + 8 + 1
 _BLOCK = 65_536
 _LEAST_DEAD = 4096
 
@@ -50,7 +52,7 @@ class Flat:
     @property
     def bytes(self) -> int:
         """The memory its faces take."""
-        return self._rows * ENCODING_BYTES + self._ids.nbytes + self._alive.nbytes
+        return self._rows * FACE_BYTES
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
         """Take in faces; the ids ascend, and are above all that were added."""

@@ -34,7 +34,8 @@ class Follower:
 
     Both change under one lock, an entry at a time, so that every answer tells the place it
     is right for. It is ready from the moment it has loaded the collection until it meets a log
-    that does not continue its own; then it starts anew with an empty engine.
+    that does not continue its own; then it starts anew with an empty engine. When the engine is
+    full it stays where it is, and goes on answering for that place.
     """
 
     def __init__(self, store: Store, new_engine: Callable[[], Engine] = Engine) -> None:
@@ -81,6 +82,7 @@ class Follower:
             chain=tail.chain,
             faces=len(engine) if engine else 0,
             memory=engine.bytes if engine else 0,
+            memory_limit=engine.limit if engine else 0,
             loaded=loaded,
             images=images,
             reason=self._trouble if ready else self._reason(),
@@ -103,9 +105,10 @@ class Follower:
         try:
             caught_up = self._load(stop) if engine is None else self._follow(engine, stop)
         except Unavailable as error:
-            # A store that is away takes nothing from what is loaded: who asks compares the
-            # answer with the log anyway. Anything else means that ours is not to be trusted.
-            if error.code != "store_unavailable":
+            # A store that is away, or a lack of memory, takes nothing from what is loaded: who
+            # asks compares the answer with the log anyway. Anything else means that ours is not to
+            # be trusted.
+            if error.code not in ("store_unavailable", "index_full"):
                 self._forget()
             raise
         except Exception:

@@ -86,7 +86,7 @@ def test_its_status_tells_the_place_it_reflects(store: MemoryStore, path: Path) 
         ask(sidecar, store)
         status = sidecar.status()
     assert status.memory >= 3 * 512
-    assert status == IndexStatus(True, 1, tail.chain, 3, status.memory, 1, 1, "")
+    assert status == IndexStatus(True, 1, tail.chain, 3, status.memory, 0, 1, 1, "")
 
 
 def test_another_history_is_never_answered_from(path: Path) -> None:

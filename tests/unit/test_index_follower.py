@@ -293,3 +293,27 @@ def test_a_failed_change_of_the_engine_is_never_answered_from() -> None:
         caught_up(follower, store)
         assert found(follower) == [1, 2]
     assert engines == []
+
+
+class TestMemory:
+    def test_a_collection_that_is_too_large_is_not_loaded(self) -> None:
+        follower = Follower(new_store(*map(str, range(10))), lambda: Engine(limit=2000))
+        with running(follower.run):
+            eventually(lambda: "2,000 bytes" in follower.status().reason, "it says why")
+            assert not follower.status().ready
+            with pytest.raises(Unavailable) as caught:
+                follower.within(Query(FACE, THRESHOLD, FOREVER))
+            assert caught.value.code == "index_loading"
+
+    def test_when_it_is_full_it_answers_for_what_it_has_and_says_so(self) -> None:
+        store = new_store("a", "b")
+        follower = Follower(store, lambda: Engine(limit=2000))
+        with running(follower.run):
+            caught_up(follower, store)
+            place = follower.status().position
+            add(store, "many", np.repeat(FACE, 100, axis=0))
+            add(store, "one more", FACE)
+            eventually(lambda: "of 2,000" in follower.status().reason, "it says why")
+            status = follower.status()
+            assert (status.ready, status.position, status.memory_limit) == (True, place, 2000)
+            assert found(follower) == [1, 2]
