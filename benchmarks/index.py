@@ -29,8 +29,8 @@ from index.engine import Engine
 _BASELINE = "IndexFlatL2"
 _EVERYWHERE = 2**62
 _PORTION = 50_000
-#: What FAISS comes with: from so many queries on it multiplies matrices.
-_BLAS_FROM = 20
+#: What FAISS comes with, before index.flat changes it: from where on it multiplies matrices.
+_BLAS_FROM = faiss.cvar.distance_compute_blas_threshold
 #: An answer may hold faces that are farther by less than this; the worker decides in float64.
 _MARGIN = 2e-5
 _UNSURE = 1e-12

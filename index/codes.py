@@ -129,6 +129,8 @@ class Codes:
         self._space = space
         self._chunks: list[_Chunk] = []
         self._most = np.zeros((3, 2))
+        # Kept, because the system takes long to give so much memory anew for each search.
+        self._found = np.empty((_FOUND, 2), dtype=np.int32)
 
     def __len__(self) -> int:
         return sum(chunk.live for chunk in self._chunks)
@@ -176,7 +178,7 @@ class Codes:
             asked = self._asked(Points(points.inside[some], points.outside[some]), radius_squared)
             for chunk in self._chunks:
                 rows = chunk.below(below)
-                for found in self._found(chunk, rows, asked, radius_squared):
+                for found in self._passes(chunk, rows, asked, radius_squared):
                     known = found[found[:, 1] < rows]
                     numbers.append(known[:, 0] + np.int64(start))
                     ids.append(chunk.ids[known[:, 1]])
@@ -192,28 +194,32 @@ class Codes:
         unsure = np.abs(weights - exact) / steps
         thresholds = []
         for directions, (error, norm) in zip((HALF, DIRECTIONS), self._most, strict=False):
+            square = np.square(middle[:, :directions]).sum(axis=1)
+            doubt = np.linalg.norm(unsure[:, :directions], axis=1) * norm + 2
             reach = np.sqrt(np.maximum(left, 0.0)) + error + _ROUNDING
-            least = (np.square(middle[:, :directions]).sum(axis=1) - reach**2) / 2 * scale
-            least -= np.linalg.norm(unsure[:, :directions], axis=1) * norm + 2
-            least[left < 0] = _MOST_WORD
-            thresholds.append(np.clip(np.floor(least), -_MOST_WORD, _MOST_WORD))
+            least = np.floor((square - reach**2) / 2 * scale - doubt)
+            thresholds.append(np.where(left < 0, _MOST_WORD, least))
+        sure = np.sqrt(np.maximum(0.0, radius_squared - (points.outside + _MOST_OUTSIDE) ** 2))
+        sure -= error + _ROUNDING
+        enough = np.ceil((square - sure**2) / 2 * scale + doubt)
+        thresholds.append(np.where(sure < 0, _MOST_WORD, enough))
+        words = np.clip(thresholds, -_MOST_WORD, _MOST_WORD).astype(np.int32)
         halves = weights.astype(np.int16).reshape(-1, 2, PAIRS, 2).transpose(1, 0, 2, 3)
         return Asked(
             *(points.inside, points.outside, np.ascontiguousarray(halves)),
-            np.array(thresholds).astype(np.int32),
+            words,
         )
 
-    def _found(
+    def _passes(
         self, chunk: _Chunk, rows: int, asked: Asked, radius_squared: float
     ) -> Iterator[NDArray[np.int32]]:
         steps, error = self._space.steps, float(self._most[2, 0]) + _ROUNDING
         block, blocks = 0, -(-rows // LANES)
         while block < blocks:
-            found = np.empty((_FOUND, 2), dtype=np.int32)
             count, block = kernels.search(
-                *(chunk.held, block, blocks, asked, steps, error, radius_squared, found)
+                *(chunk.held, block, blocks, asked, steps, error, radius_squared, self._found)
             )
-            yield found[:count]
+            yield self._found[:count]
 
     def _join(self) -> None:
         """Give back what removed faces took: two neighbours whose faces fit into one become one."""

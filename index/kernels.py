@@ -45,8 +45,9 @@ class Held(NamedTuple):
 
 class Asked(NamedTuple):
     """So many queries: `points` (q, 80) and `outside` (q,) float64, where they are; `weights`
-    (2, q, 20, 2) int16: what `high` is multiplied with; `thresholds` (2, q) int32: what the sums
-    of the first half, and of both, are at least for a face within the radius."""
+    (2, q, 20, 2) int16: what `high` is multiplied with; `thresholds` (3, q) int32: what the sums
+    of the first half, and of both, are at least for a face within the radius, and from which sum
+    of both on a face surely is."""
 
     points: Floats64
     outside: Floats64
@@ -154,6 +155,9 @@ def search(
         for query in range(queries):
             some[close] = query
             close += masks[query] != 0
+        if close == 0:
+            block += 1
+            continue
         _sums(
             *(held.high[1], block, held.starts[1], asked.weights[1], asked.thresholds[1]),
             *(some, close, totals, totals, masks),
@@ -166,6 +170,10 @@ def search(
                 if (near >> lane) & 1 == 0 or held.starts[0, block, lane] == NOBODY:
                     continue
                 face = block * LANES + lane
+                if totals[query, lane] >= asked.thresholds[2, query]:
+                    found[count, 0], found[count, 1] = query, face
+                    count += 1
+                    continue
                 for pair in range(PAIRS):
                     for one in range(2):
                         place[2 * pair + one] = held.high[0, block, pair, lane, one]
@@ -210,7 +218,7 @@ def _compile() -> None:
     project(np.zeros((1, DIMENSIONS), np.float32), mean, basis, points, outside)
     held = nobody(LANES)
     store(points, steps, 1.0, held, 0, most)
-    weights, thresholds = np.zeros((2, 1, PAIRS, 2), np.int16), np.zeros((2, 1), np.int32)
+    weights, thresholds = np.zeros((2, 1, PAIRS, 2), np.int16), np.zeros((3, 1), np.int32)
     asked = Asked(points, outside, weights, thresholds)
     search(held, 0, 1, asked, steps, 0.0, 1.0, np.empty((LANES, 2), np.int32))
 
