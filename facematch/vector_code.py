@@ -53,6 +53,23 @@ def _add4(
 add4 = cast(Callable[[Floats, int | np.int64, Floats, int, np.float32], None], intrinsic(_add4))
 
 
+def _prefetch(typing_context: object, array: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), _BYTE.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [address.type, _WORD, _WORD, _WORD])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
+        # To be read, to be kept, and data.
+        builder.call(fetch, [address, *(ir.Constant(_WORD, number) for number in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+#: `prefetch(array, index)` has the processor fetch `array.ravel()[index]`, if there is one.
+prefetch = cast(Callable[[NDArray[Any], int], None], intrinsic(_prefetch))
+
+
 def best_multiplier() -> str:
     """The name of the fastest way to multiply that this processor has, of MULTIPLIERS."""
     config: Any = numba.config

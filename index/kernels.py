@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facematch import compiled_cache
 from facematch.compiled import compile_fast, folder_of
 from facematch.faces import DIMENSIONS, Encodings
-from facematch.vector_code import LANES, best_multiplier, block_sums
+from facematch.vector_code import LANES, best_multiplier, block_sums, prefetch
 
 Floats64 = NDArray[np.float64]
 
@@ -27,7 +27,12 @@ HALF = DIRECTIONS // 2
 PAIRS = HALF // 2
 #: What `starts` says of a face that is not there: no sum reaches a threshold from it.
 NOBODY = -(2**30)
-_FRACTIONS = 65_536.0
+#: Steps of `low` in one of `high`.
+_WHOLE = 65_536
+#: Bytes of a half of a block, and those that come from memory together.
+_HALF_BLOCK, _LINE = HALF * LANES, 64
+#: How many blocks memory is read ahead.
+_AHEAD = 4
 
 _log = structlog.get_logger()
 
@@ -107,12 +112,12 @@ def store(
             half, place = divmod(direction, HALF)
             exact = points[face, direction] / steps[direction]
             code = int(np.floor(exact))
-            fraction = min(int((exact - code) * _FRACTIONS), 65_535)
+            fraction = min(int((exact - code) * _WHOLE), 65_535)
             held.high[half, block, place // 2, lane, place % 2] = code
             held.low[row + face, direction] = fraction
             step = steps[direction]
             coarse += (step * (exact - code - 0.5)) ** 2
-            fine += (step * (exact - code - (fraction + 0.5) / _FRACTIONS)) ** 2
+            fine += (step * (exact - code - (fraction + 0.5) / _WHOLE)) ** 2
             square += (step * code) ** 2
             if place == HALF - 1:
                 held.starts[half, block, lane] = -int(np.floor((square - before) / 2 * scale))
@@ -144,9 +149,14 @@ def search(
     every, some = np.arange(queries), np.empty(queries, np.int64)
     masks, nothing = np.empty(queries, np.uint16), np.zeros((queries, LANES), np.int32)
     totals = np.empty((queries, LANES), np.int32)
-    place = np.empty(DIRECTIONS)
-    count = 0
+    codes = np.empty(DIRECTIONS)
+    count = looked = needed = 0
     while block < blocks and count + LANES * queries <= len(found):
+        # Where the second half is needed now and then, memory is not read ahead by itself.
+        if 8 * needed > looked:
+            for byte in range(0, _HALF_BLOCK, _LINE):
+                prefetch(held.high[1], (block + _AHEAD) * _HALF_BLOCK + byte)
+        looked += 1
         _sums(
             *(held.high[0], block, held.starts[0], asked.weights[0], asked.thresholds[0]),
             *(every, queries, nothing, totals, masks),
@@ -158,6 +168,7 @@ def search(
         if close == 0:
             block += 1
             continue
+        needed += 1
         _sums(
             *(held.high[1], block, held.starts[1], asked.weights[1], asked.thresholds[1]),
             *(some, close, totals, totals, masks),
@@ -176,11 +187,11 @@ def search(
                     continue
                 for pair in range(PAIRS):
                     for one in range(2):
-                        place[2 * pair + one] = held.high[0, block, pair, lane, one]
-                        place[HALF + 2 * pair + one] = held.high[1, block, pair, lane, one]
+                        codes[2 * pair + one] = held.high[0, block, pair, lane, one]
+                        codes[HALF + 2 * pair + one] = held.high[1, block, pair, lane, one]
                 square = 0.0
                 for direction in range(DIRECTIONS):
-                    code = place[direction] + (held.low[face, direction] + 0.5) / _FRACTIONS
+                    code = codes[direction] + (held.low[face, direction] + 0.5) / _WHOLE
                     square += (asked.points[query, direction] - steps[direction] * code) ** 2
                 inside = max(0.0, np.sqrt(square) - error)
                 beside = max(0.0, abs(asked.outside[query] - held.outside[face]) - 1e-9)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facematch.compiled import compile_fast
-from facematch.vector_code import MULTIPLIERS, best_multiplier, block_sums
+from facematch.vector_code import MULTIPLIERS, best_multiplier, block_sums, prefetch
 
 PAIRS = 3
 HERE = [name for name in MULTIPLIERS if name == "plain" or best_multiplier() != "plain"]
@@ -58,3 +58,14 @@ def test_another_processor_that_is_compiled_for_has_the_plain_one(
 ) -> None:
     monkeypatch.setattr("numba.config.CPU_NAME", "generic")
     assert best_multiplier() == "plain"
+
+
+def test_fetching_ahead_changes_nothing_and_may_reach_beyond_the_end() -> None:
+    @compile_fast(None)
+    def run(array):  # type: ignore[no-untyped-def]
+        for index in range(0, 10 * len(array), 64):
+            prefetch(array, index)
+
+    array = np.arange(100, dtype=np.int8)
+    run(array)
+    assert (array == np.arange(100)).all()
