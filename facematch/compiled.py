@@ -4,7 +4,7 @@ Code is kept in a folder that is named by what it depends on; see facematch.comp
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -60,7 +60,7 @@ def _compiler(folder: Path | None, fastmath: bool | set[str]) -> Callable[[Funct
     return compiled
 
 
-def seal(dispatchers: Iterable[Any]) -> None:
+def seal(dispatchers: Collection[Any]) -> None:
     """From now on these decorated functions, each called once by now, are never compiled.
 
     Raises RuntimeError when one of them was not in the cache, and so was compiled just now.
@@ -68,4 +68,11 @@ def seal(dispatchers: Iterable[Any]) -> None:
     for dispatcher in dispatchers:
         if dispatcher.stats.cache_misses:
             raise RuntimeError(f"{dispatcher.__name__} was not found among the compiled code")
+    close(dispatchers)
+
+
+def close(dispatchers: Iterable[Any]) -> None:
+    """From now on these decorated functions are compiled for no other kinds of arguments than
+    those that they were called with; for others they raise TypeError."""
+    for dispatcher in dispatchers:
         dispatcher.disable_compile()

@@ -130,7 +130,7 @@ class Codes:
         self._chunks: list[_Chunk] = []
         self._most = np.zeros((3, 2))
         # Kept, because the system takes long to give so much memory anew for each search.
-        self._found = np.empty((_FOUND, 2), dtype=np.int32)
+        self._found = np.empty((2, _FOUND), dtype=np.int32)
 
     def __len__(self) -> int:
         return sum(chunk.live for chunk in self._chunks)
@@ -179,9 +179,8 @@ class Codes:
             for chunk in self._chunks:
                 rows = chunk.below(below)
                 for found in self._passes(chunk, rows, asked, radius_squared):
-                    known = found[found[:, 1] < rows]
-                    numbers.append(known[:, 0] + np.int64(start))
-                    ids.append(chunk.ids[known[:, 1]])
+                    numbers.append(found[0] + np.int64(start))
+                    ids.append(chunk.ids[found[1]])
         return np.concatenate(numbers), np.concatenate(ids)
 
     def _asked(self, points: Points, radius_squared: float) -> Asked:
@@ -219,7 +218,8 @@ class Codes:
             count, block = kernels.search(
                 *(chunk.held, block, blocks, asked, steps, error, radius_squared, self._found)
             )
-            yield self._found[:count]
+            passed = self._found[:, :count]
+            yield passed if rows == chunk.rows else passed[:, passed[1] < rows]
 
     def _join(self) -> None:
         """Give back what removed faces took: two neighbours whose faces fit into one become one."""

@@ -57,7 +57,7 @@ class Engine:
             raise ValueError(f"{len(ids)} ids for {len(encodings)} encodings")
         if len(ids) == 0:
             return
-        encodings = np.ascontiguousarray(encodings, dtype=np.float32)
+        encodings = np.require(encodings, np.float32, ("C", "W"))
         points = self._space.project(encodings)
         ours = self._space.holds(points)
         with self._lock:
@@ -96,7 +96,7 @@ class Engine:
         elsewhere.
         """
         limit = min(before, _LAST_POSITION) * FACES_PER_POSITION
-        encodings = np.ascontiguousarray(encodings, dtype=np.float32)
+        encodings = np.require(encodings, np.float32, ("C", "W"))
         squared = min(radius, _FARTHEST) ** 2 * (1 + _RELATIVE_MARGIN) + _ABSOLUTE_MARGIN
         points = self._space.project(encodings)
         with self._lock:

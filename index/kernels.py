@@ -15,7 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from facematch import compiled_cache
-from facematch.compiled import compile_fast, folder_of
+from facematch.compiled import close, compile_fast, folder_of
 from facematch.faces import DIMENSIONS, Encodings
 from facematch.vector_code import LANES, best_multiplier, block_sums, prefetch
 
@@ -138,7 +138,7 @@ def search(
     limit: float,
     found: NDArray[np.int32],
 ) -> tuple[int, int]:
-    """Into found (n, 2), by number, the queries and the faces in the blocks from `block` up to
+    """Into found (2, n), by number, the queries and the faces in the blocks from `block` up to
     `blocks` that may lie within the radius of each other. `error`: what places are off by at the
     most; `limit`: the squared radius.
 
@@ -151,7 +151,7 @@ def search(
     totals = np.empty((queries, LANES), np.int32)
     codes = np.empty(DIRECTIONS)
     count = looked = needed = 0
-    while block < blocks and count + LANES * queries <= len(found):
+    while block < blocks and count + LANES * queries <= found.shape[1]:
         # Where the second half is needed now and then, memory is not read ahead by itself.
         if 8 * needed > looked:
             for byte in range(0, _HALF_BLOCK, _LINE):
@@ -182,7 +182,7 @@ def search(
                     continue
                 face = block * LANES + lane
                 if totals[query, lane] >= asked.thresholds[2, query]:
-                    found[count, 0], found[count, 1] = query, face
+                    found[0, count], found[1, count] = query, face
                     count += 1
                     continue
                 for pair in range(PAIRS):
@@ -196,7 +196,7 @@ def search(
                 inside = max(0.0, np.sqrt(square) - error)
                 beside = max(0.0, abs(asked.outside[query] - held.outside[face]) - 1e-9)
                 if inside**2 + beside**2 <= limit:
-                    found[count, 0], found[count, 1] = query, face
+                    found[0, count], found[1, count] = query, face
                     count += 1
         block += 1
     return count, block
@@ -220,6 +220,8 @@ def load() -> None:
             _compile()
             compiled_cache.complete(_FOLDER)
     _compile()
+    # Code for other kinds of arguments would be kept too, and be taken for damage.
+    close([project, store, search])
 
 
 def _compile() -> None:
@@ -231,7 +233,7 @@ def _compile() -> None:
     store(points, steps, 1.0, held, 0, most)
     weights, thresholds = np.zeros((2, 1, PAIRS, 2), np.int16), np.zeros((3, 1), np.int32)
     asked = Asked(points, outside, weights, thresholds)
-    search(held, 0, 1, asked, steps, 0.0, 1.0, np.empty((LANES, 2), np.int32))
+    search(held, 0, 1, asked, steps, 0.0, 1.0, np.empty((2, LANES), np.int32))
 
 
 def nobody(rows: int) -> Held:

@@ -15,6 +15,7 @@ from index import kernels
 from index.engine import Engine
 
 engine, faces = Engine(), encoding_model().draw(3, np.random.default_rng(1))
+faces.flags.writeable = False
 engine.add(np.arange(3), faces)
 assert engine.within(faces[1:2], 1e-3, 1).tolist() == [1]
 print(sum(kernels.search.stats.cache_hits.values()))
