@@ -37,6 +37,8 @@ _UNSURE = 1e-12
 _QUERIES, _BATCH = 20, 1000
 _LOADED, _LOADS = 100_000, 3
 
+_Search = Callable[[Encodings], object]
+
 
 def run(faces: int, rounds: int, short: bool) -> Report:
     """Measure everything. `short`: few faces, and only what is found counts."""
@@ -99,38 +101,46 @@ def _singly(
     rounds: int,
     goals: tuple[float, float],
 ) -> None:
-    def each(search: Callable[[Encodings], object]) -> Callable[[], None]:
-        def all_of_them() -> None:
-            for row in range(len(queries)):
-                search(queries[row : row + 1])
+    def each(search: _Search) -> _Search:
+        def all_of_them(asked: Encodings) -> None:
+            for row in range(len(asked)):
+                search(asked[row : row + 1])
 
         return all_of_them
 
-    taken = in_turns(
-        {
-            "ours": each(lambda query: engine.search(query, radius, _EVERYWHERE)),
-            "theirs": each(lambda query: flat.range_search(query, radius**2)),
-        },
-        rounds,
-    )
-    one, other = (taken[who] / len(queries) * 1000 for who in ("ours", "theirs"))
-    report.at_least(Measure(f"one query, {radius}", one, "ms", _BASELINE, other), *goals)
+    ours, theirs = _searches(engine, flat, radius)
+    name = f"one query, {radius}"
+    _compare(report, name, each(ours), each(theirs), queries, rounds, goals)
 
 
 def _together(
     report: Report, engine: Engine, flat: faiss.IndexFlatL2, queries: Encodings, rounds: int
 ) -> None:
-    radius = 0.5
-    taken = in_turns(
-        {
-            "ours": lambda: engine.search(queries, radius, _EVERYWHERE),
-            "theirs": lambda: flat.range_search(queries, radius**2),
-        },
-        max(1, rounds // 4),
+    ours, theirs = _searches(engine, flat, 0.5)
+    name = f"one of {len(queries):,} queries at once, 0.5"
+    _compare(report, name, ours, theirs, queries, max(1, rounds // 4), (1.8, 5))
+
+
+def _searches(engine: Engine, flat: faiss.IndexFlatL2, radius: float) -> tuple[_Search, _Search]:
+    return (
+        lambda asked: engine.search(asked, radius, _EVERYWHERE),
+        lambda asked: flat.range_search(asked, radius**2),
     )
-    one, other = (taken[who] / len(queries) * 1000 for who in ("ours", "theirs"))
-    name = f"one of {len(queries):,} queries at once, {radius}"
-    report.at_least(Measure(name, one, "ms", _BASELINE, other), 1.8, 5)
+
+
+def _compare(
+    report: Report,
+    name: str,
+    ours: _Search,
+    theirs: _Search,
+    queries: Encodings,
+    rounds: int,
+    goals: tuple[float, float],
+) -> None:
+    work = {"ours": lambda: ours(queries), "theirs": lambda: theirs(queries)}
+    taken = in_turns(work, rounds)
+    one, other = (taken[who] / len(queries) * 1000 for who in work)
+    report.at_least(Measure(name, one, "ms", _BASELINE, other), *goals)
 
 
 def _load(report: Report, folder: Path, encodings: Encodings) -> None:

@@ -17,7 +17,6 @@ from facematch.errors import Unavailable
 from facematch.faces import Encodings, ids_of_all
 from facematch.log import Tail
 from facematch.store import Store
-from index.codes import FACE_BYTES
 from index.engine import Engine
 
 _PORTION = 1000
@@ -52,10 +51,7 @@ def load(
     fence = advance(store, fence)
     positions = sorted(live)
     report(0, len(positions))
-    if 0 < engine.limit < len(positions) * FACE_BYTES:
-        raise Unavailable(
-            "index_full", f"{len(positions):,} images take more than {engine.limit:,} bytes"
-        )
+    engine.require(len(positions))  # each image has a face at least
     said = time.monotonic()
     # The engine takes in one portion, which needs no interpreter, while the next is read.
     with ThreadPoolExecutor(1) as adding:

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facematch.encoding_model import encoding_model
+from facematch.encoding_model import Floats64, encoding_model
 from facematch.faces import Encodings, FaceIds
 from facematch.vector_code import LANES
 from index import kernels
-from index.kernels import DIRECTIONS, HALF, NOBODY, PAIRS, Asked, Floats64
+from index.kernels import DIRECTIONS, HALF, NOBODY, PAIRS, Asked
+from index.rows import rows_of
 
 #: Faces that are kept together: what is moved at once when removed ones are given back.
 CHUNK = 65_536
@@ -96,9 +97,7 @@ class _Chunk:
 
     def remove(self, ids: FaceIds) -> None:
         """Forget these, and overwrite what was known of them."""
-        rows = np.searchsorted(self.ids[: self.rows], ids)
-        rows, ids = rows[rows < self.rows], ids[rows < self.rows]
-        rows = np.unique(rows[(self.ids[rows] == ids) & self.alive()[rows]])
+        rows = rows_of(ids, self.ids[: self.rows], self.alive())
         block, lane = divmod(rows, LANES)
         self.held.high[:, block, :, lane] = 0
         self.held.low[rows] = 0

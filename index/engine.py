@@ -63,7 +63,7 @@ class Engine:
         with self._lock:
             if ids[0] <= self._last or (np.diff(ids) <= 0).any():
                 raise ValueError("ids are added in ascending order, each once")
-            self._require(int(ours.sum()), int((~ours).sum()))
+            self.require(int(ours.sum()), int((~ours).sum()))
             self._last = int(ids[-1])
             if ours.all():
                 self._codes.add(ids, points)
@@ -71,13 +71,13 @@ class Engine:
             self._codes.add(ids[ours], Points(points.inside[ours], points.outside[ours]))
             self._flat.add(ids[~ours], encodings[~ours])
 
-    def _require(self, ours: int, others: int) -> None:
-        """Raise Unavailable unless there is room for so many more codes, and others."""
+    def require(self, ours: int, others: int = 0) -> None:
+        """Raise Unavailable("index_full") unless there is memory for so many faces more where
+        dlib's encodings lie, and so many others."""
         needed = self.bytes + ours * codes.FACE_BYTES + others * flat.FACE_BYTES
         if 0 < self.limit < needed:
-            raise Unavailable(
-                "index_full", f"{len(self):,} faces take {self.bytes:,} bytes of {self.limit:,}"
-            )
+            detail = f"its faces would take {needed:,} of {self.limit:,} bytes"
+            raise Unavailable("index_full", detail)
 
     def remove(self, ids: FaceIds) -> None:
         """Forget these faces; an id that is not there is passed over."""

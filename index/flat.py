@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facematch.faces import DIMENSIONS, ENCODING_BYTES, Encodings, FaceIds
+from index.rows import rows_of
 
 #: FAISS computes in float32 and compares squares with a strict "<". It sums 128 squared
 #: differences: with u = 2^-24, each difference is rounded once and enters squared, each product
@@ -56,7 +57,7 @@ class Flat:
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
         """Take in faces; the ids ascend, and are above all that were added."""
-        self._index.add(np.ascontiguousarray(encodings))
+        self._index.add(encodings)
         rows = self._rows + len(ids)
         if rows > len(self._ids):
             self._ids = _grown(self._ids, rows)
@@ -68,9 +69,7 @@ class Flat:
 
     def remove(self, ids: FaceIds) -> None:
         """Forget these faces; an id that is not there is passed over."""
-        rows = np.searchsorted(self._ids[: self._rows], ids)
-        rows, ids = rows[rows < self._rows], ids[rows < self._rows]
-        rows = np.unique(rows[(self._ids[rows] == ids) & self._alive[rows]])
+        rows = rows_of(ids, self._ids[: self._rows], self._alive[: self._rows])
         if len(rows) == 0:
             return
         self._encodings()[rows] = 0
@@ -90,8 +89,7 @@ class Flat:
         if radius_squared > _MOST_SQUARED:
             numbers, found = (np.ravel(grid) for grid in np.indices((len(encodings), rows)))
         else:
-            asked = np.ascontiguousarray(encodings)
-            limits, _, found = self._index.range_search(asked, radius_squared)
+            limits, _, found = self._index.range_search(encodings, radius_squared)
             numbers = np.repeat(np.arange(len(encodings)), np.diff(limits.astype(np.int64)))
         known = (found < rows) & self._alive[found]
         return numbers[known], self._ids[found[known]]

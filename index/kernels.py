@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from facematch import compiled_cache
 from facematch.compiled import close, compile_fast, folder_of
+from facematch.encoding_model import Floats64
 from facematch.faces import DIMENSIONS, Encodings
 from facematch.vector_code import LANES, best_multiplier, block_sums, prefetch
-
-Floats64 = NDArray[np.float64]
 
 DIRECTIONS = 80
 #: Directions of a half, and pairs of them.
@@ -102,7 +101,7 @@ def project(
 def store(
     points: Floats64, steps: Floats64, scale: float, held: Held, row: int, most: Floats64
 ) -> None:
-    """Keep the faces at these points (n, 80) from `row` on. `most` (2, 2) is raised to the largest
+    """Keep the faces at these points (n, 80) from `row` on. `most` (3, 2) is raised to the largest
     error of `high` and the largest norm of it, for the first half and for both; `most` (2, 0) to
     the largest error of `high` and `low` together."""
     for face in range(len(points)):
@@ -207,21 +206,27 @@ def load() -> None:
     """Have all of this compiled: from the folder where it is kept, or in a few seconds."""
     if _FOLDER is None:
         _compile()
-        return
-    with compiled_cache.locked(_FOLDER):
-        if compiled_cache.is_complete(_FOLDER):
-            try:
-                compiled_cache.check(_FOLDER)
-            except (OSError, ValueError):
-                _log.warning("the compiled code is damaged and is compiled anew")
-                compiled_cache.incomplete(_FOLDER)
-        if not compiled_cache.is_complete(_FOLDER):
-            compiled_cache.clear(_FOLDER)
+    else:
+        with compiled_cache.locked(_FOLDER):
+            kept = _is_kept(_FOLDER)
+            if not kept:
+                compiled_cache.clear(_FOLDER)
             _compile()
-            compiled_cache.complete(_FOLDER)
-    _compile()
+            if not kept:
+                compiled_cache.complete(_FOLDER)
     # Code for other kinds of arguments would be kept too, and be taken for damage.
     close([project, store, search])
+
+
+def _is_kept(folder: Path) -> bool:
+    if not compiled_cache.is_complete(folder):
+        return False
+    try:
+        compiled_cache.check(folder)
+    except (OSError, ValueError):
+        _log.warning("the compiled code is damaged and is compiled anew")
+        return False
+    return True
 
 
 def _compile() -> None:
