@@ -73,14 +73,14 @@ class Report:
         """Note a measure, and whether its ratio is what it must be."""
         self.measures.append(measure)
         ratio = measure.ratio or 0.0
-        aimed = "" if aim is None else f", aim {aim:g}: {'met' if ratio >= aim else 'missed'}"
+        aimed = _aimed(aim, aim is None or ratio >= aim)
         self.require(measure.name, ratio >= must, f"{ratio:.2f} ×, must {must:g}{aimed}")
 
     def at_most(self, measure: Measure, must: float, aim: float | None = None) -> None:
         """Note a measure, and whether its value is what it must be."""
         self.measures.append(measure)
         value = measure.value
-        aimed = "" if aim is None else f", aim {aim:g}: {'met' if value <= aim else 'missed'}"
+        aimed = _aimed(aim, aim is None or value <= aim)
         shown = f"{value:.3g} {measure.unit}, must {must:g}{aimed}"
         self.require(measure.name, value <= must, shown)
 
@@ -88,8 +88,7 @@ class Report:
         """Note a measure, and whether its value is at least what it must be."""
         self.measures.append(measure)
         value = measure.value
-        aimed = f"aim {aim:,g}: {'met' if value >= aim else 'missed'}"
-        shown = f"{value:,.0f} {measure.unit}, must {must:,g}, {aimed}"
+        shown = f"{value:,.0f} {measure.unit}, must {must:,g}{_aimed(aim, value >= aim)}"
         self.require(measure.name, value >= must, shown)
 
     def to_json(self) -> str:
@@ -121,6 +120,10 @@ class Report:
         yield ""
         for check in self.checks:
             yield f"{'ok    ' if check.passed else 'FAILED'} {check.name}: {check.detail}"
+
+
+def _aimed(aim: float | None, met: bool) -> str:
+    return "" if aim is None else f", aim {aim:,g}: {'met' if met else 'missed'}"
 
 
 def machine() -> dict[str, object]:
