@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
 
-#: Faces of a block, whose sums `block_sums` computes at once.
+#: Faces of a block, whose sums `near_of_block` computes at once.
 LANES = 16
 
 _BYTE, _SHORT, _WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32)
@@ -125,18 +125,20 @@ MULTIPLIERS: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 
 
-def block_sums(pairs: int, multiplier: str) -> Callable[..., None]:
-    """`sums(codes, block, starts, weights, thresholds, order, count, before, totals, masks)`, for
-    one block of 16 faces and the queries with the numbers `order[:count]`.
+def near_of_block(pairs: int, multiplier: str) -> Callable[..., int]:
+    """`near(codes, block, starts, weights, thresholds, queries, found, count)`, for one block of 16
+    faces and so many queries: writes those that are near each other into found from column `count`
+    on, and returns the next one.
 
     `codes` (…, pairs, 16, 2) int8: of each block, for each pair of directions, those of its faces.
-    `starts` (…, 16) int32: of each block, what the sums begin with, to which `before` (q, 16) int32
-    is added. `weights` (q, pairs, 2) int16 and `thresholds` (q,) int32: of each query. `order`
-    (count,) int64. `totals` (q, 16) int32 receives the sums of codes times weights, exact as long
-    as they fit; it may be `before`. `masks` (count,) uint16: in bit n of the i-th whether the total
-    of face n and the i-th query is at least the query's threshold. `multiplier`: of MULTIPLIERS.
+    `starts` (…, 16) int32: of each block, what the sums begin with. `weights` (q, pairs, 2) int16
+    and `thresholds` (q,) int32: of each query. A face is near where its sum of codes times weights,
+    exact as long as it fits, is at least the threshold. `found` (3, n) int32: the query's number,
+    that of the face, and how far the sum is above; up to 16 columns behind are overwritten.
+    `multiplier`: of MULTIPLIERS.
     """
     multiply = MULTIPLIERS[multiplier]
+    write = _compress if multiplier == "avx512bw" else _compress_plain
 
     def typed(
         typing_context: object,
@@ -145,11 +147,9 @@ def block_sums(pairs: int, multiplier: str) -> Callable[..., None]:
         starts: Any,
         weights: Any,
         thresholds: Any,
-        order: Any,
+        queries: Any,
+        found: Any,
         count: Any,
-        before: Any,
-        totals: Any,
-        masks: Any,
     ) -> tuple[Any, Callable[..., Any]]:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def address(array: int, index: Any, kind: Any) -> Any:
@@ -161,33 +161,61 @@ def block_sums(pairs: int, multiplier: str) -> Callable[..., None]:
                 groups = builder.mul(of, ir.Constant(of.type, pairs))
                 return builder.add(groups, ir.Constant(of.type, pair))
 
-            block, count = arguments[1], arguments[6]
+            block, queries, count = arguments[1], arguments[5], arguments[7]
             shorts = []
             for pair in range(pairs):
                 codes_ = builder.load(address(0, nth_pair(block, pair), _BYTES), align=1)
                 shorts.append(builder.sext(codes_, _SHORTS))
             start = builder.load(address(2, block, _WORDS), align=4)
-            with cgutils.for_range(builder, count) as loop:
-                query = builder.load(address(5, loop.index, loop.index.type), align=8)
-                total = builder.load(address(7, query, _WORDS), align=4)
-                total = builder.add(start, total)
+            first = builder.mul(block, ir.Constant(block.type, LANES))
+            faces = _everywhere(builder, builder.trunc(first, _WORD))
+            faces = builder.add(faces, _constant(range(LANES)))
+            made = context.make_array(signature.args[6])(context, builder, arguments[6])
+            columns = builder.extract_value(made.shape, 1)
+            next_column = cast(Any, cgutils).alloca_once_value(builder, count)
+            with cgutils.for_range(builder, queries) as loop:
+                total = start
                 for pair, codes_ in enumerate(shorts):
-                    weight = builder.load(address(3, nth_pair(query, pair), _WORD), align=2)
+                    weight = builder.load(address(3, nth_pair(loop.index, pair), _WORD), align=2)
                     weight = builder.bitcast(_everywhere(builder, weight), _SHORTS)
                     total = builder.add(total, multiply(builder, codes_, weight))
-                builder.store(total, address(8, query, _WORDS), align=4)
-                least = _everywhere(builder, builder.load(address(4, query, _WORD), align=4))
-                mask = builder.bitcast(builder.icmp_signed(">=", total, least), _SHORT)
-                builder.store(mask, address(9, loop.index, _SHORT), align=2)
-            return context.get_dummy_value()
+                least = builder.load(address(4, loop.index, _WORD), align=4)
+                above = builder.sub(total, _everywhere(builder, least))
+                mask = builder.icmp_signed(">=", total, _everywhere(builder, least))
+                bits = builder.bitcast(mask, _SHORT)
+                some = builder.icmp_unsigned("!=", bits, ir.Constant(_SHORT, 0))
+                with builder.if_then(some, likely=False):
+                    column = builder.load(next_column)
+                    query = _everywhere(builder, builder.trunc(loop.index, _WORD))
+                    for row, values in enumerate((query, faces, above)):
+                        place = builder.mul(columns, ir.Constant(columns.type, row))
+                        place = builder.add(column, place)
+                        write(builder, values, mask, address(6, place, _WORD))
+                    more = builder.zext(builder.ctpop(bits), column.type)
+                    builder.store(builder.add(column, more), next_column)
+            return builder.load(next_column)
 
-        signature = types.void(
-            *(codes, types.intp, starts, weights, thresholds, order, types.intp),
-            *(before, totals, masks),
+        signature = types.intp(
+            *(codes, types.intp, starts, weights, thresholds, types.intp, found, types.intp)
         )
         return signature, generate
 
-    return cast(Callable[..., None], intrinsic(typed))
+    return cast(Callable[..., int], intrinsic(typed))
+
+
+def _compress(builder: Any, values: Any, mask: Any, to: Any) -> None:
+    """Write the values with a bit in the mask side by side, and nonsense behind them."""
+    kind = ir.FunctionType(_WORDS, [_WORDS, _WORDS, mask.type])
+    compress = builder.module.declare_intrinsic("llvm.x86.avx512.mask.compress.v16i32", fnty=kind)
+    chosen = builder.call(compress, [values, _nothing(values), mask])
+    builder.store(chosen, builder.bitcast(to, _WORDS.as_pointer()), align=4)
+
+
+def _compress_plain(builder: Any, values: Any, mask: Any, to: Any) -> None:
+    """The same without nonsense. Where a processor has it, it may be slower than `_compress`."""
+    kind = ir.FunctionType(ir.VoidType(), [_WORDS, to.type, mask.type])
+    compress = builder.module.declare_intrinsic("llvm.masked.compressstore.v16i32", fnty=kind)
+    builder.call(compress, [values, to, mask])
 
 
 def _constant(numbers: Iterable[int]) -> Any:

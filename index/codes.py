@@ -7,9 +7,13 @@ from the space of the 80 directions:
     |q - x|² = |q' - x'|² + |q° - x°|² >= |q' - x'|² + (|q°| - |x°|)²
 
 and what is kept, c, is off by at most e = |x' - c|, which is known when the face is added: so
-|q' - x'| >= |q' - c| - e, and the same with fewer directions. That is asked three times, of ever
-fewer faces: with the first byte of 40 directions, of all 80, and with all that is kept. The first
-two compare sums of products of whole numbers: |q' - c|² = |q'|² + |c|² - 2 q'c.
+|q' - x'| >= |q' - c| - e, and the same with fewer directions. That is asked of ever fewer faces:
+with the first byte of 48 directions; with it and the words, of 16 bits, of the other 32; with the
+words of all 80; and, where that is too close to tell, with all that is kept. The first compares
+sums of products of whole numbers: |q' - c|² = |q'|² + |c|² - 2 q'c. For the second, with A the
+distance in the 48 directions, off by at most e, and B that in the others:
+
+    (A - e)² + B² <= r²  implies  A² + B² <= (r + e)²
 """
 
 from collections.abc import Iterator
@@ -22,7 +26,7 @@ from facematch.encoding_model import Floats64, encoding_model
 from facematch.faces import Encodings, FaceIds
 from facematch.vector_code import LANES
 from index import kernels
-from index.kernels import DIRECTIONS, HALF, NOBODY, PAIRS, Asked
+from index.kernels import DIRECTIONS, LEADING, NOBODY, PAIRS, TRAILING, Asked
 from index.rows import rows_of
 
 #: Faces that are kept together: what is moved at once when removed ones are given back.
@@ -34,13 +38,19 @@ _MOST_CODE = 127.9
 _MOST_OUTSIDE = 2.0**-8
 #: Weights are 16-bit: those of queries within so many deviations are not cut off.
 _WEIGHT_DEVIATIONS = 6.0
-_MOST_WEIGHT, _MOST_WORD = 2**15 - 1, 2**31 - 1
+_MOST_WEIGHT = 2**15 - 1
+#: No sum is as large, and a difference of a sum and a threshold fits into 32 bits.
+_MOST_THRESHOLD = 2**30
 #: What float64 may be off by in all of this, and more.
 _ROUNDING = 1e-9
+#: What float32 may be off by where squares of differences are added: parts of the distance, and of
+#: how far from 0 the query and the codes may be.
+_SUM_ROUNDING, _PLACE_ROUNDING = 2.0**-17, 2.0**-22
+_MOST_FLOAT = float(np.finfo(np.float32).max)
 _QUERIES_AT_ONCE = 1024
 _FOUND = 1 << 16
-#: Of a face: both forms of its coordinates, two starts, the distance from the space, the id.
-FACE_BYTES = DIRECTIONS * (1 + 2) + 2 * 4 + 4 + 8
+#: Of a face: first bytes, words and rests, the start, the distance from the space, the id.
+FACE_BYTES = LEADING + (LEADING + TRAILING) * (2 + 1) + 4 + 4 + 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +98,7 @@ class _Chunk:
 
     def alive(self) -> NDArray[np.bool_]:
         """Which of the rows are those of faces that have not been removed."""
-        alive: NDArray[np.bool_] = self.held.starts[0].reshape(-1)[: self.rows] != NOBODY
+        alive: NDArray[np.bool_] = self.held.starts.reshape(-1)[: self.rows] != NOBODY
         return alive
 
     def below(self, limit: int) -> int:
@@ -99,26 +109,20 @@ class _Chunk:
         """Forget these, and overwrite what was known of them."""
         rows = rows_of(ids, self.ids[: self.rows], self.alive())
         block, lane = divmod(rows, LANES)
-        self.held.high[:, block, :, lane] = 0
-        self.held.low[rows] = 0
-        self.held.starts[:, block, lane] = NOBODY
-        self.held.outside[rows] = 0
+        self.held.coarse[block, :, lane] = 0
+        self.held.starts[block, lane] = NOBODY
+        for array in (self.held.leading, self.held.trailing, self.held.rest, self.held.outside):
+            array[rows] = 0
         self.live -= len(rows)
 
     def take(self, other: "_Chunk") -> None:
         """Take over all faces of another one, and leave nothing of them there."""
         old = np.flatnonzero(other.alive())
-        new = np.arange(self.rows, self.rows + len(old))
-        (to, lane), (block, place) = divmod(new, LANES), divmod(old, LANES)
-        self.held.high[:, to, :, lane] = other.held.high[:, block, :, place]
-        self.held.low[new] = other.held.low[old]
-        self.held.starts[:, to, lane] = other.held.starts[:, block, place]
-        self.held.outside[new] = other.held.outside[old]
-        self.ids[new] = other.ids[old]
+        kernels.move(other.held, old, self.held, self.rows)
+        self.ids[self.rows : self.rows + len(old)] = other.ids[old]
         self.rows += len(old)
         self.live += len(old)
-        for array in (other.held.high, other.held.low, other.held.outside):
-            array[:] = 0
+        other.held.memory[:] = 0
 
 
 class Codes:
@@ -127,9 +131,9 @@ class Codes:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._chunks: list[_Chunk] = []
-        self._most = np.zeros((3, 2))
+        self._most = np.zeros(4)
         # Kept, because the system takes long to give so much memory anew for each search.
-        self._found = np.empty((2, _FOUND), dtype=np.int32)
+        self._found = np.empty((3, _FOUND), dtype=np.int32)
 
     def __len__(self) -> int:
         return sum(chunk.live for chunk in self._chunks)
@@ -184,40 +188,48 @@ class Codes:
 
     def _asked(self, points: Points, radius_squared: float) -> Asked:
         steps, scale = self._space.steps, self._space.scale
+        coarse_error, norm, word_error, _ = self._most
+        places = points.inside - steps / 512
         left = radius_squared - np.maximum(0.0, points.outside - _MOST_OUTSIDE) ** 2
-        middle = points.inside - steps / 2
-        exact = middle * steps * scale
+        sure = radius_squared - (points.outside + _MOST_OUTSIDE) ** 2
+        reach, sure_reach = np.sqrt(np.maximum(left, 0.0)), np.sqrt(np.maximum(sure, 0.0))
+        far_away = np.linalg.norm(places, axis=1) + np.linalg.norm(steps) * _MOST_CODE
+        doubt = word_error + _PLACE_ROUNDING * far_away + _SUM_ROUNDING * reach
+        far = np.where(left < 0, -1.0, (reach + doubt) ** 2 * (1 + _SUM_ROUNDING))
+        near = np.where(sure_reach > doubt, (sure_reach - doubt) ** 2 * (1 - _SUM_ROUNDING), -1.0)
+
+        middle = (points.inside - steps / 2)[:, :LEADING]
+        exact = middle * steps[:LEADING] * scale
         weights = np.clip(np.rint(exact), -_MOST_WEIGHT, _MOST_WEIGHT)
         # Rounded, and cut off where they are too large.
-        unsure = np.abs(weights - exact) / steps
-        thresholds = []
-        for directions, (error, norm) in zip((HALF, DIRECTIONS), self._most, strict=False):
-            square = np.square(middle[:, :directions]).sum(axis=1)
-            doubt = np.linalg.norm(unsure[:, :directions], axis=1) * norm + 2
-            reach = np.sqrt(np.maximum(left, 0.0)) + error + _ROUNDING
-            least = np.floor((square - reach**2) / 2 * scale - doubt)
-            thresholds.append(np.where(left < 0, _MOST_WORD, least))
-        sure = np.sqrt(np.maximum(0.0, radius_squared - (points.outside + _MOST_OUTSIDE) ** 2))
-        sure -= error + _ROUNDING
-        enough = np.ceil((square - sure**2) / 2 * scale + doubt)
-        thresholds.append(np.where(sure < 0, _MOST_WORD, enough))
-        words = np.clip(thresholds, -_MOST_WORD, _MOST_WORD).astype(np.int32)
-        halves = weights.astype(np.int16).reshape(-1, 2, PAIRS, 2).transpose(1, 0, 2, 3)
-        return Asked(
-            *(points.inside, points.outside, np.ascontiguousarray(halves)),
-            words,
-        )
+        unsure = np.linalg.norm(np.abs(weights - exact) / steps[:LEADING], axis=1) * norm + 2
+        outer = (reach + coarse_error + doubt + _ROUNDING) ** 2
+        least = np.floor((np.square(middle).sum(axis=1) - outer) / 2 * scale - unsure)
+        least[left < 0] = _MOST_THRESHOLD
+        units = np.where(least < -_MOST_THRESHOLD, np.inf, 2 / scale * (1 + _SUM_ROUNDING))
+        thresholds = np.clip(least, -_MOST_THRESHOLD, _MOST_THRESHOLD).astype(np.int32)
+        with np.errstate(over="ignore"):
+            return Asked(
+                points=points.inside,
+                outside=points.outside,
+                places=places.astype(np.float32),
+                weights=weights.astype(np.int16).reshape(-1, PAIRS, 2),
+                thresholds=thresholds,
+                units=units.astype(np.float32),
+                near=np.minimum(near, _MOST_FLOAT).astype(np.float32),
+                far=far.astype(np.float32),
+            )
 
     def _passes(
         self, chunk: _Chunk, rows: int, asked: Asked, radius_squared: float
     ) -> Iterator[NDArray[np.int32]]:
-        steps, error = self._space.steps, float(self._most[2, 0]) + _ROUNDING
+        steps, error = self._space.steps, float(self._most[3]) + _ROUNDING
         block, blocks = 0, -(-rows // LANES)
         while block < blocks:
             count, block = kernels.search(
                 *(chunk.held, block, blocks, asked, steps, error, radius_squared, self._found)
             )
-            passed = self._found[:, :count]
+            passed = self._found[:2, :count]
             yield passed if rows == chunk.rows else passed[:, passed[1] < rows]
 
     def _join(self) -> None:

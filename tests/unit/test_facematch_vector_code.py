@@ -1,4 +1,4 @@
-"""Sums of blocks: the same on every processor, and those of whole numbers."""
+"""Who is near: the same on every processor, and as sums of whole numbers say."""
 
 from pathlib import Path
 
@@ -6,27 +6,28 @@ import numpy as np
 import pytest
 
 from facematch.compiled import compile_fast
-from facematch.vector_code import MULTIPLIERS, best_multiplier, block_sums, prefetch
+from facematch.vector_code import MULTIPLIERS, best_multiplier, near_of_block, prefetch
 
 PAIRS = 3
 HERE = [name for name in MULTIPLIERS if name == "plain" or best_multiplier() != "plain"]
 
 
 @pytest.mark.parametrize("multiplier", HERE)
-@pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("extreme", [False, True])
-def test_the_sums_and_who_reaches_the_threshold(
-    multiplier: str, extreme: bool, in_place: bool
+@pytest.mark.parametrize("least", [-(2**30), -(2**18), 0, 2**22, 2**30])
+def test_who_is_near_and_how_far_above_the_threshold(
+    multiplier: str, extreme: bool, least: int
 ) -> None:
-    sums_of_three = block_sums(PAIRS, multiplier)
+    near_of_three = near_of_block(PAIRS, multiplier)
 
     @compile_fast(None)
-    def run(codes, starts, weights, thresholds, order, before, totals, masks):  # type: ignore[no-untyped-def]
+    def run(codes, starts, weights, thresholds, found):  # type: ignore[no-untyped-def]
+        count = 0
         for block in range(len(codes)):
-            sums_of_three(
-                *(codes, block, starts, weights, thresholds, order, len(order)),
-                *(before[block], totals[block], masks[block]),
+            count = near_of_three(
+                *(codes, block, starts, weights, thresholds, len(weights), found, count)
             )
+        return count
 
     rng = np.random.default_rng(1)
     codes = rng.integers(-128, 128, (5, PAIRS, 16, 2), dtype=np.int8)
@@ -34,19 +35,17 @@ def test_the_sums_and_who_reaches_the_threshold(
     if extreme:
         codes, weights = np.full_like(codes, -128), np.full_like(weights, -32767)
     starts = rng.integers(-(2**20), 2**20, (5, 16), dtype=np.int32)
-    before = rng.integers(-(2**20), 2**20, (5, 6, 16), dtype=np.int32)
-    thresholds = rng.integers(-(2**20), 2**20, 6, dtype=np.int32)
-    order = np.array([4, 0, 5, 1])
-    totals = before.copy() if in_place else np.zeros((5, 6, 16), np.int32)
-    masks = np.zeros((5, 4), np.uint16)
+    thresholds = least + rng.integers(-(2**18), 2**18, 6, dtype=np.int32)
     products = np.einsum("bplc,qpc->bql", codes.astype(np.int64), weights.astype(np.int64))
-    expected = starts[:, None] + before + products
-    run(codes, starts, weights, thresholds, order, totals if in_place else before, totals, masks)
-    assert (totals[:, order] == expected[:, order]).all()
-    left = [2, 3]
-    assert (totals[:, left] == (before[:, left] if in_place else 0)).all()
-    reached = expected[:, order] >= thresholds[order, None]
-    assert (masks == (reached << np.arange(16)).sum(axis=2)).all()
+    above = starts[:, None] + products - thresholds[:, None]
+    expected = [
+        (query, block * 16 + lane, above[block, query, lane])
+        for block, query, lane in np.argwhere(above >= 0)
+    ]
+    found = np.full((3, 5 * 6 * 16 + 32), -1, np.int32)
+    count = run(codes, starts, weights, thresholds, found)
+    assert [tuple(column) for column in found[:, :count].T] == expected
+    assert (found[:, count + 16 :] == -1).all()
 
 
 def test_this_processor_has_one_of_them() -> None:
