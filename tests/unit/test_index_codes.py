@@ -111,6 +111,15 @@ def test_faces_and_queries_at_the_edge_of_what_codes_reach(factor: float, direct
         check(engine, np.arange(len(faces)), faces, faces, radius)
 
 
+def test_a_query_whose_squares_are_beyond_float32_is_decided_as_any() -> None:
+    space, model = Space(), encoding_model()
+    held = Codes(space)
+    held.add(np.arange(10), space.project(model.draw(10, np.random.default_rng(6))))
+    asked = (model.mean + 1e30 * model.basis[:, -1:].T).astype(np.float32)
+    for radius, count in ((0.9e30, 0), (1.1e30, 10)):
+        assert len(held.search(space.project(asked), radius**2, LAST)[1]) == count
+
+
 class TestChunks:
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +159,24 @@ class TestChunks:
         for before in (0, 1, 63, 64, 65, 299, 300, 2**64 - 1):
             found = engine.within(face, 0.1, before)
             assert found.tolist() == list(range(0, min(before, 300) * 256, 256))
+
+    def test_what_is_joined_is_known_as_well_as_before(self) -> None:
+        rng = np.random.default_rng(5)
+        drawn = encoding_model().draw(200, rng)
+        # Out of the space in one direction, and the queries as well, but farther.
+        away = rng.standard_normal(DIMENSIONS)
+        away -= BASIS @ (BASIS.T @ away)
+        away /= np.linalg.norm(away)
+        drawn = drawn - ((drawn - encoding_model().mean) @ away)[:, None] * away
+        faces = (drawn + 0.003 * away).astype(np.float32)
+        asked = moved(rng, (drawn + 0.3 * away).astype(np.float32), 0.5)
+        engine, ids = Engine(), np.arange(200)
+        engine.add(ids, faces)
+        engine.remove(ids[1::2])
+        assert len(engine._codes._chunks) == 2
+        for row in range(0, 200, 2):
+            exact = float(distances(asked[row : row + 1], faces[row : row + 1])[0, 0])
+            check(engine, ids[::2], faces[::2], asked[row : row + 1], exact)
 
     def test_nothing_is_left_of_what_is_removed_nor_where_it_was(self) -> None:
         rng = np.random.default_rng(4)
