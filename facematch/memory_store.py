@@ -243,6 +243,10 @@ class MemoryStore:
                 if position in self._faces
             }
 
+    def count_faces(self, positions: Sequence[int]) -> int:
+        """See Store."""
+        return sum(map(len, self.faces(positions).values()))
+
     def link(self, link: Link) -> Linked:
         """See Store."""
         with self._lock:

@@ -29,7 +29,7 @@ from typing import Any, cast
 
 from facematch import redis_records as decode
 from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import Encodings, pack_encodings, unpack_encodings
+from facematch.faces import ENCODING_BYTES, Encodings, pack_encodings, unpack_encodings
 from facematch.job import new_job_id
 from facematch.log import Tail
 from facematch.redis_connection import Redis, Script, Subscription, translated
@@ -185,6 +185,17 @@ class RedisStore:
                 if value:
                     found[position] = unpack_encodings(cast(bytes, value))
         return found
+
+    @translated()
+    def count_faces(self, positions: Sequence[int]) -> int:
+        """See Store."""
+        count = 0
+        for start in range(0, len(positions), _PORTION):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for position in positions[start : start + _PORTION]:
+                    pipe.strlen(self._key("faces", position))
+                count += sum(pipe.execute()) // ENCODING_BYTES
+        return count
 
     @translated()
     def link(self, link: Link) -> Linked:

@@ -269,6 +269,9 @@ class Store(Protocol):
     def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
         """The encodings (k, 128) of the images at these positions; erased ones are left out."""
 
+    def count_faces(self, positions: Sequence[int]) -> int:
+        """How many faces the images at these positions have; erased ones have none."""
+
     def link(self, link: Link) -> Linked:
         """Write a chunk of matches, both directions, if the log is still what `seen` says."""
 

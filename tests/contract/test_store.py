@@ -222,6 +222,7 @@ def test_an_image_keeps_what_was_found(store: Store) -> None:
     assert (image.width, image.height, image.model) == (10, 20, MODEL)
     assert image.boxes == (Box(1, 4, 3, 2),) * 2
     assert not image.truncated
+    assert store.count_faces([place.position, 99]) == 2
     encodings = store.faces([place.position, 99])
     assert list(encodings) == [place.position]
     assert encodings[place.position].shape == (2, 128)
@@ -344,6 +345,8 @@ def test_an_erased_image_is_hidden_at_once_and_then_unlinked(store: Store) -> No
     image = store.image(image_hash(b"a"))
     assert (image.state, image.names, image.boxes) == (State.ERASED, (), ())
     assert store.faces([a.position]) == {}
+    assert store.count_faces([a.position]) == 0
+    assert store.count_faces([]) == 0
     assert store.erasing() == [a.position]
     assert store.linked([b.position]) == {b.position: {a.position: 0.5}}
     assert not store.unlink(a.position)
