@@ -46,6 +46,7 @@ STATUS: dict[str, int] = {
     "ledger_unavailable": 503,
     "method_not_allowed": 405,
     "misconfigured": 500,
+    "no_collection": 404,
     "not_an_image": 422,
     "not_found": 404,
     "out_of_memory": 422,

@@ -32,6 +32,7 @@ CODES: dict[str, str] = {
     "ledger_unavailable": "the erasure ledger cannot be written",
     "method_not_allowed": "this route does not take that method",
     "misconfigured": "a process cannot work as it is set up",
+    "no_collection": "there is no such collection",
     "not_an_image": "the bytes are no picture of a supported format",
     "not_found": "no such thing here",
     "out_of_memory": "looking at the picture took too much memory",

@@ -26,7 +26,7 @@ class Neighbours(Protocol):
     def within(self, query: Query) -> Candidates:
         """Every face within the radius as of the place it reports; a few more do no harm.
 
-        Raises Unavailable (index_unavailable, index_loading).
+        Raises Unavailable (index_unavailable, index_loading, index_full).
         """
 
     def check(self) -> None:

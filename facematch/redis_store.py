@@ -28,6 +28,7 @@ from importlib.resources import files
 from typing import Any, cast
 
 from facematch import redis_records as decode
+from facematch.collection_name import DEFAULT, check_name
 from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.faces import ENCODING_BYTES, Encodings, pack_encodings, unpack_encodings
 from facematch.job import new_job_id
@@ -63,13 +64,14 @@ class RedisStore:
     def __init__(
         self,
         client: Redis,
-        collection: str = "default",
+        collection: str = DEFAULT,
         *,
         job_days: float = 7.0,
         log_keep: int = 100_000,
     ) -> None:
+        """Raises ValueError for what is no name of a collection."""
         self._redis = client
-        self._prefix = f"fm:{{{collection}}}:"
+        self._prefix = f"fm:{{{check_name(collection)}}}:"
         self._job_ttl = int(job_days * 86_400)
         self._log_keep = log_keep
         self._scripts: dict[str, Script] = {}

@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     index_memory: int = Field(
         0,
         ge=0,
-        description="bytes of memory that the faces in an index may take; then it takes no more, "
-        "and says so; 0: four fifths of what the machine or container has",
+        description="bytes of memory that the collections in an index may take together; then it "
+        "takes no more, and says so; 0: four fifths of what the machine or container has",
     )
     picture_seconds: int = Field(
         10,

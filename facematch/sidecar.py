@@ -9,31 +9,43 @@ import socket
 from collections import deque
 from dataclasses import asdict, dataclass
 
+from facematch.collection_name import DEFAULT
 from facematch.errors import CODES, Misconfigured, Unavailable
-from facematch.wire import CONTENT_TYPE, PATH, Candidates, Query, decode_error
-
-READY_PATH = "/readyz"
-STATUS_PATH = "/status"
+from facematch.wire import (
+    CONTENT_TYPE,
+    READY,
+    STATUS,
+    WITHIN,
+    Candidates,
+    Query,
+    decode_error,
+    path_of,
+)
 
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """How far an index is; also the JSON form of `/readyz` and `/status`.
+    """How far the index of a collection is; also the JSON form of a collection's `readyz` and
+    `status`.
 
-    `position` and `chain`: the place in the log it reflects. `faces`: those it holds, in about
-    `memory` bytes, of `memory_limit` (0: any). `loaded` of `images`: how much of the collection it
-    had to load is there. `reason`: why it is not ready, or cannot follow the log.
+    `position` and `chain`: the place in the log it reflects. `behind`: how many entries the log
+    had more when it last looked. `faces`: those it holds, in about `memory` bytes, of the
+    `memory_limit` (0: any) that all collections of the process share. `loaded` of `images`: how
+    much of the collection it had to load is there. `reason`: why it is not ready, or cannot follow
+    the log; `code`: the same, one of `facematch.errors.CODES`, "" when there is nothing.
     """
 
     ready: bool
-    position: int
-    chain: str
-    faces: int
-    memory: int
-    memory_limit: int
-    loaded: int
-    images: int
-    reason: str
+    position: int = 0
+    chain: str = ""
+    behind: int = 0
+    faces: int = 0
+    memory: int = 0
+    memory_limit: int = 0
+    loaded: int = 0
+    images: int = 0
+    reason: str = ""
+    code: str = ""
 
     def encode(self) -> bytes:
         """JSON, UTF-8."""
@@ -57,51 +69,53 @@ def socket_path(url: str) -> str:
 
 
 class Sidecar:
-    """See facematch.neighbours.Neighbours. Safe to share between threads.
+    """See facematch.neighbours.Neighbours, of one collection. Safe to share between threads.
 
     Each query in progress has a connection of its own; idle ones are kept and used again.
     """
 
-    def __init__(self, url: str, timeout: float = 30.0) -> None:
-        """`timeout`: seconds the index may be silent. Raises Misconfigured for a bad URL."""
+    def __init__(self, url: str, collection: str = DEFAULT, timeout: float = 30.0) -> None:
+        """`timeout`: seconds the index may be silent. Raises Misconfigured for a bad URL,
+        ValueError for what is no name of a collection."""
         self._path = socket_path(url)
+        self._within, self._ready, self._state = (
+            path_of(collection, what) for what in (WITHIN, READY, STATUS)
+        )
         self._timeout = timeout
         self._idle: deque[_UnixConnection] = deque()
 
     def within(self, query: Query) -> Candidates:
         """See Neighbours. Raises ValueError when the index calls the query malformed."""
-        status, body = self._ask("POST", PATH, query.encode())
+        status, body = self._ask("POST", self._within, query.encode())
         if status == http.client.OK:
             try:
                 return Candidates.decode(body)
             except ValueError as error:
                 raise Unavailable("index_unavailable", str(error)) from error
-        code, detail = decode_error(body)
         if status == http.client.BAD_REQUEST:
-            raise ValueError(f"the index refused the query: {detail}")
-        raise Unavailable(code if code in CODES else "index_unavailable", detail)
+            raise ValueError(f"the index refused the query: {decode_error(body)[1]}")
+        raise _unavailable(body)
 
     def check(self) -> None:
-        """See Neighbours."""
-        status = self._status(READY_PATH)
-        if not status.ready:
-            raise Unavailable("index_loading", status.reason)
+        """See Neighbours. A collection that is not loaded because nobody has asked passes: the
+        first query has it loaded."""
+        status, body = self._ask("GET", self._ready, None)
+        if status != http.client.OK:
+            raise _unavailable(body)
+        _decoded(body)
 
     def status(self) -> IndexStatus:
-        """How far the index is, ready or not. Raises Unavailable("index_unavailable")."""
-        return self._status(STATUS_PATH)
+        """How far the index is, ready or not. Raises Unavailable: index_unavailable, and
+        no_collection or store_unavailable when the collection is not known yet."""
+        status, body = self._ask("GET", self._state, None)
+        if status != http.client.OK:
+            raise _unavailable(body)
+        return _decoded(body)
 
     def close(self) -> None:
         """See Neighbours."""
         while self._idle:
             self._idle.pop().close()
-
-    def _status(self, path: str) -> IndexStatus:
-        _, body = self._ask("GET", path, None)
-        try:
-            return IndexStatus.decode(body)
-        except ValueError as error:
-            raise Unavailable("index_unavailable", str(error)) from error
 
     def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         try:
@@ -121,6 +135,18 @@ class Sidecar:
                 raise Unavailable("index_unavailable", reason) from error
             self._idle.append(connection)
             return answer
+
+
+def _unavailable(body: bytes) -> Unavailable:
+    code, detail = decode_error(body)
+    return Unavailable(code if code in CODES else "index_unavailable", detail)
+
+
+def _decoded(body: bytes) -> IndexStatus:
+    try:
+        return IndexStatus.decode(body)
+    except ValueError as error:
+        raise Unavailable("index_unavailable", str(error)) from error
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -2,26 +2,34 @@
 
 Carried as HTTP bodies over a unix socket, little-endian throughout.
 
-    POST /within    request                    reply (200)
-                    +--------------------+     +--------------------+
-                    | "FMQ1"      4 bytes|     | "FMR1"      4 bytes|
-                    | encodings n u32    |     | faces m     u32    |
-                    | radius      f64    |     | position    u64    |
-                    | before      u64    |     | chain   20 bytes   |
-                    | n * 128     f32    |     | m ids       i64    |
-                    +--------------------+     +--------------------+
+    POST /collections/<name>/within
+
+    request                    reply (200)
+    +--------------------+     +--------------------+
+    | "FMQ1"      4 bytes|     | "FMR1"      4 bytes|
+    | encodings n u32    |     | faces m     u32    |
+    | radius      f64    |     | position    u64    |
+    | before      u64    |     | chain   20 bytes   |
+    | n * 128     f32    |     | m ids       i64    |
+    +--------------------+     +--------------------+
 
 `before`: only faces of images at lower positions. The ids are those of every face within the
 radius of at least one encoding, plus possibly a few just outside: the asker rechecks.
-Errors: status 400 or 503 with `{"code", "detail"}`.
+Errors: status 400, 404 or 503 with `{"code", "detail"}`.
+
+GET `/collections/<name>/readyz` and `/collections/<name>/status` tell how far the index of a
+collection is (`facematch.sidecar.IndexStatus`). `/healthz`, `/readyz`, `/status` and `/metrics`
+are about the process: see `index.server`.
 """
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 
 import numpy as np
 
+from facematch.collection_name import check_name
 from facematch.faces import (
     ENCODING_BYTES,
     FACES_PER_POSITION,
@@ -32,12 +40,26 @@ from facematch.faces import (
 )
 from facematch.log import Tail
 
-PATH = "/within"
+#: What there is of a collection.
+WITHIN, READY, STATUS = "within", "readyz", "status"
 CONTENT_TYPE = "application/x-facematch-1"
 MAX_ENCODINGS = FACES_PER_POSITION
 
 _REQUEST = struct.Struct("<4sIdQ")
 _REPLY = struct.Struct("<4sIQ20s")
+_PATH = re.compile(rf"/collections/([^/]*)/({WITHIN}|{READY}|{STATUS})")
+
+
+def path_of(collection: str, what: str) -> str:
+    """The path of WITHIN, READY or STATUS of a collection. Raises ValueError for no name."""
+    return f"/collections/{check_name(collection)}/{what}"
+
+
+def parse_path(path: str) -> tuple[str, str] | None:
+    """(collection, what), the inverse of `path_of`; None for another path. Raises ValueError when
+    what stands for the collection is no name of one."""
+    found = _PATH.fullmatch(path)
+    return (check_name(found[1]), found[2]) if found else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,1 +1,1 @@
-"""The index sidecar: a cache of one collection's faces, searched with FAISS, following its log."""
+"""The index sidecar: caches of collections' faces, searched exactly, each following its log."""

@@ -10,12 +10,14 @@ from typing import NoReturn
 import structlog
 
 from facematch import startup
+from facematch.collection_name import DEFAULT
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings
 from facematch.sidecar import socket_path
-from index.engine import Engine
-from index.follower import Follower
+from index.budget import Budget
+from index.collections import Collections
+from index.metrics import Metrics
 from index.server import Server
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -29,29 +31,28 @@ def serve(settings: Settings) -> int:
 
     Raises Misconfigured.
     """
-    store = RedisStore(connect(settings.redis_url.get_secret_value()))
+    client = connect(settings.redis_url.get_secret_value())
     limit = settings.index_memory or startup.usable_memory() * 4 // 5
-    follower = Follower(store, lambda: Engine(limit))
-    return _serve(follower, Server(follower, socket_path(settings.index_url)))
+    metrics = Metrics()
+    collections = Collections(lambda name: RedisStore(client, name), Budget(limit), metrics)
+    return _serve(collections, Server(collections, metrics, socket_path(settings.index_url)))
 
 
-def _serve(follower: Follower, server: Server) -> int:
+def _serve(collections: Collections, server: Server) -> int:
     # Blocked in every thread and waited for here: nothing is interrupted half-way.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    stop = threading.Event()
-    following = _thread(follower.run, stop)
+    collections.start(DEFAULT)
     serving = _thread(server.run)
     _log.info("serving")
     asked = False
-    while not asked and following.is_alive() and serving.is_alive():
+    while not asked and collections.alive() and serving.is_alive():
         signalled = signal.sigtimedwait(_STOP_SIGNALS, 1.0)
         # After a pause of the whole process it may return something that is no signal of ours.
         asked = signalled is not None and signalled.si_signo in _STOP_SIGNALS
-    stop.set()
     if serving.is_alive():
         server.stop()
     serving.join(_STOP_SECONDS + 0.5)
-    following.join(_STOP_SECONDS)
+    collections.stop(_STOP_SECONDS)
     if not asked:
         _log.error("a thread died; starting anew is all that helps")
         return 1
@@ -59,8 +60,8 @@ def _serve(follower: Follower, server: Server) -> int:
     return 0
 
 
-def _thread(run: Callable[..., None], *args: object) -> threading.Thread:
-    thread = threading.Thread(target=run, args=args, daemon=True)
+def _thread(run: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread
 

@@ -4,14 +4,15 @@ Those where dlib's encodings lie are held by `index.codes`, any others by `index
 `index.follower` and `index.bootstrap`.
 """
 
+import math
 import threading
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facematch.errors import Unavailable
 from facematch.faces import FACES_PER_POSITION, Encodings, FaceIds
 from index import codes, flat
+from index.budget import Budget, Share
 from index.codes import Codes, Points, Space
 from index.flat import Flat
 
@@ -23,20 +24,26 @@ _ABSOLUTE_MARGIN = 2.0**-126
 _QUERIES_AT_ONCE = 16
 #: No two float32 encodings are so far apart.
 _FARTHEST = 1e50
+#: What a collection takes beside its faces, its follower's thread included: 2.7 MB was measured.
+BASE_BYTES = 3_000_000
 _LAST_POSITION = np.iinfo(np.int64).max // FACES_PER_POSITION
 
 
 class Engine:
-    """Faces by id, in memory. Safe to share between threads. A removed face is overwritten."""
+    """Faces by id, in memory. Safe to share between threads. A removed face is overwritten.
 
-    def __init__(self, limit: int = 0) -> None:
-        """`limit`: bytes that its faces may take; 0: any."""
-        self.limit = limit
+    What it takes of the budget is given back by `close` only.
+    """
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        """`budget`: what its memory comes out of; None: it may take any. Raises Full."""
+        self._share = Share(budget or Budget())
         self._lock = threading.Lock()
         self._space = Space()
         self._codes = Codes(self._space)
         self._flat = Flat()
         self._last = -1
+        self._share.resize(BASE_BYTES)
 
     def __len__(self) -> int:
         """How many faces it holds."""
@@ -47,11 +54,28 @@ class Engine:
         """The memory its faces take, about."""
         return self._codes.bytes + self._flat.bytes
 
+    @property
+    def taken(self) -> int:
+        """What it has of the budget: that of its faces, and its own."""
+        return self._share.taken
+
+    @property
+    def face_bytes(self) -> float:
+        """What a face takes, on the average of those it holds. (What removed ones still take is
+        no part of it.)"""
+        ours, others = len(self._codes), len(self._flat)
+        return _size(ours, others) / (ours + others) if ours + others else codes.FACE_BYTES
+
+    def fits(self, faces: int) -> bool:
+        """Whether there would be memory for so many faces in place of those it holds."""
+        needed = BASE_BYTES + math.ceil(faces * self.face_bytes)
+        return self._share.budget.has(needed - self._share.taken)
+
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
         """Take in faces: ids (n,), encodings (n, 128) of finite float32.
 
         Raises ValueError unless the ids ascend and are above every id added before, as those
-        of a log do; Unavailable("index_full") when they would take too much memory.
+        of a log do; Full when there is no memory for them.
         """
         if len(ids) != len(encodings):
             raise ValueError(f"{len(ids)} ids for {len(encodings)} encodings")
@@ -63,7 +87,7 @@ class Engine:
         with self._lock:
             if ids[0] <= self._last or (np.diff(ids) <= 0).any():
                 raise ValueError("ids are added in ascending order, each once")
-            self.require(int(ours.sum()), int((~ours).sum()))
+            self._share.resize(self._share.taken + _size(int(ours.sum()), int((~ours).sum())))
             self._last = int(ids[-1])
             if ours.all():
                 self._codes.add(ids, points)
@@ -72,18 +96,20 @@ class Engine:
             self._flat.add(ids[~ours], encodings[~ours])
 
     def require(self, ours: int, others: int = 0) -> None:
-        """Raise Unavailable("index_full") unless there is memory for so many faces more where
-        dlib's encodings lie, and so many others."""
-        needed = self.bytes + ours * codes.FACE_BYTES + others * flat.FACE_BYTES
-        if 0 < self.limit < needed:
-            detail = f"its faces would take {needed:,} of {self.limit:,} bytes"
-            raise Unavailable("index_full", detail)
+        """Raise Full unless there is memory for so many faces more where dlib's encodings lie,
+        and so many others."""
+        self._share.budget.require(_size(ours, others))
 
     def remove(self, ids: FaceIds) -> None:
         """Forget these faces; an id that is not there is passed over."""
         with self._lock:
             self._codes.remove(ids)
             self._flat.remove(ids)
+            self._share.resize(BASE_BYTES + self.bytes)
+
+    def close(self) -> None:
+        """Give back what it has of the budget; it is not used again."""
+        self._share.resize(0)
 
     def search(
         self, encodings: Encodings, radius: float, before: int
@@ -114,3 +140,7 @@ class Engine:
             some = encodings[start : start + _QUERIES_AT_ONCE]
             found = np.union1d(found, self.search(some, radius, before)[1])
         return found
+
+
+def _size(ours: int, others: int) -> int:
+    return ours * codes.FACE_BYTES + others * flat.FACE_BYTES

@@ -6,12 +6,13 @@ One thread runs `Follower.run`; the server's threads call `within` and `status`.
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
-from facematch.errors import Unavailable
+from facematch.errors import CODES, Unavailable
 from facematch.faces import FACES_PER_POSITION, Encodings, face_ids
 from facematch.failpoints import reached
 from facematch.log import Entry, Tail, follow
@@ -19,7 +20,9 @@ from facematch.sidecar import IndexStatus
 from facematch.store import LogSlice, Store
 from facematch.wire import Candidates, Query
 from index.bootstrap import advance, load
+from index.budget import Budget, Full
 from index.engine import Engine
+from index.room import RESTS, Room
 
 _PORTION = 1000
 _POLL_SECONDS = 0.05
@@ -29,24 +32,50 @@ _NOWHERE = Tail(0, "")
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class _Trouble:
+    """Why it cannot go on."""
+
+    code: str
+    reason: str
+
+
+_NONE = _Trouble("", "")
+
+
 class Follower:
     """An engine together with the place in the log that it reflects.
 
     Both change under one lock, an entry at a time, so that every answer tells the place it
     is right for. It is ready from the moment it has loaded the collection until it meets a log
     that does not continue its own; then it starts anew with an empty engine. When the engine is
-    full it stays where it is, and goes on answering for that place.
+    full it stays where it is, and goes on answering for that place, until all that is alive would
+    fit again: then it is loaded anew, without what was erased.
     """
 
-    def __init__(self, store: Store, new_engine: Callable[[], Engine] = Engine) -> None:
+    def __init__(
+        self,
+        store: Store,
+        budget: Budget | None = None,
+        new_engine: Callable[[Budget], Engine] = Engine,
+        make_room: Callable[[int], None] | None = None,
+        loaded: Callable[[], None] | None = None,
+    ) -> None:
+        """`budget`: what its memory comes out of; None: it may take any. `make_room`: have so
+        many bytes free in it, or raise Full. `loaded` is called when a load has come to its end.
+        """
         self._store = store
+        self._budget = budget or Budget()
         self._new_engine = new_engine
+        self._room = Room(store, make_room or self._budget.require)
+        self._tell_loaded = loaded
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._tail = _NOWHERE
         self._fence = _NOWHERE
+        self._end = 0
         self._progress = (0, 0)
-        self._trouble = ""
+        self._trouble = _NONE
 
     def run(self, stop: threading.Event) -> None:
         """Load, then follow, until `stop` is set. No error ends it: it tries again."""
@@ -64,11 +93,16 @@ class Follower:
             if caught_up:
                 stop.wait(_POLL_SECONDS)
 
+    def close(self) -> None:
+        """Give its memory back; once `run` has ended."""
+        self._forget()
+
     def within(self, query: Query) -> Candidates:
-        """The candidates and the place they are right for. Raises Unavailable("index_loading")."""
+        """The candidates and the place they are right for. Raises Unavailable: index_loading, or
+        index_full when the collection does not fit."""
         with self._lock:
             if self._engine is None or not self._whole():
-                raise Unavailable("index_loading", self._reason())
+                raise Unavailable(self._code(), self._reason())
             faces = self._engine.within(query.encodings, query.radius, query.before)
             return Candidates(faces, self._tail)
 
@@ -80,20 +114,35 @@ class Follower:
             ready=ready,
             position=tail.position,
             chain=tail.chain,
+            behind=max(0, self._end - tail.position) if engine else 0,
             faces=len(engine) if engine else 0,
             memory=engine.bytes if engine else 0,
-            memory_limit=engine.limit if engine else 0,
             loaded=loaded,
             images=images,
-            reason=self._trouble if ready else self._reason(),
+            reason=self._trouble.reason if ready else self._reason(),
+            code=self._trouble.code if ready else self._code(),
         )
+
+    @property
+    def taken(self) -> int:
+        """The memory that closing it would give back."""
+        engine = self._engine
+        return engine.taken if engine else 0
+
+    def idle(self, used: float, least: float) -> bool:
+        """See Room."""
+        return self._room.idle(used, least)
 
     def _whole(self) -> bool:
         return self._tail.position >= self._fence.position
 
+    def _code(self) -> str:
+        full = self._engine is None and self._trouble.code == "index_full"
+        return "index_full" if full else "index_loading"
+
     def _reason(self) -> str:
-        if self._trouble:
-            return self._trouble
+        if self._trouble.reason:
+            return self._trouble.reason
         if self._engine is not None:
             return f"at position {self._tail.position}, needed is {self._fence.position}"
         loaded, images = self._progress
@@ -101,42 +150,61 @@ class Follower:
 
     def _step(self, stop: threading.Event) -> bool:
         """Load or follow a portion; True when there is nothing more to do for now."""
-        engine = self._engine
+        engine, began = self._engine, time.monotonic()
         try:
             caught_up = self._load(stop) if engine is None else self._follow(engine, stop)
+        except Full:
+            stop.wait(RESTS * (time.monotonic() - began))
+            raise
         except Unavailable as error:
-            # A store that is away, or a lack of memory, takes nothing from what is loaded: who
-            # asks compares the answer with the log anyway. Anything else means that ours is not to
-            # be trusted.
-            if error.code not in ("store_unavailable", "index_full"):
+            # A store that is away takes nothing from what is loaded: who asks compares the answer
+            # with the log anyway. Anything else means that ours is not to be trusted.
+            if error.code != "store_unavailable":
                 self._forget()
             raise
         except Exception:
             self._forget()
             raise
-        if self._trouble:
-            self._trouble = ""
+        if self._trouble.code:
+            self._trouble = _NONE
             _log.info("following the log", position=self._tail.position)
         return caught_up
 
     def _load(self, stop: threading.Event) -> bool:
-        engine, began = self._new_engine(), time.monotonic()
-        loaded = load(self._store, engine, stop, self._report)
+        self._room.before_load()
+        began = time.monotonic()
+        engine = loaded = None
+        try:
+            engine = self._new_engine(self._budget)
+            loaded = load(self._store, engine, stop, self._report)
+        except Full as error:
+            if not self._room.too_little(engine, error):
+                raise
+            return False
+        finally:
+            if engine is not None and loaded is None:
+                engine.close()
         if loaded is None:
             return True
         with self._lock:
             self._engine, self._tail, self._fence = engine, loaded.tail, loaded.fence
-        seconds = round(time.monotonic() - began, 2)
-        _log.info("loaded", position=self._tail.position, faces=len(engine), seconds=seconds)
+        seconds = time.monotonic() - began
+        self._room.loaded(seconds)
+        _log.info(
+            "loaded", position=self._tail.position, faces=len(engine), seconds=round(seconds, 2)
+        )
+        if self._tell_loaded is not None:
+            self._tell_loaded()
         return False
 
     def _report(self, loaded: int, images: int) -> None:
-        self._trouble = ""
+        self._trouble = _NONE
         self._progress = (loaded, images)
 
     def _follow(self, engine: Engine, stop: threading.Event) -> bool:
         portion = self._store.log(self._tail.position, _PORTION)
         end = _continues(self._tail, portion)
+        self._end = portion.tail.position
         if not portion.entries and not self._whole():
             raise Unavailable("index_diverged", f"the log lost position {self._fence.position}")
         added = [entry.position for entry in portion.entries if entry.op == "add"]
@@ -145,12 +213,18 @@ class Follower:
             # Erased meanwhile. Until the log has said so, leaving them out would be wrong should
             # the store lose the tail of its log, the erasure with it.
             self._fence = advance(self._store, end)
-        for entry in portion.entries:
-            reached("before_apply")
-            if stop.is_set():
-                break
-            self._apply(engine, entry, faces)
-            reached("after_apply")
+        try:
+            for entry in portion.entries:
+                reached("before_apply")
+                if stop.is_set():
+                    break
+                self._apply(engine, entry, faces)
+                reached("after_apply")
+        except Full as error:
+            if not self._room.find(engine, error):
+                _log.info("loading anew what is left after erasures", position=self._tail.position)
+                self._forget()
+            return False
         return len(portion.entries) < _PORTION
 
     def _apply(self, engine: Engine, entry: Entry, faces: Mapping[int, Encodings]) -> None:
@@ -166,19 +240,24 @@ class Follower:
 
     def _forget(self) -> None:
         with self._lock:
-            self._engine, self._tail, self._fence = None, _NOWHERE, _NOWHERE
+            engine, self._engine = self._engine, None
+            self._tail = self._fence = _NOWHERE
             self._progress = (0, 0)
+        if engine is not None:
+            engine.close()
 
     def _failed(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        planned = isinstance(error, Unavailable)
-        before = self._trouble
-        self._trouble = str(error) if planned else "an error of ours; the log has the details"
+        planned, before = isinstance(error, Unavailable), self._trouble
+        if isinstance(error, Unavailable):
+            self._trouble = _Trouble(error.code, str(error))
+        else:
+            self._trouble = _Trouble("internal_error", CODES["internal_error"])
         if planned and self._trouble == before:
             return
         _log.warning(
             "cannot follow the log",
-            reason=self._trouble,
+            reason=self._trouble.reason,
             ready=self._engine is not None,
             exc_info=None if planned else error,
         )

@@ -1,21 +1,35 @@
 """The HTTP face of the sidecar: the frames of `facematch.wire` on a unix socket, and probes.
 
-POST /within; GET /healthz (the process lives), /readyz and /status (how far the index is).
+Of the process: GET /healthz (it lives), /readyz (the default collection answers), /status (the
+collections held and the memory they take), /metrics. Of each collection: see `facematch.wire`.
 """
 
+import json
 import socket
 from collections.abc import Iterable
+from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from waitress.server import create_server
 
+from facematch.collection_name import DEFAULT
 from facematch.errors import CODES, Misconfigured, Unavailable
 from facematch.faces import ENCODING_BYTES
-from facematch.sidecar import READY_PATH, STATUS_PATH
-from facematch.wire import CONTENT_TYPE, MAX_ENCODINGS, PATH, Query, encode_error
-from index.follower import Follower
+from facematch.wire import (
+    CONTENT_TYPE,
+    MAX_ENCODINGS,
+    READY,
+    WITHIN,
+    Query,
+    encode_error,
+    parse_path,
+    path_of,
+)
+from index import metrics
+from index.collections import Collections
+from index.metrics import Metrics
 
 _JSON = "application/json"
 _MOST_REQUEST_BYTES = (MAX_ENCODINGS + 1) * ENCODING_BYTES
@@ -27,7 +41,7 @@ _Answer = tuple[HTTPStatus, str, bytes]
 class Server:
     """The server process's one server. Only one may serve a socket at a time."""
 
-    def __init__(self, follower: Follower, path: str) -> None:
+    def __init__(self, collections: Collections, metrics: Metrics, path: str) -> None:
         """Bind to the socket file `path`, in place of one left behind by a dead process.
 
         Raises Misconfigured when another process serves it or it cannot be made.
@@ -41,7 +55,7 @@ class Server:
             if _is_served(path):
                 raise Misconfigured(f"cannot listen on {path}: another index does")
             self._server = create_server(
-                create_app(follower),
+                create_app(collections, metrics),
                 map=self._map,
                 unix_socket=path,
                 unix_socket_perms="660",
@@ -68,11 +82,11 @@ class Server:
         self._server.asyncore.close_all(self._map)
 
 
-def create_app(follower: Follower) -> WSGIApplication:
-    """The WSGI application that answers from this follower."""
+def create_app(collections: Collections, metrics: Metrics) -> WSGIApplication:
+    """The WSGI application that answers from these collections."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        status, kind, body = _answer(follower, environ)
+        status, kind, body = _answer(collections, metrics, environ)
         headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
         start_response(f"{status.value} {status.phrase}", headers)
         return [body]
@@ -80,31 +94,56 @@ def create_app(follower: Follower) -> WSGIApplication:
     return app
 
 
-def _answer(follower: Follower, environ: WSGIEnvironment) -> _Answer:
+def _answer(collections: Collections, told: Metrics, environ: WSGIEnvironment) -> _Answer:
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-    if path not in (PATH, "/healthz", READY_PATH, STATUS_PATH):
+    try:
+        parts = parse_path(path_of(DEFAULT, READY) if path == "/readyz" else path)
+    except ValueError as error:
+        return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
+    if parts is None and path not in ("/healthz", "/status", "/metrics"):
         return _error(HTTPStatus.NOT_FOUND, "not_found")
-    if method != ("POST" if path == PATH else "GET"):
+    if method != ("POST" if parts and parts[1] == WITHIN else "GET"):
         return _error(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed")
-    if path == PATH:
-        return _within(follower, environ["wsgi.input"].read(_MOST_REQUEST_BYTES))
-    if path == "/healthz":
-        return HTTPStatus.OK, _JSON, b"{}"
-    status = follower.status()
-    unready = path == READY_PATH and not status.ready
-    code = HTTPStatus.SERVICE_UNAVAILABLE if unready else HTTPStatus.OK
-    return code, _JSON, status.encode()
+    if parts is not None:
+        return _of_collection(collections, *parts, environ)
+    if path == "/metrics":
+        return HTTPStatus.OK, metrics.CONTENT_TYPE, told.encode()
+    return HTTPStatus.OK, _JSON, b"{}" if path == "/healthz" else _status(collections)
 
 
-def _within(follower: Follower, body: bytes) -> _Answer:
+def _of_collection(
+    collections: Collections, name: str, what: str, environ: WSGIEnvironment
+) -> _Answer:
+    try:
+        if what == WITHIN:
+            return _within(collections, name, environ["wsgi.input"].read(_MOST_REQUEST_BYTES))
+        welcome, status = collections.status(name)
+        if what == READY and not welcome:
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, status.code, status.reason)
+        return HTTPStatus.OK, _JSON, status.encode()
+    except Unavailable as error:
+        unknown = error.code == "no_collection"
+        code = HTTPStatus.NOT_FOUND if unknown else HTTPStatus.SERVICE_UNAVAILABLE
+        return _error(code, error.code, str(error))
+
+
+def _within(collections: Collections, name: str, body: bytes) -> _Answer:
     try:
         query = Query.decode(body)
     except ValueError as error:
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
-    try:
-        return HTTPStatus.OK, CONTENT_TYPE, follower.within(query).encode()
-    except Unavailable as error:
-        return _error(HTTPStatus.SERVICE_UNAVAILABLE, error.code, str(error))
+    return HTTPStatus.OK, CONTENT_TYPE, collections.within(name, query).encode()
+
+
+def _status(collections: Collections) -> bytes:
+    """The process: what is held of which collection, and when it was last used."""
+    budget = collections.budget
+    held = {
+        name: {**asdict(status), "memory_limit": budget.limit, "idle_seconds": round(idle, 1)}
+        for name, (status, idle) in collections.held().items()
+    }
+    told = {"memory": budget.used, "memory_limit": budget.limit, "collections": held}
+    return json.dumps(told).encode()
 
 
 def _error(status: HTTPStatus, code: str, detail: str = "") -> _Answer:

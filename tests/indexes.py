@@ -13,43 +13,58 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from histories import MODEL, THRESHOLD, Switch, add, running
+from histories import MODEL, THRESHOLD, Switch, add
 from planted import people
 from waiting import eventually
 
+from facematch.collection_name import DEFAULT
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, positions_of
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import Candidates, Neighbours, Query
 from facematch.sidecar import Sidecar
 from facematch.store import Store
+from index.budget import Budget
+from index.collections import Collections
 from index.follower import Follower
+from index.metrics import Metrics
 from index.server import Server
 
 FOREVER = 2**62
 FACE = people(np.random.default_rng(0), 1)
 
 
+def server_of(store: Store, path: Path) -> tuple[Collections, Server]:
+    """A sidecar whose store has this one collection, the default one; not running."""
+
+    def open_store(name: str) -> Store:
+        return store if name == DEFAULT else MemoryStore()
+
+    metrics = Metrics()
+    collections = Collections(open_store, Budget(), metrics)
+    return collections, Server(collections, metrics, str(path))
+
+
 @contextmanager
 def serving(store: Store, path: Path) -> Iterator[Server]:
     """A sidecar of this store at this socket, in threads of this process."""
-    follower = Follower(store)
-    server = Server(follower, str(path))
+    collections, server = server_of(store, path)
     thread = threading.Thread(target=server.run)
     thread.start()
-    with running(follower.run):
-        try:
-            yield server
-        finally:
-            server.stop()
-            thread.join(10)
-            assert not thread.is_alive()
+    collections.start(DEFAULT)
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(10)
+        collections.stop(10)
+        assert not thread.is_alive()
 
 
 @contextmanager
-def asking(path: Path, timeout: float = 10.0) -> Iterator[Sidecar]:
+def asking(path: Path, timeout: float = 10.0, collection: str = DEFAULT) -> Iterator[Sidecar]:
     """A client of the sidecar at this socket."""
-    sidecar = Sidecar(f"unix:{path}", timeout)
+    sidecar = Sidecar(f"unix:{path}", collection, timeout)
     try:
         yield sidecar
     finally:

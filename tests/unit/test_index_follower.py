@@ -16,7 +16,9 @@ from facematch.faces import Encodings, positions_of
 from facematch.log import genesis
 from facematch.memory_store import MemoryStore
 from facematch.wire import Query
-from index.engine import Engine
+from index.budget import Budget
+from index.engine import BASE_BYTES, Engine
+from index.flat import FACE_BYTES
 from index.follower import Follower
 
 
@@ -286,7 +288,7 @@ def test_a_failed_change_of_the_engine_is_never_answered_from() -> None:
 
     engines = [Brittle(), Engine()]
     store = new_store("a")
-    follower = Follower(store, lambda: engines.pop(0))
+    follower = Follower(store, new_engine=lambda budget: engines.pop(0))
     with running(follower.run):
         caught_up(follower, store)
         add(store, "b", FACE)
@@ -297,23 +299,98 @@ def test_a_failed_change_of_the_engine_is_never_answered_from() -> None:
 
 class TestMemory:
     def test_a_collection_that_is_too_large_is_not_loaded(self) -> None:
-        follower = Follower(new_store(*map(str, range(10))), lambda: Engine(limit=2000))
+        budget = Budget(BASE_BYTES + 2000)
+        follower = Follower(new_store(*map(str, range(10))), budget)
         with running(follower.run):
-            eventually(lambda: "2,000 bytes" in follower.status().reason, "it says why")
-            assert not follower.status().ready
+            eventually(lambda: f"{budget.limit:,}" in follower.status().reason, "it says why")
+            status = follower.status()
+            assert (status.ready, status.code) == (False, "index_full")
             with pytest.raises(Unavailable) as caught:
                 follower.within(Query(FACE, THRESHOLD, FOREVER))
-            assert caught.value.code == "index_loading"
+            assert caught.value.code == "index_full"
+        assert budget.used == 0
 
     def test_when_it_is_full_it_answers_for_what_it_has_and_says_so(self) -> None:
         store = new_store("a", "b")
-        follower = Follower(store, lambda: Engine(limit=2000))
+        budget = Budget(BASE_BYTES + 2000)
+        follower = Follower(store, budget)
         with running(follower.run):
             caught_up(follower, store)
             place = follower.status().position
             add(store, "many", np.repeat(FACE, 100, axis=0))
             add(store, "one more", FACE)
-            eventually(lambda: "of 2,000" in follower.status().reason, "it says why")
+            eventually(lambda: f"of {budget.limit:,}" in follower.status().reason, "it says why")
             status = follower.status()
-            assert (status.ready, status.position, status.memory_limit) == (True, place, 2000)
+            assert (status.ready, status.position, status.code) == (True, place, "index_full")
+            assert status.behind == 2
             assert found(follower) == [1, 2]
+
+    @pytest.mark.parametrize("gone", ["a", "d"])
+    def test_what_is_erased_while_it_is_full_makes_room_for_what_came_since(
+        self, gone: str
+    ) -> None:
+        store = new_store("a", "b", "c")
+        budget = Budget(BASE_BYTES + 3 * FACE_BYTES)
+        follower = Follower(store, budget)
+        with running(follower.run):
+            caught_up(follower, store)
+            add(store, "d", FACE)
+            add(store, "e", FACE)
+            eventually(lambda: follower.status().code == "index_full", "it is full")
+            erase(store, "b")
+            eventually(lambda: follower.status().behind == 3, "it sees that one was erased")
+            assert found(follower) == [1, 2, 3]
+            assert follower.status().ready
+            erase(store, gone)
+            caught_up(follower, store)
+            assert found(follower) == {"a": [3, 4, 5], "d": [1, 3, 5]}[gone]
+            assert follower.status().code == ""
+            assert budget.used == budget.limit
+
+    def test_what_was_erased_before_it_was_full_is_given_back_too(self) -> None:
+        store = new_store("a", "b", "c")
+        budget = Budget(BASE_BYTES + 3 * FACE_BYTES)
+        follower = Follower(store, budget)
+        with running(follower.run):
+            caught_up(follower, store)
+            erase(store, "b")
+            caught_up(follower, store)
+            add(store, "d", FACE)
+            caught_up(follower, store)
+            assert found(follower) == [1, 3, 5]
+
+    def test_an_erasure_that_made_room_and_is_lost_again_leaves_nobody_out(self) -> None:
+        old = new_store("a", "b", "c")
+        new = new_store("a", "b", "c", like=old)
+        switch, store = switchable(old)
+        budget = Budget(BASE_BYTES + 3 * FACE_BYTES)
+        follower = Follower(store, budget)
+        with running(follower.run):
+            caught_up(follower, old)
+            add(old, "d", FACE)
+            erase(old, "b")
+            caught_up(follower, old)
+            assert found(follower) == [1, 3, 4]
+            switch.store = new
+            caught_up(follower, new)
+            assert found(follower) == [1, 2, 3]
+
+    def test_a_load_that_fits_when_somebody_makes_room_asks_for_what_it_needs(self) -> None:
+        store = new_store(*map(str, range(10)))
+        budget = Budget(2 * BASE_BYTES + 10 * FACE_BYTES)
+        budget.take(BASE_BYTES + 1)
+        asked: list[int] = []
+
+        def make_room(needed: int) -> None:
+            asked.append(needed)
+            if needed == BASE_BYTES + 10 * FACE_BYTES:
+                budget.take(-budget.used)
+            budget.require(needed)
+
+        follower = Follower(store, budget, make_room=make_room)
+        with running(follower.run):
+            caught_up(follower, store)
+            assert found(follower) == list(range(1, 11))
+        assert asked == [BASE_BYTES + 10 * FACE_BYTES]
+        follower.close()
+        assert budget.used == 0

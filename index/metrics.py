@@ -1,0 +1,119 @@
+"""What a monitoring system asks for: the only module that imports prometheus_client.
+
+Used by `index.collections`, and by `index.server` for GET /metrics.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+
+from facematch.errors import Unavailable
+from facematch.sidecar import IndexStatus
+from index.budget import Budget
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_OF_COLLECTION: dict[str, tuple[str, Callable[[IndexStatus], float]]] = {
+    "faces": ("Faces held", lambda status: status.faces),
+    "memory_bytes": ("Memory that its faces take", lambda status: status.memory),
+    "position": ("The place in the log that is reflected", lambda status: status.position),
+    "log_lag": ("Entries that the log had more", lambda status: status.behind),
+    "ready": ("1 when it answers", lambda status: status.ready),
+    "full": ("1 when it lacks memory to go on", lambda status: status.code == "index_full"),
+}
+
+_Held = Callable[[], Mapping[str, tuple[IndexStatus, float]]]
+
+
+class Metrics:
+    """Of one process. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._seconds = Histogram(
+            "facematch_index_query_seconds",
+            "How long queries took that were answered",
+            ["collection"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._refused = self._counter("refusals", "Queries refused", "code")
+        self._loads = self._counter("loads", "Loads from the store that came to their end")
+        self._drops = self._counter("drops", "How often it was dropped for another's sake")
+
+    def watch(self, budget: Budget, held: _Held) -> None:
+        """Tell of the collections held, and of what they share, whenever somebody asks."""
+        self._registry.register(_Watched(budget, held))
+
+    @contextmanager
+    def query(self, collection: str) -> Iterator[None]:
+        """Around one query: its time, or the code it is refused with."""
+        began = time.perf_counter()
+        try:
+            yield
+        except Unavailable as error:
+            self._refused.labels(collection, error.code).inc()
+            raise
+        self._seconds.labels(collection).observe(time.perf_counter() - began)
+
+    def loaded(self, collection: str) -> None:
+        """It has been loaded."""
+        self._loads.labels(collection).inc()
+
+    def dropped(self, collection: str) -> None:
+        """It has been dropped."""
+        self._drops.labels(collection).inc()
+
+    def encode(self) -> bytes:
+        """All of them, as CONTENT_TYPE."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        name = f"facematch_index_{name}"
+        return Counter(name, text, ["collection", *labels], registry=self._registry)
+
+
+class _Watched:
+    """A collector of prometheus_client: reads what is so now."""
+
+    def __init__(self, budget: Budget, held: _Held) -> None:
+        self._budget = budget
+        self._held = held
+
+    def describe(self) -> list[Metric]:
+        """Nothing: it would be asked for all values at its registration instead."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauges."""
+        for name, text, value in (
+            ("memory_limit_bytes", "Memory that all collections may take; 0: any", "limit"),
+            ("memory_used_bytes", "Memory that all collections have taken", "used"),
+        ):
+            yield GaugeMetricFamily(
+                f"facematch_index_{name}", text, value=getattr(self._budget, value)
+            )
+        held = self._held()
+        for name, (text, of) in _OF_COLLECTION.items():
+            gauge = GaugeMetricFamily(f"facematch_index_{name}", text, labels=["collection"])
+            for collection, (status, _) in held.items():
+                gauge.add_metric([collection], float(of(status)))
+            yield gauge
+        idle = GaugeMetricFamily(
+            "facematch_index_idle_seconds", "Since the last query", labels=["collection"]
+        )
+        for collection, (_, seconds) in held.items():
+            idle.add_metric([collection], seconds)
+        yield idle
