@@ -196,6 +196,10 @@ class MatchesOut(BaseModel):
         description="every match with an image at a position up to this one is known;"
         " null unless the state is done"
     )
+    exact: bool | None = Field(
+        description="false when some of these may be missing after all, because an approximate"
+        " index was asked; null unless the state is done"
+    )
     truncated: bool = Field(description="there were more faces than are kept")
     matches: list[MatchOut] | None
     next: str | None = Field(description="cursor of the next page")
@@ -215,6 +219,7 @@ class MatchesOut(BaseModel):
             threshold=threshold,
             model=image.model or None,
             complete_through=page.complete_through if done else None,
+            exact=page.exact if done else None,
             truncated=image.truncated,
             matches=[MatchOut.of(match) for match in page.matches] if done else None,
             next=cursors.encode(page.next) if done and page.next else None,

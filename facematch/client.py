@@ -94,7 +94,8 @@ class MatchesAnswer:
     """A page of an image's matches, nearest first.
 
     `matches` is None unless the state is done. Every match with an image at a position up to
-    `complete_through` is known. `next` is the cursor of the next page.
+    `complete_through` is known, unless `exact` is False: then an approximate index was asked, and
+    some may be missing. `next` is the cursor of the next page.
     """
 
     hash: str
@@ -108,6 +109,7 @@ class MatchesAnswer:
     truncated: bool
     matches: tuple[MatchAnswer, ...] | None
     next: str | None
+    exact: bool | None = None
 
 
 _JOB = TypeAdapter(JobAnswer)

@@ -22,7 +22,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it must be. `positions`: the images it is about."""
+    """One thing that is not as it must be. `positions`: the images it is about.
+
+    `invariant`: log, index, faces, erasure, symmetry, soundness, completeness; or approximate, a
+    match that an approximate index did not find: it lacks as much, but nothing is broken.
+    """
 
     invariant: str
     detail: str
@@ -197,11 +201,12 @@ def _check_complete(
     truth: dict[tuple[int, int], float],
     stored: dict[tuple[int, int], float],
 ) -> Iterator[Finding]:
-    pending = set(snapshot.pending.values())
+    pending, since = set(snapshot.pending.values()), snapshot.approximate_since
     for (low, high), distance in truth.items():
         # The later image's job writes the pair.
         if high not in pending and (low, high) not in stored:
-            yield Finding("completeness", f"{low} and {high} lack ({distance})", (low, high))
+            kind = "completeness" if since is None or high < since else "approximate"
+            yield Finding(kind, f"{low} and {high} lack ({distance})", (low, high))
 
 
 def _unsettled(snapshot: Snapshot) -> set[int]:

@@ -70,6 +70,7 @@ class MemoryStore:
         self._links: dict[int, dict[int, float]] = {}
         self._pending: dict[str, int] = {}
         self._erasing: list[int] = []
+        self._approximate_since: int | None = None
         self._listeners: list[queue.SimpleQueue[str]] = []
 
     def check(self) -> None:
@@ -266,6 +267,9 @@ class MemoryStore:
             recent = self._clock() - record.linked_at < LINKER_SECONDS
             if link.offset == 0 and record.linker not in ("", link.token) and recent:
                 return Linked.SUPERSEDED
+            since = self._approximate_since
+            if not link.exact and (since is None or place.position < since):
+                self._approximate_since = place.position
             for other, distance in link.pairs:
                 if other in self._positions:
                     self._links.setdefault(place.position, {})[other] = distance
@@ -383,7 +387,9 @@ class MemoryStore:
             page = page[:limit]
             next_ = Cursor(page[-1].distance, page[-1].position) if more else None
             complete = min(self._pending.values(), default=self._tail().position + 1) - 1
-            return MatchPage(shown, tuple(page), complete, next_)
+            since = self._approximate_since
+            exact = since is None or complete < since
+            return MatchPage(shown, tuple(page), complete, next_, exact)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -417,6 +423,7 @@ class MemoryStore:
                 {job: self._jobs[job].due for job in self._accepted()},
                 tuple(self._erasing),
                 tuple(self._entries),
+                self._approximate_since,
             )
 
     def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:

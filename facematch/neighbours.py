@@ -24,7 +24,8 @@ class Neighbours(Protocol):
     """What a worker needs of an index."""
 
     def within(self, query: Query) -> Candidates:
-        """Every face within the radius as of the place it reports; a few more do no harm.
+        """Every face within the radius as of the place it reports; a few more do no harm. Some
+        may be missing where the answer says that it is not exact.
 
         Raises Unavailable (index_unavailable, index_loading, index_full).
         """

@@ -3,7 +3,9 @@
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
 
     meta               hash    epoch, model, threshold; position and chain of the log's tail;
-                               submissions (the last number), backlog (bytes)
+                               submissions (the last number), backlog (bytes);
+                               approximate_since, the lowest position linked with an answer
+                               that may lack matches
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
@@ -207,7 +209,7 @@ class RedisStore:
             "link",
             *(link.image, link.committed.position, link.committed.nonce),
             *(link.seen.position, link.seen.chain),
-            *(link.token, link.offset, int(link.last), LINKER_SECONDS, *flat),
+            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact), *flat),
         )
         return Linked(result.decode())
 
@@ -260,10 +262,11 @@ class RedisStore:
             shown, page = pipe.execute()
         matches = tuple(
             Match(hash_.decode(), decode.texts(names), float(distance), int(position))
-            for hash_, names, distance, position in page[2:]
+            for hash_, names, distance, position in page[3:]
         )
         next_ = Cursor(matches[-1].distance, matches[-1].position) if page[1] else None
-        return MatchPage(decode.image(image, shown), matches, int(page[0]), next_)
+        exact = bool(page[2])
+        return MatchPage(decode.image(image, shown), matches, int(page[0]), next_, exact)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -297,17 +300,19 @@ class RedisStore:
             pipe.zrange(self._key("accepted"), 0, -1, withscores=True)
             pipe.smembers(self._key("erasing"))
             pipe.xrange(self._key("log"))
-            pipe.hmget(self._key("meta"), "epoch", "model", "threshold", "position", "chain")
+            fields = ("epoch", "model", "threshold", "position", "chain", "approximate_since")
+            pipe.hmget(self._key("meta"), *fields)
             positions, pending, accepted, erasing, log, meta = pipe.execute()
         if meta[0] is None:
             raise Unavailable("store_unavailable", "the collection was not created yet")
         return Snapshot(
-            decode.collection(meta),
+            decode.collection(meta[:5]),
             {int(position): image.decode() for position, image in positions.items()},
             {image.decode(): int(position) for image, position in pending},
             {job.decode(): due for job, due in accepted},
             tuple(sorted(map(int, erasing))),
             tuple(decode.log_entry(*entry) for entry in log),
+            int(meta[5]) if meta[5] else None,
         )
 
     @translated()

@@ -67,6 +67,15 @@ class Settings(BaseSettings):
         description="bytes of memory that the collections in an index may take together; then it "
         "takes no more, and says so; 0: four fifths of what the machine or container has",
     )
+    index_kind: str = Field(
+        "exact",
+        pattern="^(exact|ivf)$",
+        description="`exact`; `ivf` searches a part of a large collection only, misses some "
+        "matches and says so (`exact: false`)",
+    )
+    index_probes: int = Field(
+        64, ge=1, description="lists that `ivf` searches: more find more and take longer"
+    )
     picture_seconds: int = Field(
         10,
         gt=0,

@@ -32,7 +32,8 @@ class IndexStatus:
     had more when it last looked. `faces`: those it holds, in about `memory` bytes, of the
     `memory_limit` (0: any) that all collections of the process share. `loaded` of `images`: how
     much of the collection it had to load is there. `reason`: why it is not ready, or cannot follow
-    the log; `code`: the same, one of `facematch.errors.CODES`, "" when there is nothing.
+    the log; `code`: the same, one of `facematch.errors.CODES`, "" when there is nothing. `exact`:
+    none is missing in its answers; `recall`: what part is there, of those it was measured with.
     """
 
     ready: bool
@@ -46,6 +47,8 @@ class IndexStatus:
     images: int = 0
     reason: str = ""
     code: str = ""
+    exact: bool = True
+    recall: float | None = None
 
     def encode(self) -> bytes:
         """JSON, UTF-8."""

@@ -125,7 +125,8 @@ class Link:
 
     `seen` is the log tail that the query was checked against (the fence). The chunks of one
     query share a random `token` and state how many pairs went before, so that a chunk lost
-    with the store's tail is noticed; `last` marks the image done.
+    with the store's tail is noticed; `last` marks the image done. `exact`: as far as is known,
+    no match is missing. The lowest position that was linked otherwise stays known.
     """
 
     image: str
@@ -135,6 +136,7 @@ class Link:
     offset: int
     pairs: Sequence[tuple[int, float]]
     last: bool
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,9 @@ class MatchPage:
     """An image with a page of its matches, nearest first, as of one instant.
 
     Once the image is done, every match with an image at a position up to `complete_through` is
-    known to be written.
+    known to be written; unless not `exact`: then an image at a position up to there was linked
+    with what an approximate index found, and matches with it may be missing, in the other's set
+    as in its own.
     `next` continues behind this page, None at the end.
     """
 
@@ -182,6 +186,7 @@ class MatchPage:
     matches: Sequence[Match]
     complete_through: int
     next: "Cursor | None" = None
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,10 @@ class Erased:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything `fsck` looks at, read at one instant."""
+    """Everything `fsck` looks at, read at one instant.
+
+    `approximate_since`: the lowest position that was linked with an answer that may lack matches.
+    """
 
     collection: Collection
     positions: Mapping[int, str]
@@ -214,6 +222,7 @@ class Snapshot:
     accepted: Mapping[str, float]
     erasing: Sequence[int]
     entries: Sequence[Entry]
+    approximate_since: int | None = None
 
 
 class Store(Protocol):

@@ -6,15 +6,17 @@ Carried as HTTP bodies over a unix socket, little-endian throughout.
 
     request                    reply (200)
     +--------------------+     +--------------------+
-    | "FMQ1"      4 bytes|     | "FMR1"      4 bytes|
+    | "FMQ1"      4 bytes|     | "FMR2"      4 bytes|
     | encodings n u32    |     | faces m     u32    |
-    | radius      f64    |     | position    u64    |
-    | before      u64    |     | chain   20 bytes   |
-    | n * 128     f32    |     | m ids       i64    |
+    | radius      f64    |     | flags       u32    |
+    | before      u64    |     | position    u64    |
+    | n * 128     f32    |     | chain   20 bytes   |
+    |                    |     | m ids       i64    |
     +--------------------+     +--------------------+
 
 `before`: only faces of images at lower positions. The ids are those of every face within the
-radius of at least one encoding, plus possibly a few just outside: the asker rechecks.
+radius of at least one encoding, plus possibly a few just outside: the asker rechecks. Flag 1:
+the index looked only where such faces are likely, so some may be missing.
 Errors: status 400, 404 or 503 with `{"code", "detail"}`.
 
 GET `/collections/<name>/readyz` and `/collections/<name>/status` tell how far the index of a
@@ -46,7 +48,8 @@ CONTENT_TYPE = "application/x-facematch-1"
 MAX_ENCODINGS = FACES_PER_POSITION
 
 _REQUEST = struct.Struct("<4sIdQ")
-_REPLY = struct.Struct("<4sIQ20s")
+_REPLY = struct.Struct("<4sIIQ20s")
+_APPROXIMATE = 1
 _PATH = re.compile(rf"/collections/([^/]*)/({WITHIN}|{READY}|{STATUS})")
 
 
@@ -95,15 +98,20 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The answer: face ids, ascending, and the place in the log that it reflects."""
+    """The answer: face ids, ascending, and the place in the log that it reflects.
+
+    `exact`: none is missing.
+    """
 
     faces: FaceIds
     tail: Tail
+    exact: bool = True
 
     def encode(self) -> bytes:
         """The reply frame."""
         chain = bytes.fromhex(self.tail.chain)
-        header = _REPLY.pack(b"FMR1", len(self.faces), self.tail.position, chain)
+        flags = 0 if self.exact else _APPROXIMATE
+        header = _REPLY.pack(b"FMR2", len(self.faces), flags, self.tail.position, chain)
         return header + self.faces.astype("<i8").tobytes()
 
     @classmethod
@@ -111,11 +119,11 @@ class Candidates:
         """Raises ValueError for anything that is not a reply frame."""
         if len(data) < _REPLY.size:
             raise ValueError("the frame is shorter than its header")
-        magic, count, position, chain = _REPLY.unpack_from(data)
-        if magic != b"FMR1" or len(data) != _REPLY.size + 8 * count:
-            raise ValueError("not a reply frame of version 1")
+        magic, count, flags, position, chain = _REPLY.unpack_from(data)
+        if magic != b"FMR2" or flags > _APPROXIMATE or len(data) != _REPLY.size + 8 * count:
+            raise ValueError("not a reply frame of version 2")
         faces = np.frombuffer(data, dtype="<i8", offset=_REPLY.size).astype(np.int64)
-        return cls(faces, Tail(position, chain.hex()))
+        return cls(faces, Tail(position, chain.hex()), exact=flags != _APPROXIMATE)
 
 
 def encode_error(code: str, detail: str) -> bytes:

@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
+import numpy as np
 import structlog
 
 from facematch import startup
@@ -17,11 +19,14 @@ from facematch.settings import Settings
 from facematch.sidecar import socket_path
 from index.budget import Budget
 from index.collections import Collections
+from index.engine import AnyEngine, Engine
+from index.ivf import IvfEngine
 from index.metrics import Metrics
 from index.server import Server
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP_SECONDS = 1.0
+_SAMPLE_SECONDS = 2.0
 
 _log = structlog.get_logger()
 
@@ -34,8 +39,28 @@ def serve(settings: Settings) -> int:
     client = connect(settings.redis_url.get_secret_value())
     limit = settings.index_memory or startup.usable_memory() * 4 // 5
     metrics = Metrics()
-    collections = Collections(lambda name: RedisStore(client, name), Budget(limit), metrics)
-    return _serve(collections, Server(collections, metrics, socket_path(settings.index_url)))
+    approximate = settings.index_kind == "ivf"
+
+    def new_engine(budget: Budget) -> AnyEngine:
+        return IvfEngine(budget, settings.index_probes) if approximate else Engine(budget)
+
+    collections = Collections(
+        lambda name: RedisStore(client, name), Budget(limit), metrics, new_engine
+    )
+    server = Server(collections, metrics, socket_path(settings.index_url))
+    if approximate:
+        _thread(lambda: _sample(collections))
+    return _serve(collections, server)
+
+
+def _sample(collections: Collections) -> None:
+    rng = np.random.default_rng()
+    while True:
+        time.sleep(_SAMPLE_SECONDS)
+        try:
+            collections.sample(rng)
+        except Exception:  # noqa: BLE001 - an error here takes nothing from the answers
+            _log.exception("cannot measure how much is found")
 
 
 def _serve(collections: Collections, server: Server) -> int:

@@ -17,7 +17,7 @@ from facematch.errors import Unavailable
 from facematch.faces import Encodings, ids_of_all
 from facematch.log import Tail
 from facematch.store import Store
-from index.engine import Engine
+from index.engine import AnyEngine
 
 _PORTION = 1000
 _SAY_SECONDS = 5.0
@@ -35,7 +35,7 @@ class Loaded:
 
 
 def load(
-    store: Store, engine: Engine, stop: threading.Event, report: Callable[[int, int], None]
+    store: Store, engine: AnyEngine, stop: threading.Event, report: Callable[[int, int], None]
 ) -> Loaded | None:
     """Fill an empty engine; None when `stop` was set meanwhile.
 
@@ -72,7 +72,7 @@ def load(
     return Loaded(tail, fence)
 
 
-def _add(engine: Engine, faces: Mapping[int, Encodings]) -> None:
+def _add(engine: AnyEngine, faces: Mapping[int, Encodings]) -> None:
     if faces:
         ordered = dict(sorted(faces.items()))
         engine.add(ids_of_all(ordered), np.concatenate(list(ordered.values())))

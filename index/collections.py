@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import structlog
 
 from facematch.collection_name import DEFAULT, check_name
@@ -18,7 +19,7 @@ from facematch.sidecar import IndexStatus
 from facematch.store import Store
 from facematch.wire import Candidates, Query
 from index.budget import Budget
-from index.engine import Engine
+from index.engine import AnyEngine, Engine
 from index.follower import Follower
 from index.metrics import Metrics
 
@@ -67,7 +68,7 @@ class Collections:
         open_store: Callable[[str], Store],
         budget: Budget,
         metrics: Metrics,
-        new_engine: Callable[[Budget], Engine] = Engine,
+        new_engine: Callable[[Budget], AnyEngine] = Engine,
         least_idle: float = LEAST_IDLE_SECONDS,
     ) -> None:
         """`open_store`: the store of a collection, which need not exist. `least_idle`: a
@@ -111,6 +112,13 @@ class Collections:
             name: (one.follower.status(), 0.0 if one.queries else now - one.used)
             for name, one in sorted(held.items())
         }
+
+    def sample(self, rng: np.random.Generator) -> None:
+        """Have each that is held compare a search with brute force, where it is not exact."""
+        with self._lock:
+            followers = [held.follower for held in self._held.values()]
+        for follower in followers:
+            follower.sample(rng)
 
     @property
     def budget(self) -> Budget:

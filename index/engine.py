@@ -6,6 +6,7 @@ Those where dlib's encodings lie are held by `index.codes`, any others by `index
 
 import math
 import threading
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +30,68 @@ BASE_BYTES = 3_000_000
 _LAST_POSITION = np.iinfo(np.int64).max // FACES_PER_POSITION
 
 
+class AnyEngine(Protocol):
+    """What a follower needs of an engine. One thread changes it; any may search meanwhile."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether no search misses a face."""
+
+    @property
+    def bytes(self) -> int:
+        """The memory its faces take, about."""
+
+    @property
+    def taken(self) -> int:
+        """What it has of the budget: that of its faces, and its own."""
+
+    @property
+    def face_bytes(self) -> float:
+        """What a face takes, on the average of those it holds. (What removed ones still take is
+        no part of it.)"""
+
+    def __len__(self) -> int:
+        """How many faces it holds."""
+
+    def fits(self, faces: int) -> bool:
+        """Whether there would be memory for so many faces in place of those it holds."""
+
+    def require(self, ours: int, others: int = 0) -> None:
+        """Raise Full unless there is memory for so many faces more where dlib's encodings lie,
+        and so many others."""
+
+    def add(self, ids: FaceIds, encodings: Encodings) -> None:
+        """Take in faces: ids (n,), encodings (n, 128) of finite float32.
+
+        Raises ValueError unless the ids ascend and are above every id added before, as those
+        of a log do; Full when there is no memory for them.
+        """
+
+    def remove(self, ids: FaceIds) -> None:
+        """Forget these faces; an id that is not there is passed over."""
+
+    def tend(self) -> None:
+        """Bring itself into shape, which may take long. Called by the thread that changes it."""
+
+    def within(self, encodings: Encodings, radius: float, before: int) -> FaceIds:
+        """The ids of all faces of positions below `before` within `radius` of at least one of the
+        encodings (k, 128), as far as it is exact. Ascending, each once."""
+
+    def measure(self, rng: np.random.Generator, radius: float) -> tuple[int, int]:
+        """Of the other faces within the radius of one that it holds, drawn at random: how many it
+        finds, and how many there are by brute force."""
+
+    def close(self) -> None:
+        """Give back what it has of the budget; it is not used again."""
+
+
 class Engine:
-    """Faces by id, in memory. Safe to share between threads. A removed face is overwritten.
+    """See AnyEngine: none is missing. Safe to share between threads. A removed face is overwritten.
 
     What it takes of the budget is given back by `close` only.
     """
+
+    exact = True
 
     def __init__(self, budget: Budget | None = None) -> None:
         """`budget`: what its memory comes out of; None: it may take any. Raises Full."""
@@ -46,37 +104,32 @@ class Engine:
         self._share.resize(BASE_BYTES)
 
     def __len__(self) -> int:
-        """How many faces it holds."""
+        """See AnyEngine."""
         return len(self._codes) + len(self._flat)
 
     @property
     def bytes(self) -> int:
-        """The memory its faces take, about."""
+        """See AnyEngine."""
         return self._codes.bytes + self._flat.bytes
 
     @property
     def taken(self) -> int:
-        """What it has of the budget: that of its faces, and its own."""
+        """See AnyEngine."""
         return self._share.taken
 
     @property
     def face_bytes(self) -> float:
-        """What a face takes, on the average of those it holds. (What removed ones still take is
-        no part of it.)"""
+        """See AnyEngine."""
         ours, others = len(self._codes), len(self._flat)
         return _size(ours, others) / (ours + others) if ours + others else codes.FACE_BYTES
 
     def fits(self, faces: int) -> bool:
-        """Whether there would be memory for so many faces in place of those it holds."""
+        """See AnyEngine."""
         needed = BASE_BYTES + math.ceil(faces * self.face_bytes)
         return self._share.budget.has(needed - self._share.taken)
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
-        """Take in faces: ids (n,), encodings (n, 128) of finite float32.
-
-        Raises ValueError unless the ids ascend and are above every id added before, as those
-        of a log do; Full when there is no memory for them.
-        """
+        """See AnyEngine."""
         if len(ids) != len(encodings):
             raise ValueError(f"{len(ids)} ids for {len(encodings)} encodings")
         if len(ids) == 0:
@@ -96,20 +149,26 @@ class Engine:
             self._flat.add(ids[~ours], encodings[~ours])
 
     def require(self, ours: int, others: int = 0) -> None:
-        """Raise Full unless there is memory for so many faces more where dlib's encodings lie,
-        and so many others."""
+        """See AnyEngine."""
         self._share.budget.require(_size(ours, others))
 
     def remove(self, ids: FaceIds) -> None:
-        """Forget these faces; an id that is not there is passed over."""
+        """See AnyEngine."""
         with self._lock:
             self._codes.remove(ids)
             self._flat.remove(ids)
             self._share.resize(BASE_BYTES + self.bytes)
 
     def close(self) -> None:
-        """Give back what it has of the budget; it is not used again."""
+        """See AnyEngine."""
         self._share.resize(0)
+
+    def tend(self) -> None:
+        """See AnyEngine: it always is."""
+
+    def measure(self, rng: np.random.Generator, radius: float) -> tuple[int, int]:
+        """See AnyEngine: there is nothing to measure."""
+        return 0, 0
 
     def search(
         self, encodings: Encodings, radius: float, before: int
@@ -121,9 +180,8 @@ class Engine:
         1e-17; where both lie where dlib's encodings do by 2e-5, and more for an encoding that lies
         elsewhere.
         """
-        limit = min(before, _LAST_POSITION) * FACES_PER_POSITION
+        limit, squared = first_beyond(before), widened_square(radius)
         encodings = np.require(encodings, np.float32, ("C", "W"))
-        squared = min(radius, _FARTHEST) ** 2 * (1 + _RELATIVE_MARGIN) + _ABSOLUTE_MARGIN
         points = self._space.project(encodings)
         with self._lock:
             numbers, ids = self._codes.search(points, squared, limit)
@@ -133,13 +191,22 @@ class Engine:
         return numbers, ids
 
     def within(self, encodings: Encodings, radius: float, before: int) -> FaceIds:
-        """The ids of all faces within `radius` of at least one of the encodings; see `search`.
-        Ascending, each once."""
+        """See AnyEngine and `search`."""
         found = np.empty(0, dtype=np.int64)
         for start in range(0, len(encodings), _QUERIES_AT_ONCE):
             some = encodings[start : start + _QUERIES_AT_ONCE]
             found = np.union1d(found, self.search(some, radius, before)[1])
         return found
+
+
+def first_beyond(before: int) -> int:
+    """The lowest id of the faces of images from position `before` on."""
+    return min(before, _LAST_POSITION) * FACES_PER_POSITION
+
+
+def widened_square(radius: float) -> float:
+    """The square of a radius, made greater by more than float32 may be off by."""
+    return min(radius, _FARTHEST) ** 2 * (1 + _RELATIVE_MARGIN) + _ABSOLUTE_MARGIN
 
 
 def _size(ours: int, others: int) -> int:

@@ -1,16 +1,16 @@
 """Any faces at all, in a FAISS flat index: every one within a radius, none missing.
 
-The only module that imports faiss. Used by `index.engine` for what `index.codes` cannot hold.
+Used by `index.engine` for what `index.codes` cannot hold, and by `index.ivf`.
 """
 
-from typing import TypeVar
+from collections.abc import Iterator
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from facematch.faces import DIMENSIONS, ENCODING_BYTES, Encodings, FaceIds
-from index.rows import rows_of
+from index.rows import grown, rows_of
 
 #: FAISS computes in float32 and compares squares with a strict "<". It sums 128 squared
 #: differences: with u = 2^-24, each difference is rounded once and enters squared, each product
@@ -23,8 +23,6 @@ _MOST_SQUARED = float(np.finfo(np.float32).max)
 #: The bound above is one of plain differences. From this many queries on FAISS would expand
 #: |x|² + |y|² - 2xy instead, whose error grows with the norms until it is larger than the radius.
 _NEVER = 2**31 - 1
-
-_Row = TypeVar("_Row", bound=np.generic)
 
 #: Of a face: the encoding, the id, and whether it is there.
 FACE_BYTES = ENCODING_BYTES + 8 + 1
@@ -60,8 +58,8 @@ class Flat:
         self._index.add(encodings)
         rows = self._rows + len(ids)
         if rows > len(self._ids):
-            self._ids = _grown(self._ids, rows)
-            self._alive = _grown(self._alive, rows)
+            self._ids = grown(self._ids, rows)
+            self._alive = grown(self._alive, rows)
         self._ids[self._rows : rows] = ids
         self._alive[self._rows : rows] = True
         self._rows = rows
@@ -78,6 +76,17 @@ class Flat:
         dead = self._rows - self._live
         if dead > _LEAST_DEAD and dead * 4 > self._rows:
             self._compact()
+
+    def blocks(self) -> Iterator[tuple[FaceIds, Encodings]]:
+        """All its faces, in the order of their ids."""
+        for start in range(0, self._rows, _BLOCK):
+            alive = self._alive[start : min(start + _BLOCK, self._rows)]
+            ids = self._ids[start : start + len(alive)][alive]
+            yield ids, self._encodings()[start : start + len(alive)][alive]
+
+    def wipe(self) -> None:
+        """Overwrite all; it is not used again."""
+        self._encodings()[:] = 0
 
     def search(
         self, encodings: Encodings, radius_squared: float, below: int
@@ -114,9 +123,3 @@ class Flat:
         self._index.remove_ids(faiss.IDSelectorRange(end, self._rows))
         self._alive[:end] = True
         self._rows = end
-
-
-def _grown(rows: NDArray[_Row], least: int) -> NDArray[_Row]:
-    grown = np.zeros(max(least, 2 * len(rows)), dtype=rows.dtype)
-    grown[: len(rows)] = rows
-    return grown

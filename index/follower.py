@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
 from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
 from facematch.errors import CODES, Unavailable
-from facematch.faces import FACES_PER_POSITION, Encodings, face_ids
+from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION, Encodings, face_ids
 from facematch.failpoints import reached
 from facematch.log import Entry, Tail, follow
 from facematch.sidecar import IndexStatus
@@ -21,7 +22,8 @@ from facematch.store import LogSlice, Store
 from facematch.wire import Candidates, Query
 from index.bootstrap import advance, load
 from index.budget import Budget, Full
-from index.engine import Engine
+from index.engine import AnyEngine, Engine
+from index.recall import Recall
 from index.room import RESTS, Room
 
 _PORTION = 1000
@@ -57,7 +59,7 @@ class Follower:
         self,
         store: Store,
         budget: Budget | None = None,
-        new_engine: Callable[[Budget], Engine] = Engine,
+        new_engine: Callable[[Budget], AnyEngine] = Engine,
         make_room: Callable[[int], None] | None = None,
         loaded: Callable[[], None] | None = None,
     ) -> None:
@@ -70,12 +72,14 @@ class Follower:
         self._room = Room(store, make_room or self._budget.require)
         self._tell_loaded = loaded
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
+        self._engine: AnyEngine | None = None
         self._tail = _NOWHERE
         self._fence = _NOWHERE
         self._end = 0
         self._progress = (0, 0)
         self._trouble = _NONE
+        self._radius = DEFAULT_THRESHOLD
+        self._recall = Recall()
 
     def run(self, stop: threading.Event) -> None:
         """Load, then follow, until `stop` is set. No error ends it: it tries again."""
@@ -103,8 +107,17 @@ class Follower:
         with self._lock:
             if self._engine is None or not self._whole():
                 raise Unavailable(self._code(), self._reason())
+            self._radius = query.radius
+            # It may become another one meanwhile, but not there and back.
+            exact = self._engine.exact
             faces = self._engine.within(query.encodings, query.radius, query.before)
-            return Candidates(faces, self._tail)
+            return Candidates(faces, self._tail, exact and self._engine.exact)
+
+    def sample(self, rng: np.random.Generator) -> None:
+        """Compare one search of an approximate index with brute force."""
+        engine = self._engine
+        if engine is not None and not engine.exact:
+            self._recall.note(*engine.measure(rng, self._radius))
 
     def status(self) -> IndexStatus:
         """How far it is. Never waits for a query."""
@@ -121,6 +134,8 @@ class Follower:
             images=images,
             reason=self._trouble.reason if ready else self._reason(),
             code=self._trouble.code if ready else self._code(),
+            exact=engine is None or engine.exact,
+            recall=self._recall.value,
         )
 
     @property
@@ -177,6 +192,7 @@ class Follower:
         try:
             engine = self._new_engine(self._budget)
             loaded = load(self._store, engine, stop, self._report)
+            engine.tend()
         except Full as error:
             if not self._room.too_little(engine, error):
                 raise
@@ -201,7 +217,7 @@ class Follower:
         self._trouble = _NONE
         self._progress = (loaded, images)
 
-    def _follow(self, engine: Engine, stop: threading.Event) -> bool:
+    def _follow(self, engine: AnyEngine, stop: threading.Event) -> bool:
         portion = self._store.log(self._tail.position, _PORTION)
         end = _continues(self._tail, portion)
         self._end = portion.tail.position
@@ -225,9 +241,10 @@ class Follower:
                 _log.info("loading anew what is left after erasures", position=self._tail.position)
                 self._forget()
             return False
+        engine.tend()
         return len(portion.entries) < _PORTION
 
-    def _apply(self, engine: Engine, entry: Entry, faces: Mapping[int, Encodings]) -> None:
+    def _apply(self, engine: AnyEngine, entry: Entry, faces: Mapping[int, Encodings]) -> None:
         if entry.position == self._fence.position and entry.tail != self._fence:
             raise Unavailable("index_diverged", f"the log changed at position {entry.position}")
         with self._lock:
@@ -243,6 +260,7 @@ class Follower:
             engine, self._engine = self._engine, None
             self._tail = self._fence = _NOWHERE
             self._progress = (0, 0)
+            self._recall = Recall()
         if engine is not None:
             engine.close()
 

@@ -30,6 +30,7 @@ _OF_COLLECTION: dict[str, tuple[str, Callable[[IndexStatus], float]]] = {
     "position": ("The place in the log that is reflected", lambda status: status.position),
     "log_lag": ("Entries that the log had more", lambda status: status.behind),
     "ready": ("1 when it answers", lambda status: status.ready),
+    "exact": ("1 when no answer lacks a face", lambda status: status.exact),
     "full": ("1 when it lacks memory to go on", lambda status: status.code == "index_full"),
 }
 
@@ -111,6 +112,15 @@ class _Watched:
             for collection, (status, _) in held.items():
                 gauge.add_metric([collection], float(of(status)))
             yield gauge
+        recall = GaugeMetricFamily(
+            "facematch_index_recall",
+            "Part of the faces within the radius that an approximate index finds, as sampled",
+            labels=["collection"],
+        )
+        for collection, (status, _) in held.items():
+            if status.recall is not None:
+                recall.add_metric([collection], status.recall)
+        yield recall
         idle = GaugeMetricFamily(
             "facematch_index_idle_seconds", "Since the last query", labels=["collection"]
         )

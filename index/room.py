@@ -7,7 +7,7 @@ from collections.abc import Callable
 from facematch.store import Store
 from index.budget import Full
 from index.codes import FACE_BYTES
-from index.engine import BASE_BYTES, Engine
+from index.engine import BASE_BYTES, AnyEngine
 
 #: What costs the store, or those who ask, as much as a load is done again only after so many
 #: times as long as it took.
@@ -33,7 +33,7 @@ class Room:
             faces = math.ceil(self._count() * self._face_bytes)
             self._make(max(BASE_BYTES + faces, self._least))
 
-    def too_little(self, engine: Engine | None, lacking: Full) -> bool:
+    def too_little(self, engine: AnyEngine | None, lacking: Full) -> bool:
         """A load into this engine, or the making of it, met Full. Whether to try once more at
         once: now it is known how much room to ask for, so that nobody makes any in vain."""
         first = self._least == 0
@@ -52,7 +52,7 @@ class Room:
         idle = time.monotonic() - max(used, self._loaded_at)
         return idle >= max(least, RESTS * self._load_seconds)
 
-    def find(self, engine: Engine, lacking: Full) -> bool:
+    def find(self, engine: AnyEngine, lacking: Full) -> bool:
         """Come by the room that is lacking for the next entry: True when it is there, False when
         a load anew would have enough. Raises Full."""
         try:
@@ -65,7 +65,7 @@ class Room:
             return False
         return True
 
-    def _would_fit(self, engine: Engine) -> bool:
+    def _would_fit(self, engine: AnyEngine) -> bool:
         began = time.monotonic()
         if began < self._count_from:
             return False

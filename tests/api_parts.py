@@ -62,7 +62,9 @@ class Api:
         self.positions[commit.image] = self.store.commit(commit).position
         return commit
 
-    def link(self, commit: Commit, others: Sequence[tuple[bytes, float]] = ()) -> None:
+    def link(
+        self, commit: Commit, others: Sequence[tuple[bytes, float]] = (), exact: bool = True
+    ) -> None:
         """Write the matches of a committed image with images that are done; it is done then."""
         self.store.link(
             Link(
@@ -73,6 +75,7 @@ class Api:
                 offset=0,
                 pairs=[(self.positions[image_hash(data)], distance) for data, distance in others],
                 last=True,
+                exact=exact,
             )
         )
 

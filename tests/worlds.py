@@ -42,7 +42,7 @@ def true_matches(picture: int, live: set[int]) -> list[tuple[str, float]]:
 
 REPLICATED = {
     *("_pinned", "_entries", "_first", "_submissions", "_jobs", "_images", "_blobs"),
-    *("_positions", "_faces", "_links", "_pending", "_erasing"),
+    *("_positions", "_faces", "_links", "_pending", "_erasing", "_approximate_since"),
 }
 
 

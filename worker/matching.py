@@ -24,10 +24,14 @@ _PORTION = 2000
 
 @dataclass(frozen=True)
 class Found:
-    """The matches of an image with those at lower positions, and the log tail they hold for."""
+    """The matches of an image with those at lower positions, and the log tail they hold for.
+
+    `exact`: none is missing, so far as the index says.
+    """
 
     pairs: Sequence[tuple[int, float]]
     seen: Tail
+    exact: bool = True
 
 
 def find_matches(
@@ -54,7 +58,8 @@ def find_matches(
     earlier = sorted(candidate for candidate in candidates if candidate < position)
     faces = _Faces(store)
     pairs = tuple(faces.within(encodings, earlier, threshold))
-    return Found(pairs, _past_erasures(store, seen) if faces.missing else seen)
+    fence = _past_erasures(store, seen) if faces.missing else seen
+    return Found(pairs, fence, answer.exact)
 
 
 def _past_erasures(store: Store, seen: Tail) -> Tail:

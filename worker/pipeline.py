@@ -161,7 +161,8 @@ def _link(image: str, place: Committed, found: Found, store: Store) -> Linked:
     for offset in range(0, max(1, len(found.pairs)), LINK_CHUNK):
         pairs = found.pairs[offset : offset + LINK_CHUNK]
         last = offset + LINK_CHUNK >= len(found.pairs)
-        result = store.link(Link(image, place, found.seen, token, offset, pairs, last))
+        link = Link(image, place, found.seen, token, offset, pairs, last, found.exact)
+        result = store.link(link)
         if result is not Linked.WRITTEN:
             return result
         reached("mid_link")

@@ -28,6 +28,7 @@ def result_document(result: Result) -> Document:
         "faces": page.faces if page else None,
         "threshold": page.threshold if page else None,
         "complete_through": page.complete_through if page else None,
+        "exact": page.exact if page else None,
         "truncated": page.truncated if page else False,
         "matches": None if result.matches is None else [asdict(m) for m in result.matches],
         "more": result.more,
@@ -57,11 +58,12 @@ def _outcome(result: Result) -> str:
     if not page.faces:
         return "done, no face"
     faces = _count(page.faces, "face") + (" (there are more)" if page.truncated else "")
+    unsure = " (approximate: some may be missing)" if page.exact is False else ""
     if not result.matches:
-        return f"done, {faces}, no match"
+        return f"done, {faces}, no match{unsure}"
     count = len(result.matches)
     matches = f"the nearest {count:,} matches" if result.more else _count(count, "match", "matches")
-    return f"done, {faces}, {matches} (distance at most {page.threshold:g})"
+    return f"done, {faces}, {matches} (distance at most {page.threshold:g}){unsure}"
 
 
 def report_document(report: Report, source: str, service: str) -> Document:

@@ -1,6 +1,6 @@
 -- Write a chunk of an image's matches in both directions, behind the fence.
 -- ARGV: image, position, nonce, seen position, seen chain, token, offset, last, seconds for which
--- another linker has precedence, then other, distance, …
+-- another linker has precedence, whether no match is missing, then other, distance, …
 local image, position, nonce = unpack(ARGV, 1, 3)
 local record = key('image', image)
 local now_is = redis.call('HMGET', record, 'state', 'position', 'nonce', 'linker', 'linked',
@@ -15,9 +15,15 @@ if offset > 0 and (now_is[4] ~= token or number(now_is[5]) ~= offset) then retur
 local recent = number(now()) - number(now_is[6]) < number(ARGV[9])
 if offset == 0 and now_is[4] and now_is[4] ~= token and recent then return 'superseded' end
 
+if ARGV[10] ~= '1' then
+  local since = redis.call('HGET', META, 'approximate_since')
+  if not since or number(position) < number(since) then
+    redis.call('HSET', META, 'approximate_since', position)
+  end
+end
 local own = key('matches', position)
-local pairs_given = (#ARGV - 9) / 2
-for i = 10, #ARGV, 2 do
+local pairs_given = (#ARGV - 10) / 2
+for i = 11, #ARGV, 2 do
   -- Erased since the query: its position is gone.
   if redis.call('HEXISTS', POSITIONS, ARGV[i]) == 1 then
     redis.call('ZADD', own, ARGV[i + 1], ARGV[i])

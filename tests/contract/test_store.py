@@ -68,9 +68,11 @@ def submit(store: Store, data: bytes, name: str = "a.jpg") -> Committed:
     return commit(store, upload(store, data, name), data)
 
 
-def link(store: Store, data: bytes, place: Committed, *pairs: tuple[int, float]) -> Linked:
+def link(
+    store: Store, data: bytes, place: Committed, *pairs: tuple[int, float], exact: bool = True
+) -> Linked:
     seen = store.collection().tail
-    return store.link(Link(image_hash(data), place, seen, "t", 0, pairs, last=True))
+    return store.link(Link(image_hash(data), place, seen, "t", 0, pairs, last=True, exact=exact))
 
 
 def listed(store: Store, data: bytes) -> list[tuple[str, float]]:
@@ -284,6 +286,57 @@ def test_complete_through_is_just_below_the_oldest_unfinished_image(store: Store
     assert store.matches(image_hash(b"a"), 10).complete_through == 1
     link(store, b"b", places[1])
     assert store.matches(image_hash(b"a"), 10).complete_through == 3
+
+
+def test_a_link_that_may_lack_matches_is_told_of_wherever_one_may_be_missing(
+    store: Store,
+) -> None:
+    places = [submit(store, data) for data in (b"a", b"b", b"c", b"d")]
+
+    def shown(data: bytes) -> tuple[int, bool]:
+        page = store.matches(image_hash(data), 10)
+        return page.complete_through, page.exact
+
+    link(store, b"a", places[0])
+    link(store, b"c", places[2], (1, 0.5), exact=False)
+    assert store.snapshot().approximate_since == 3
+    # Nothing is said yet of what is behind b.
+    assert shown(b"a") == (1, True)
+    link(store, b"b", places[1])
+    assert shown(b"a") == shown(b"c") == (3, False)
+    link(store, b"d", places[3], exact=False)
+    assert store.snapshot().approximate_since == 3
+    assert shown(b"d") == (4, False)
+    assert listed(store, b"a") == [(image_hash(b"c"), 0.5)]
+
+
+def test_the_lowest_such_position_counts_whatever_the_order(store: Store) -> None:
+    places = [submit(store, data) for data in (b"a", b"b", b"c")]
+    assert store.snapshot().approximate_since is None
+    for number, expected in ((2, 3), (0, 1), (1, 1)):
+        link(store, b"abc"[number : number + 1], places[number], exact=False)
+        assert store.snapshot().approximate_since == expected
+
+
+def test_a_link_that_is_refused_says_nothing_of_what_may_be_missing(store: Store) -> None:
+    place = submit(store, b"a")
+    tail = store.collection().tail
+    forged = type(tail)(tail.position, "0" * 40)
+    refused = Link(image_hash(b"a"), place, forged, "t", 0, (), last=True, exact=False)
+    assert store.link(refused) is Linked.MOVED
+    link(store, b"a", place)
+    link(store, b"a", place, exact=False)
+    assert store.snapshot().approximate_since is None
+    assert store.matches(image_hash(b"a"), 10).exact
+
+
+def test_of_many_chunks_the_first_says_it(store: Store) -> None:
+    place = submit(store, b"a")
+    first = Link(
+        *(image_hash(b"a"), place, store.collection().tail, "t", 0, ()), last=False, exact=False
+    )
+    assert store.link(first) is Linked.WRITTEN
+    assert store.snapshot().approximate_since == 1
 
 
 def test_linking_a_done_image_again_changes_nothing(store: Store) -> None:

@@ -116,6 +116,7 @@ def test_matches_say_what_they_rest_on(api: Api, client: FlaskClient) -> None:
         "threshold": 0.6,
         "model": "told",
         "complete_through": 2,
+        "exact": True,
         "truncated": False,
         "matches": [{"hash": image_hash(b"a"), "names": ["a"], "distance": 0.25}],
         "next": None,
@@ -142,6 +143,18 @@ def test_nothing_is_complete_about_an_image_that_is_not_done(api: Api, client: F
     assert found.json["matches"] is None
     api.link(commit)
     assert client.get(f"/v1/images/{commit.image}/matches").json["complete_through"] == 1
+
+
+def test_what_may_lack_matches_says_so_once_it_counts(api: Api, client: FlaskClient) -> None:
+    def shown(image: str) -> object:
+        return client.get(f"/v1/images/{image}/matches").json["exact"]
+
+    before = finished(api, client, b"a")
+    submitted(client, b"b")
+    commit = api.commit(api.next_job(), b"b")
+    assert (shown(before), shown(commit.image)) == (True, None)
+    api.link(commit, exact=False)
+    assert (shown(before), shown(commit.image)) == (False, False)
 
 
 def test_an_image_shows_its_names_and_faces(api: Api, client: FlaskClient) -> None:

@@ -127,6 +127,7 @@ def test_a_document_a_picture_is_printed_for_scripts(ask: Run) -> None:
         "faces": 1,
         "threshold": 0.6,
         "complete_through": 2,
+        "exact": True,
         "truncated": False,
         "matches": [{"hash": B, "names": ["b.jpg"], "distance": 0.25}],
         "more": False,
@@ -356,6 +357,7 @@ def test_names_cannot_steer_the_terminal(run: Run) -> None:
         "threshold": 0.6,
         "model": "m",
         "complete_through": 1,
+        "exact": False,
         "truncated": True,
         "matches": [{"hash": B, "names": ["\x1b[2Ja", "b", "c", "d"], "distance": 0.5}],
         "next": None,
@@ -363,7 +365,8 @@ def test_names_cannot_steer_the_terminal(run: Run) -> None:
     with scripted(lambda request: Reply(200, page)) as service:
         result = run("--url", service.url, "match", A)
     assert result.stdout.splitlines() == [
-        f"{A}: done, 1 face (there are more), 1 match (distance at most 0.6)",
+        f"{A}: done, 1 face (there are more), 1 match (distance at most 0.6)"
+        " (approximate: some may be missing)",
         f"  0.5000  {B}  \N{REPLACEMENT CHARACTER}[2Ja, b, c and 1 more",
     ]
 

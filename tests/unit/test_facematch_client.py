@@ -48,7 +48,7 @@ def test_bytes_are_submitted_and_their_image_and_matches_read(client: Client) ->
     page = client.matches(image_hash(b"ann 1"))
     assert page.matches == (MatchAnswer(image_hash(b"ann 2"), ("second.jpg",), DISTANCE),)
     assert (page.state, page.faces, page.threshold, page.next) == (State.DONE, 1, 0.6, None)
-    assert page.complete_through == 2
+    assert (page.complete_through, page.exact) == (2, True)
 
 
 def test_a_file_is_submitted_under_its_own_name_or_another(client: Client, tmp_path: Path) -> None:

@@ -132,3 +132,14 @@ def test_an_image_still_being_linked_is_no_finding() -> None:
         failpoints.set_hook(None)
     report = fsck.run(store)
     assert (report.findings, report.unfinished) == ((), 1)
+
+
+@pytest.mark.parametrize(("since", "kind"), [(2, "approximate"), (5, "completeness")])
+def test_what_an_approximate_index_did_not_find_is_named_so(
+    store: MemoryStore, since: int, kind: str
+) -> None:
+    store._approximate_since = since
+    for one, other in ((1, 3), (3, 1)):
+        del store._links[one][other]
+    assert [finding.positions for finding in fsck.run(store).findings] == [(1, 3)]
+    assert found(store) == {kind}

@@ -200,3 +200,18 @@ def test_an_error_after_the_commit_is_the_sweepers(
     assert world.store.image(HASHES[0]).state is State.INDEXED
     world.settle()
     world.check()
+
+
+def test_a_worker_passes_on_that_an_answer_may_lack_faces(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(world, 0, ALL_STEPS)
+    assert world.store.matches(HASHES[0], 10).exact
+    within = world.indexes[0].within
+    with monkeypatch.context() as patch:
+        patch.setattr(world.indexes[0], "within", lambda query: replace(within(query), exact=False))
+        begin(world, 1, ALL_STEPS)
+    for picture in (0, 1):
+        page = world.store.matches(HASHES[picture], 10)
+        assert (page.complete_through, page.exact) == (2, False)
+    world.check()

@@ -1,0 +1,142 @@
+"""Faces in the inverted lists of a FAISS IVF index: searched are only the lists whose centres are
+nearest, so that some may be missing. Used by `index.ivf`.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from facematch.faces import DIMENSIONS, ENCODING_BYTES, Encodings, FaceIds
+from index.rows import grown, rows_of
+
+#: Of a face: encoding and row in its list, half as much again for lists that grow by doubling;
+#: the id, the list, and whether it is there. 735 bytes were measured.
+FACE_BYTES = (ENCODING_BYTES + 8) * 3 // 2 + 8 + 4 + 1
+_LISTS_PER_ROOT = 4
+_ROUNDS = 4
+_FACES_PER_LIST = 40
+_BLOCK = 65_536
+
+
+def lists_for(faces: int) -> int:
+    """How many lists so many faces are spread over."""
+    return max(1, int(_LISTS_PER_ROOT * math.sqrt(faces)))
+
+
+class Inverted:
+    """Faces by id. Not safe to share between threads. A removed face is overwritten at once; its
+    row is given back when all is built anew."""
+
+    def __init__(self, sample: Encodings, faces: int) -> None:
+        """Lists for so many faces, like those of the sample (n, 128)."""
+        self.lists = min(lists_for(faces), len(sample))
+        quantizer = faiss.IndexFlatL2(DIMENSIONS)
+        self._index = faiss.IndexIVFFlat(quantizer, DIMENSIONS, self.lists)
+        self._quantizer = quantizer  # FAISS does not keep it
+        self._index.cp.niter = _ROUNDS
+        self._index.cp.min_points_per_centroid = 1
+        self._index.cp.max_points_per_centroid = _FACES_PER_LIST
+        self._index.train(np.ascontiguousarray(sample))
+        self._ids: FaceIds = np.empty(0, dtype=np.int64)
+        self._list: NDArray[np.int32] = np.empty(0, dtype=np.int32)
+        self._alive: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
+        self._rows = 0
+        self._live = 0
+
+    @classmethod
+    def of(
+        cls,
+        blocks: Callable[[], Iterator[tuple[FaceIds, Encodings]]],
+        faces: int,
+        rng: np.random.Generator,
+    ) -> "Inverted":
+        """With all these faces, in the order of their ids; `faces`: how many there are, at least
+        one. `blocks` is called twice."""
+        wanted = min(1.0, lists_for(faces) * _FACES_PER_LIST / max(1, faces))
+        sample = np.concatenate([block[rng.random(len(block)) <= wanted] for _, block in blocks()])
+        made = cls(sample if len(sample) else next(blocks())[1], faces)
+        for ids, encodings in blocks():
+            made.add(ids, encodings)
+        return made
+
+    def __len__(self) -> int:
+        return self._live
+
+    @property
+    def bytes(self) -> int:
+        """The memory its faces take, about."""
+        return self._rows * FACE_BYTES + self.lists * ENCODING_BYTES
+
+    @property
+    def wasted(self) -> int:
+        """How many rows removed faces have left."""
+        return self._rows - self._live
+
+    def add(self, ids: FaceIds, encodings: Encodings) -> None:
+        """Take in faces; the ids ascend, and are above all that were added."""
+        encodings = np.ascontiguousarray(encodings)
+        rows = np.arange(self._rows, self._rows + len(ids), dtype=np.int64)
+        lists = np.ascontiguousarray(self._quantizer.search(encodings, 1)[1].ravel())
+        pointers = [faiss.swig_ptr(array) for array in (encodings, rows, lists)]
+        self._index.add_core(len(ids), *pointers)
+        end = self._rows + len(ids)
+        if end > len(self._ids):
+            self._ids, self._list = grown(self._ids, end), grown(self._list, end)
+            self._alive = grown(self._alive, end)
+        self._ids[rows], self._list[rows], self._alive[rows] = ids, lists, True
+        self._rows = end
+        self._live += len(ids)
+
+    def remove(self, ids: FaceIds) -> None:
+        """Forget these faces; an id that is not there is passed over."""
+        rows = rows_of(ids, self._ids[: self._rows], self._alive[: self._rows])
+        # FAISS's own removal would leave copies behind the ends of the lists.
+        for row in rows.tolist():
+            held, encodings = self._of_list(int(self._list[row]))
+            encodings[np.searchsorted(held, row)] = 0
+        self._alive[rows] = False
+        self._live -= len(rows)
+
+    def search(
+        self, encodings: Encodings, radius_squared: float, below: int, probes: int
+    ) -> FaceIds:
+        """Ids below `below` of faces in the `probes` nearest lists of each encoding (q, 128)
+        within the radius of it. In no order, some more than once."""
+        rows = int(np.searchsorted(self._ids[: self._rows], below))
+        parameters = faiss.SearchParametersIVF()
+        parameters.nprobe = min(probes, self.lists)
+        if radius_squared > float(np.finfo(np.float32).max):
+            found = np.arange(rows)
+        else:
+            _, _, found = self._index.range_search(encodings, radius_squared, params=parameters)
+        return self._ids[found[(found < rows) & self._alive[found]]]
+
+    def any_of(self, rng: np.random.Generator) -> tuple[int, Encodings]:
+        """One of its faces, drawn at random: the id and the encoding (1, 128)."""
+        row = int(rng.choice(np.flatnonzero(self._alive[: self._rows])))
+        return int(self._ids[row]), self._index.reconstruct_n(row, 1)
+
+    def blocks(self) -> Iterator[tuple[FaceIds, Encodings]]:
+        """All its faces, in the order of their ids."""
+        for start in range(0, self._rows, _BLOCK):
+            alive = self._alive[start : min(start + _BLOCK, self._rows)]
+            encodings = self._index.reconstruct_n(start, len(alive))
+            yield self._ids[start : start + len(alive)][alive], encodings[alive]
+
+    def wipe(self) -> None:
+        """Overwrite all; it is not used again."""
+        for number in range(self.lists):
+            self._of_list(number)[1][:] = 0
+
+    def _of_list(self, number: int) -> tuple[NDArray[np.int64], Encodings]:
+        """A list in FAISS's own memory: the rows, ascending, and their encodings, writable; void
+        after the next face was added."""
+        lists = self._index.invlists
+        if lists is None or (size := lists.list_size(number)) == 0:
+            return np.empty(0, dtype=np.int64), np.empty((0, DIMENSIONS), dtype=np.float32)
+        held = faiss.rev_swig_ptr(lists.get_ids(number), size)
+        codes = faiss.rev_swig_ptr(lists.get_codes(number), size * ENCODING_BYTES)
+        return held, codes.view(np.float32).reshape(size, DIMENSIONS)

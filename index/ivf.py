@@ -1,0 +1,161 @@
+"""Faces in memory, most of those within a radius: the engine for `FACEMATCH_INDEX_KIND=ivf`.
+
+Few faces are all compared, and none is missing. From some thousands on they are kept in inverted
+lists (`index.inverted`), of which only those nearest to a query are searched.
+"""
+
+import threading
+
+import numpy as np
+import structlog
+
+from facematch.faces import Encodings, FaceIds
+from index import flat, inverted
+from index.budget import Budget, Full, Share
+from index.engine import BASE_BYTES, first_beyond, widened_square
+from index.flat import Flat
+from index.inverted import Inverted
+
+#: Lists of fewer faces would save nothing.
+TRAIN_FROM = 20_000
+_GROWTH = 4
+_LEAST_WASTED = 4096
+
+_log = structlog.get_logger()
+
+
+class IvfEngine:
+    """See index.engine.AnyEngine. Safe to share between threads, of which one changes it. A
+    removed face is overwritten."""
+
+    def __init__(
+        self, budget: Budget | None = None, probes: int = 64, train_from: int = TRAIN_FROM
+    ) -> None:
+        """`probes`: how many lists are searched. Raises Full."""
+        self._probes = probes
+        self._train_from = train_from
+        self._lock = threading.Lock()
+        self._faces: Flat | Inverted = Flat()
+        # How many faces there were: when it was trained last, and when there was no room for it.
+        self._trained = self._refused = 0
+        self._last = -1
+        self._rng = np.random.default_rng(0)
+        self._share = Share(budget or Budget())
+        self._share.resize(BASE_BYTES)
+
+    def __len__(self) -> int:
+        """See AnyEngine."""
+        return len(self._faces)
+
+    @property
+    def exact(self) -> bool:
+        """See AnyEngine."""
+        faces = self._faces
+        return isinstance(faces, Flat) or self._probes >= faces.lists
+
+    @property
+    def bytes(self) -> int:
+        """See AnyEngine."""
+        return self._faces.bytes
+
+    @property
+    def taken(self) -> int:
+        """See AnyEngine."""
+        return self._share.taken
+
+    @property
+    def face_bytes(self) -> float:
+        """See AnyEngine."""
+        listed = isinstance(self._faces, Inverted)
+        return inverted.FACE_BYTES if listed else flat.FACE_BYTES
+
+    def fits(self, faces: int) -> bool:
+        """See AnyEngine."""
+        needed = BASE_BYTES + int(faces * self.face_bytes)
+        return self._share.budget.has(needed - self._share.taken)
+
+    def require(self, ours: int, others: int = 0) -> None:
+        """See AnyEngine."""
+        self._share.budget.require(int((ours + others) * self.face_bytes))
+
+    def add(self, ids: FaceIds, encodings: Encodings) -> None:
+        """See AnyEngine."""
+        if len(ids) != len(encodings):
+            raise ValueError(f"{len(ids)} ids for {len(encodings)} encodings")
+        if len(ids) == 0:
+            return
+        encodings = np.require(encodings, np.float32, ("C", "W"))
+        with self._lock:
+            if ids[0] <= self._last or (np.diff(ids) <= 0).any():
+                raise ValueError("ids are added in ascending order, each once")
+            self._share.resize(self._share.taken + int(len(ids) * self.face_bytes))
+            self._last = int(ids[-1])
+            self._faces.add(ids, encodings)
+
+    def remove(self, ids: FaceIds) -> None:
+        """See AnyEngine."""
+        with self._lock:
+            self._faces.remove(ids)
+            self._share.resize(BASE_BYTES + self.bytes)
+
+    def tend(self) -> None:
+        """See AnyEngine: train, or train anew once there are four times as many faces, or a
+        quarter of the rows is of removed ones. Searches go on meanwhile, in what was there."""
+        count = len(self)
+        if count < self._train_from or not self._outgrown(count):
+            return
+        old, before = self._faces, self._share.taken
+        try:
+            self._share.resize(before + count * inverted.FACE_BYTES)
+        except Full as error:
+            self._refused = count
+            _log.warning("no memory for training", faces=count, reason=str(error))
+            return
+        new = Inverted.of(old.blocks, count, self._rng)
+        with self._lock:
+            self._faces, self._trained, self._refused = new, count, 0
+            old.wipe()
+            self._share.resize(BASE_BYTES + self.bytes)
+        _log.info("trained", faces=count, lists=new.lists, exact=self.exact)
+
+    def _outgrown(self, count: int) -> bool:
+        """Whether it is time to train."""
+        if abs(count - self._refused) * 8 < self._refused:
+            return False
+        if isinstance(self._faces, Flat):
+            return True
+        wasted = self._faces.wasted
+        return count >= self._trained * _GROWTH or (
+            wasted > _LEAST_WASTED and wasted * 4 > count + wasted
+        )
+
+    def within(self, encodings: Encodings, radius: float, before: int) -> FaceIds:
+        """See AnyEngine."""
+        encodings = np.require(encodings, np.float32, ("C", "W"))
+        with self._lock:
+            found = self._search(encodings, radius, before, self._probes)
+        return np.unique(found)
+
+    def measure(self, rng: np.random.Generator, radius: float) -> tuple[int, int]:
+        """See AnyEngine."""
+        with self._lock:
+            if not isinstance(self._faces, Inverted) or not len(self):
+                return 0, 0
+            own, encoding = self._faces.any_of(rng)
+            found, there = (
+                np.setdiff1d(self._search(encoding, radius, self._last, probes), own)
+                for probes in (self._probes, self._faces.lists)
+            )
+        return len(found), len(there)
+
+    def close(self) -> None:
+        """See AnyEngine."""
+        self._share.resize(0)
+
+    def _search(self, encodings: Encodings, radius: float, before: int, probes: int) -> FaceIds:
+        if len(encodings) == 0:
+            return np.empty(0, dtype=np.int64)
+        squared, limit = widened_square(radius), first_beyond(before)
+        if isinstance(self._faces, Flat):
+            return self._faces.search(encodings, squared, limit)[1]
+        return self._faces.search(encodings, squared, limit, probes)
