@@ -22,11 +22,12 @@ from index.collections import Collections
 from index.engine import AnyEngine, Engine
 from index.ivf import IvfEngine
 from index.metrics import Metrics
+from index.room import RESTS
 from index.server import Server
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP_SECONDS = 1.0
-_SAMPLE_SECONDS = 2.0
+_SAMPLE_SECONDS = 5.0
 
 _log = structlog.get_logger()
 
@@ -54,13 +55,15 @@ def serve(settings: Settings) -> int:
 
 
 def _sample(collections: Collections) -> None:
-    rng = np.random.default_rng()
+    rng, took = np.random.default_rng(), 0.0
     while True:
-        time.sleep(_SAMPLE_SECONDS)
+        time.sleep(max(_SAMPLE_SECONDS, RESTS * took))
+        began = time.monotonic()
         try:
             collections.sample(rng)
         except Exception:  # noqa: BLE001 - an error here takes nothing from the answers
             _log.exception("cannot measure how much is found")
+        took = time.monotonic() - began
 
 
 def _serve(collections: Collections, server: Server) -> int:

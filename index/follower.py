@@ -191,8 +191,9 @@ class Follower:
         engine = loaded = None
         try:
             engine = self._new_engine(self._budget)
-            loaded = load(self._store, engine, stop, self._report)
+            reached_at = load(self._store, engine, stop, self._report)
             engine.tend()
+            loaded = reached_at
         except Full as error:
             if not self._room.too_little(engine, error):
                 raise

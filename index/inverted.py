@@ -26,6 +26,11 @@ def lists_for(faces: int) -> int:
     return max(1, int(_LISTS_PER_ROOT * math.sqrt(faces)))
 
 
+def building_bytes(faces: int) -> int:
+    """The memory that building lists of so many faces takes, what they take then included."""
+    return faces * FACE_BYTES + (lists_for(faces) * _FACES_PER_LIST + _BLOCK) * ENCODING_BYTES
+
+
 class Inverted:
     """Faces by id. Not safe to share between threads. A removed face is overwritten at once; its
     row is given back when all is built anew."""

@@ -106,7 +106,7 @@ class IvfEngine:
             return
         old, before = self._faces, self._share.taken
         try:
-            self._share.resize(before + count * inverted.FACE_BYTES)
+            self._share.resize(before + inverted.building_bytes(count))
         except Full as error:
             self._refused = count
             _log.warning("no memory for training", faces=count, reason=str(error))

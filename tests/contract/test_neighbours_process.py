@@ -159,6 +159,7 @@ def test_a_stop_in_the_middle_of_a_long_query_is_a_stop(valkey_url: str, tmp_pat
         ("redis_url", "redis:/nonsense:x", "Redis URL"),
         ("failpoint", "nowhere:kill", "failpoint"),
         ("port", "many", "FACEMATCH_PORT"),
+        ("index_kind", "hnsw", "FACEMATCH_INDEX_KIND"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(
