@@ -24,6 +24,7 @@ NAMES = (
     "after_ack",
     "after_accept",
     "after_publish",
+    "mid_load",
     "before_apply",
     "after_apply",
 )

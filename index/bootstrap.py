@@ -15,6 +15,7 @@ import structlog
 
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, ids_of_all
+from facematch.failpoints import reached
 from facematch.log import Tail
 from facematch.store import Store
 from index.engine import AnyEngine
@@ -53,6 +54,7 @@ def load(
     report(0, len(positions))
     engine.require(len(positions))  # each image has a face at least
     said = time.monotonic()
+    _log.info("loading the collection", loaded=0, images=len(positions))
     # The engine takes in one portion, which needs no interpreter, while the next is read.
     with ThreadPoolExecutor(1) as adding:
         added = adding.submit(_add, engine, {})
@@ -68,6 +70,7 @@ def load(
             if time.monotonic() - said > _SAY_SECONDS:
                 said = time.monotonic()
                 _log.info("loading the collection", loaded=loaded, images=len(positions))
+            reached("mid_load")
         added.result()
     return Loaded(tail, fence)
 

@@ -11,8 +11,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,39 @@ class RedisServer(Server):
         with redis.Redis(port=self.port) as client:
             client.flushall()
 
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """It does not wait for the disk, so that much can be put into it before a test."""
+        with redis.Redis(port=self.port) as client:
+            client.config_set("appendfsync", "no")
+            yield
+            client.config_set("appendfsync", "always")
+
+    def remember(self) -> None:
+        """Keep a copy of its data: a replica that gets no further than this."""
+        self.pause()
+        shutil.rmtree(self._replica, ignore_errors=True)
+        shutil.copytree(self._data, self._replica)
+        self.resume()
+
+    def lose_the_tail(self) -> None:
+        """kill -9, and a start with what `remember` kept: the rest is lost, as by a failover."""
+        self.kill()
+        self.wipe()
+        shutil.copytree(self._replica, self._data)
+        self.start()
+
     def wipe(self) -> None:
         """See Server."""
-        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "appendonlydir"
+
+    @property
+    def _replica(self) -> Path:
+        return self.folder / "replica"
 
     def _command(self) -> Sequence[str]:
         options = {

@@ -1,0 +1,174 @@
+"""Whether an index's answers are right for the places they state, by brute force in float64."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from indexes import FOREVER, ask, asking
+
+from facematch.errors import Unavailable
+from facematch.faces import Encodings, distances, positions_of
+from facematch.log import Tail
+from facematch.neighbours import Candidates, Neighbours
+from facematch.sidecar import Sidecar
+from facematch.store import Store
+from facematch.wire import Query
+
+#: An answer may hold faces that are a little farther than the radius.
+_MARGIN = 1 + 1e-4
+_MOST_ENTRIES = 1_000_000
+
+
+@dataclass
+class _History:
+    """One history of a log: the place behind each entry, whose entry it is, and until when the
+    image of an added one lives."""
+
+    tails: list[Tail]
+    faces: dict[int, Encodings] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+
+    def within(self, query: Query, radius: float, place: int) -> set[int]:
+        """The positions of the images that match, as of a place."""
+        alive = [
+            position
+            for position in self.faces
+            if position <= place < self.ends.get(position, FOREVER) and position < query.before
+        ]
+        return _within(query.encodings, radius, {each: self.faces[each] for each in alive})
+
+
+class Truth:
+    """Every history that a store's log has had, as far as it was read. Safe to share between
+    threads; the log must not be trimmed before it was read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._images: dict[str, Encodings] = {}
+        self._histories: list[_History] = []
+        self._of: dict[Tail, _History] = {}
+
+    def know(self, image: str, faces: Encodings) -> None:
+        """The faces of an image, told before it is submitted."""
+        self._images[image] = faces
+
+    def read(self) -> None:
+        """Take in what the log has become. Raises Unavailable."""
+        with self._lock:
+            end = self._histories[-1].tails[-1] if self._histories else None
+            log = self._store.log(end.position if end else 0, _MOST_ENTRIES)
+            if end is None or log.start != end:
+                log = self._store.log(0, _MOST_ENTRIES)
+                assert log.start is not None
+                self._histories.append(_History([log.start]))
+                self._of[log.start] = self._histories[-1]
+            history = self._histories[-1]
+            for entry in log.entries:
+                if entry.op == "add":
+                    history.faces[entry.position] = self._images[entry.image]
+                else:
+                    history.ends[entry.target] = entry.position
+                history.tails.append(entry.tail)
+                self._of[entry.tail] = history
+
+    def judge(self, query: Query, answer: Candidates) -> bool:
+        """AssertionError for a wrong answer. False when it cannot be told, because the log was
+        never read at the place that the answer states: then no worker takes it either."""
+        place = answer.tail
+        if place not in self._of:
+            try:
+                self.read()
+                taken = self._store.log(place.position, 0).start == place
+            except Unavailable:
+                return False
+            assert place in self._of or not taken, f"the log has {place}, and it was not read"
+        with self._lock:
+            history = self._of.get(place)
+            if history is None:
+                return False
+            found = set(positions_of(answer.faces))
+            missing = history.within(query, query.radius, place.position) - found
+            surplus = found - history.within(query, query.radius * _MARGIN, place.position)
+        assert not missing | surplus, f"at {place}: {missing} missing, {surplus} too many"
+        return True
+
+
+@dataclass
+class Heard:
+    """What a client was told, all the time: right answers, codes of refusals, errors."""
+
+    right: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    elsewhere: int = 0
+    wrong: list[BaseException] = field(default_factory=list)
+
+
+@contextmanager
+def asking_all_the_time(
+    path: Path, truth: Truth, queries: list[Query], pause: float = 0.0
+) -> Iterator[Heard]:
+    """A client that asks the sidecar at this socket, in a thread, without an end: every answer
+    must be right for the place it states, or a refusal that says so."""
+    heard, stop = Heard(), threading.Event()
+
+    def work() -> None:
+        rng = np.random.default_rng(len(queries))
+        with asking(path) as sidecar:
+            while not stop.wait(pause):
+                query = queries[int(rng.integers(len(queries)))]
+                try:
+                    answer = sidecar.within(query)
+                    right = truth.judge(query, answer)
+                except Unavailable as error:
+                    heard.refused[error.code] += 1
+                    time.sleep(0.005)
+                except BaseException as error:
+                    heard.wrong.append(error)
+                    return
+                else:
+                    heard.right += right
+                    heard.elsewhere += not right
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield heard
+    finally:
+        stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+    assert not heard.wrong, heard.wrong[0]
+    assert heard.refused.keys() <= {"index_unavailable", "index_loading"}
+
+
+def assert_equal_to_brute_force(neighbours: Neighbours, store: Store, queries: list[Query]) -> None:
+    """AssertionError unless it soon answers as brute force does over what the store has now."""
+    faces = store.faces(sorted(store.snapshot().positions))
+    for query in queries:
+        answer = ask(neighbours, store, query.encodings, query.radius)
+        found = set(positions_of(answer.faces))
+        assert _within(query.encodings, query.radius, faces) <= found
+        assert found <= _within(query.encodings, query.radius * _MARGIN, faces)
+
+
+def is_ready(sidecar: Sidecar, store: Store) -> bool:
+    """Whether it is ready at the end of the log."""
+    try:
+        status, tail = sidecar.status(), store.collection().tail
+    except Unavailable:
+        return False
+    return status.ready and (status.position, status.chain) == (tail.position, tail.chain)
+
+
+def _within(encodings: Encodings, radius: float, faces: dict[int, Encodings]) -> set[int]:
+    if not faces:
+        return set()
+    owners = np.repeat(list(faces), [len(each) for each in faces.values()])
+    near = distances(encodings, np.concatenate(list(faces.values()))).min(axis=0) <= radius
+    return set(owners[near].tolist())
