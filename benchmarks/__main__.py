@@ -56,13 +56,21 @@ def _reported(command: Callable[..., Report]) -> Callable[..., None]:
 
 @main.command()
 @_kept
-@click.option("--faces", type=click.IntRange(1000), default=1_000_000, show_default=True)
+@click.option("--faces", type=click.IntRange(1000), help="Default: 1,000,000; with --soak 200,000.")
 @click.option("--rounds", type=click.IntRange(1), default=12, show_default=True)
-def index(faces: int, rounds: int, short: bool) -> Report:
-    """Every face within a radius: time and memory against FAISS, and that none is missing."""
+@click.option("--soak", type=click.IntRange(5), help="Let it work for so many seconds instead.")
+def index(faces: int | None, rounds: int, soak: int | None, short: bool) -> Report:
+    """Every face within a radius: time and memory against FAISS, and that none is missing.
+
+    With --soak: whether it takes no more memory, and nobody waits long, while images come and go.
+    """
+    if soak is not None:
+        from benchmarks.soak import run as run_soak
+
+        return run_soak(faces or 200_000, soak, short)
     from benchmarks.index import run
 
-    return run(faces, rounds, short)
+    return run(faces or 1_000_000, rounds, short)
 
 
 @_reported

@@ -173,7 +173,7 @@ def _check(
     singly = [
         engine.search(queries[row : row + 1], radius, _EVERYWHERE)[1] for row in range(_QUERIES)
     ]
-    wanted, allowed = _brute_force(encodings, queries, radius)
+    wanted, allowed = brute_force(encodings, queries, radius)
     together = numbers * len(encodings) + ids
     alone = [row * len(encodings) + found for row, found in enumerate(singly)]
     first = wanted[wanted < _QUERIES * len(encodings)]
@@ -189,7 +189,7 @@ def _check(
     report.require(f"{len(queries):,} queries, {radius}", missing == beyond == 0, detail)
 
 
-def _brute_force(
+def brute_force(
     encodings: Encodings, queries: Encodings, radius: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All pairs within the radius, and within the margin beyond it, as query * faces + face.

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from facematch import valkey
@@ -85,28 +85,36 @@ def start_valkey(tree: Tree, folder: Path) -> str:
     return url
 
 
+def start_index(tree: Tree, url: str, socket: Path) -> None:
+    """Start an index of the store at this URL, and wait until it is ready."""
+    command = [sys.executable, "-P", "-m", "index"]
+    tree.start(Part("index", command, _environment(url, socket), quiet=True))
+    with closing(Sidecar(f"unix:{socket}")) as index:
+        tree.wait_for("the index", lambda: _problem(index), _START_SECONDS)
+
+
+def _environment(url: str, index: Path) -> dict[str, str]:
+    return os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "FACEMATCH_REDIS_URL": url,
+        "FACEMATCH_BROKER_URL": url,
+        "FACEMATCH_INDEX_URL": f"unix:{index}",
+    }
+
+
 @contextmanager
 def pod(folder: Path) -> Iterator[Pod]:
     """Start the parts in a fresh folder; they end with the context."""
     tree = Tree(folder, Console(sys.stdout, sys.stderr))
     try:
-        url, index_url = start_valkey(tree, folder), f"unix:{folder / 'index.sock'}"
-        environment = os.environ | {
-            "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": "1",
-            "FACEMATCH_REDIS_URL": url,
-            "FACEMATCH_BROKER_URL": url,
-            "FACEMATCH_INDEX_URL": index_url,
-        }
+        url, index = start_valkey(tree, folder), folder / "index.sock"
         client = connect(url)
         store, broker = RedisStore(client), open_broker(url)
         store.create(MODEL, 0.6)
-        tree.start(Part("index", [sys.executable, "-P", "-m", "index"], environment, quiet=True))
-        index = Sidecar(index_url)
-        tree.wait_for("the index", lambda: _problem(index), _START_SECONDS)
-        yield Pod(environment, store, broker)
+        start_index(tree, url, index)
+        yield Pod(_environment(url, index), store, broker)
         broker.close()
-        index.close()
         client.close()
     finally:
         tree.stop()

@@ -1,9 +1,14 @@
-"""Memory of processes, and processors for them."""
+"""Memory and ids of processes, and processors for them."""
 
 import os
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+#: What Linux says of the other end of a unix socket: process, user, group.
+_PEER = struct.Struct("3i")
 
 
 def tree_of(pid: int) -> list[int]:
@@ -21,6 +26,30 @@ def memory_of(pid: int) -> int:
     """Bytes of memory of a process and all below it; what they share counts once, what
     they share with others in part (PSS)."""
     return sum(_proportional(number) for number in tree_of(pid))
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process alone has in use (RSS)."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return next(
+        int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmRSS:")
+    )
+
+
+def listener(path: Path) -> int:
+    """The process that serves a unix socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    pid: int = _PEER.unpack(peer)[0]
+    return pid
+
+
+def busy_seconds() -> float:
+    """Seconds that the machine's processors have been at work, since it was started."""
+    words = Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    user, nice, system, _, _, irq, softirq, _ = map(int, words)
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

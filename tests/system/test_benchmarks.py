@@ -42,6 +42,13 @@ def test_the_index_in_short(tmp_path: Path) -> None:
     assert "ok     1,000 queries, 0.6: 0 of" in printed
 
 
+def test_the_soak_of_the_index_in_short(tmp_path: Path) -> None:
+    values, printed = run_shortly(["index", "--soak", "5", "--faces", "5000"], tmp_path)
+    assert {"query, p50", "query, p99", "memory of the index in the end"} <= values.keys()
+    assert values["images added, and as many erased"] > 0
+    assert "answers 0 faces missing, 0 too many; 0 for places" in printed
+
+
 def run_shortly(options: list[str], folder: Path) -> tuple[dict[str, float], str]:
     """The measures by name, which are printed and kept; and all that is printed."""
     file = folder / "result.json"

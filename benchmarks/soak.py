@@ -1,0 +1,263 @@
+"""An index at work for minutes, while images come and go: `python -m benchmarks index --soak`.
+
+A sidecar as a process of its own, on a real Valkey. As many images are erased as are added, the
+oldest first, so that it always holds as many faces; two clients ask it over its socket meanwhile.
+All are paced, to leave the processors idle for a part of the time: a queue is not what is measured.
+"""
+
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmarks.index import brute_force
+from benchmarks.pod import start_index, start_valkey
+from benchmarks.processes import busy_seconds, listener, resident
+from benchmarks.report import Measure, Report
+from facematch import progress
+from facematch.encoding_model import encoding_model
+from facematch.faces import Box, Encodings, Face, image_hash, positions_of
+from facematch.job import new_job_id
+from facematch.log import Tail
+from facematch.redis_connection import connect
+from facematch.redis_store import RedisStore
+from facematch.sidecar import Sidecar
+from facematch.startup import usable_cores
+from facematch.store import Commit, NewJob, Store
+from facematch.tree import Console, Tree
+from facematch.wire import Query
+
+THRESHOLD = 0.6
+_MODEL = "drawn"
+_ASKERS = 2
+#: A second: queries of each asker; images added, and as many erased.
+_QUERIES, _CHANGES = 20, 120
+#: Of the answers one in so many is compared with brute force.
+_CHECKED = 20
+_LOOK_SECONDS = 2.0
+_MEBI = 1 << 20
+_EVERYWHERE = 2**62
+
+
+def run(faces: int, seconds: int, short: bool) -> Report:
+    """Soak an index of so many faces. `short`: only what is answered counts."""
+    planned = {"changes per second": _CHANGES, "queries per second": _ASKERS * _QUERIES}
+    report = Report("index", {"soak": seconds, "faces": faces, **planned, "short": short})
+    rng = np.random.default_rng(1)
+    encodings = encoding_model().draw(faces + seconds * _CHANGES, rng)
+    queries = encoding_model().draw(1000, rng)
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Tree(Path(folder), Console(sys.stdout, sys.stderr))
+        try:
+            url = start_valkey(tree, Path(folder))
+            with closing(connect(url)) as client:
+                images = _Images(RedisStore(client), encodings)
+                client.config_set("appendfsync", "no")
+                images.fill(faces)
+                client.config_set("appendfsync", "always")
+                socket = Path(folder) / "index.sock"
+                start_index(tree, url, socket)
+                soak = _Soak(images, queries, socket)
+                soak.run(seconds)
+        finally:
+            tree.stop()
+    _tell(report, soak, seconds)
+    if short:
+        report.checks.clear()
+    _check(report, soak)
+    return report
+
+
+class _Images:
+    """Images with a face each, added to a store one after the other and erased in that order. By
+    their numbers: the places in the log at which they came and, if they did, went."""
+
+    def __init__(self, store: Store, encodings: Encodings) -> None:
+        self.store, self.encodings = store, encodings
+        store.create(_MODEL, THRESHOLD)
+        self.came = np.full(len(encodings), _EVERYWHERE)
+        self.went = np.full(len(encodings), _EVERYWHERE)
+        self.added = self.erased = 0
+
+    def fill(self, count: int) -> None:
+        """Add so many."""
+        for _ in tqdm(range(count), "storing", unit=" faces", disable=not sys.stderr.isatty()):
+            self.add()
+
+    def add(self) -> None:
+        """Add the next one, as a worker does."""
+        number, job = self.added, new_job_id()
+        self.store.accept(NewJob(job, job, "drawn"), 1)
+        image, faces = _hash(number), [Face(Box(0, 1, 1, 0), self.encodings[number])]
+        committed = self.store.commit(Commit(job, image, job, _MODEL, faces, 1, 1, 1))
+        self.came[number] = committed.position
+        self.added += 1
+
+    def erase(self) -> None:
+        """Erase the oldest one, as the api does."""
+        erased = self.store.erase(_hash(self.erased))
+        while not self.store.unlink(erased.position):
+            pass
+        # Nobody else writes: the entry is the last one.
+        self.went[self.erased] = self.store.collection().tail.position
+        self.erased += 1
+
+    def there(self, numbers: NDArray[np.int64], place: Tail) -> NDArray[np.int64]:
+        """The positions of those of these images that were there at a place in the log."""
+        alive = (self.came[numbers] <= place.position) & (place.position < self.went[numbers])
+        return np.asarray(self.came[numbers[alive]])
+
+
+def _hash(number: int) -> str:
+    return image_hash(str(number).encode())
+
+
+@dataclass
+class _Answer:
+    query: int
+    faces: NDArray[np.int64]
+    place: Tail
+    genuine: bool
+
+
+@dataclass
+class _Soak:
+    """All that goes on at once, and what is seen of it."""
+
+    images: _Images
+    queries: Encodings
+    socket: Path
+    seconds: list[float] = field(default_factory=list)
+    answers: list[_Answer] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+    behind: list[float] = field(default_factory=list)
+    changes: int = 0
+    busy: float = 0.0
+
+    def run(self, seconds: int) -> None:
+        """Let everything go on for so long. Raises what went wrong, at once."""
+        busy, began = busy_seconds(), time.monotonic()
+        end, stop = began + seconds, threading.Event()
+
+        def at_work(work: Callable[..., None], *args: object) -> None:
+            try:
+                work(end, stop, *args)
+            except BaseException:
+                stop.set()
+                raise
+
+        with ThreadPoolExecutor(2 + _ASKERS) as pool:
+            works = [pool.submit(at_work, self._change), pool.submit(at_work, self._look, began)]
+            works += [pool.submit(at_work, self._ask, number) for number in range(_ASKERS)]
+            for work in works:
+                work.result()
+        self.busy = (busy_seconds() - busy) / (time.monotonic() - began) / usable_cores()
+
+    def _change(self, end: float, stop: threading.Event) -> None:
+        due = time.monotonic()
+        while due < end and not stop.wait(max(0.0, due - time.monotonic())):
+            due += 1 / _CHANGES
+            if self.images.added == len(self.images.encodings):
+                return
+            self.images.add()
+            self.images.erase()
+            self.changes += 1
+
+    def _ask(self, end: float, stop: threading.Event, number: int) -> None:
+        rng = np.random.default_rng(number)
+        # So that no two ask at the same moment, unless one is late.
+        due = time.monotonic() + number / (_ASKERS * _QUERIES)
+        with closing(Sidecar(f"unix:{self.socket}")) as sidecar:
+            while due < end and not stop.wait(max(0.0, due - time.monotonic())):
+                row = int(rng.integers(len(self.queries)))
+                answer = sidecar.within(Query(self.queries[row : row + 1], THRESHOLD, _EVERYWHERE))
+                # Since it was due: who waits for a slow answer must not ask less meanwhile.
+                self.seconds.append(time.monotonic() - due)
+                due += 1 / _QUERIES
+                if len(self.seconds) % _CHECKED == 0:
+                    log = self.images.store.log(answer.tail.position, 0)
+                    genuine = log.start == answer.tail
+                    self.answers.append(_Answer(row, answer.faces, answer.tail, genuine))
+
+    def _look(self, end: float, stop: threading.Event, began: float) -> None:
+        pid = listener(self.socket)
+        with (
+            closing(Sidecar(f"unix:{self.socket}")) as sidecar,
+            closing(progress.on(sys.stderr, "seconds")) as shown,
+        ):
+            while (now := time.monotonic()) < end:
+                self.memory.append(resident(pid))
+                tail = self.images.store.collection().tail
+                while sidecar.status().position < tail.position and not stop.is_set():
+                    time.sleep(0.001)
+                self.behind.append(time.monotonic() - now)
+                shown.update(int(now - began), int(end - began))
+                if stop.wait(min(_LOOK_SECONDS, (end - began) / 20)):
+                    return
+
+
+def _tell(report: Report, soak: _Soak, seconds: int) -> None:
+    def note(name: str, value: float, unit: str) -> None:
+        report.measures.append(Measure(name, float(value), unit))
+
+    taken = np.array(soak.seconds) * 1000
+    median, late = np.percentile(taken, (50, 99))
+    note("query, p50", median, "ms")
+    note("query, p99", late, "ms")
+    note("query, slowest", taken.max(), "ms")
+    note("queries", len(taken) / seconds, "1/s")
+    note("images added, and as many erased", soak.changes / seconds, "1/s")
+    note("index behind the log, p50", np.median(soak.behind) * 1000, "ms")
+    note("index behind the log, most", max(soak.behind) * 1000, "ms")
+    note("processors busy, with everything on this machine", soak.busy * 100, "%")
+    memory = np.array(soak.memory) / _MEBI
+    quarter = len(memory) // 4
+    second, last = memory[quarter : 2 * quarter], memory[-quarter:]
+    half = memory[len(memory) // 2 :]
+    rise = np.polyfit(np.arange(len(half)), half, 1)[0] * len(half)
+    note("memory of the index at first", memory[0], "MiB")
+    note("memory of the index in the end", memory[-1], "MiB")
+    note("rise of a line through the second half", rise, "MiB")
+    name = "most memory in the last quarter, over that in the second"
+    report.at_most(Measure(name, float(last.max() / second.max()), ""), 1.05)
+    report.at_most(Measure("p99 of queries, over p50", float(late / median), ""), 5)
+    planned = seconds * np.array([_ASKERS * _QUERIES, _CHANGES])
+    least = float((np.array([len(taken), soak.changes]) / planned).min())
+    report.require("as many queries and changes as planned", least > 0.98, f"{least:.1%}")
+
+
+def _check(report: Report, soak: _Soak) -> None:
+    """The answers kept, against brute force over the faces that were there at their places."""
+    images = soak.images
+    pairs = brute_force(images.encodings, soak.queries, THRESHOLD)
+    sizes = len(soak.queries), len(images.encodings)
+    wanted, allowed = (_by_query(found, *sizes) for found in pairs)
+    missing = beyond = forged = 0
+    for answer in soak.answers:
+        positions = positions_of(answer.faces)
+        least = images.there(wanted[answer.query], answer.place)
+        most = images.there(allowed[answer.query], answer.place)
+        missing += len(np.setdiff1d(least, positions))
+        beyond += len(np.setdiff1d(positions, most))
+        forged += not answer.genuine
+    detail = (
+        f"of {len(soak.answers):,} answers {missing} faces missing, {beyond} too many;"
+        f" {forged} for places that the log never was at"
+    )
+    passed = bool(soak.answers) and missing == beyond == forged == 0
+    report.require("answers, by brute force as of the places they state", passed, detail)
+
+
+def _by_query(pairs: NDArray[np.int64], queries: int, count: int) -> list[NDArray[np.int64]]:
+    """The numbers of the faces found, one array a query."""
+    asked, numbers = np.divmod(np.sort(pairs), count)
+    return np.split(numbers, np.searchsorted(asked, np.arange(1, queries)))
