@@ -186,10 +186,16 @@ def start_both(cluster: Cluster) -> None:
         cluster.start(name)
 
 
-def wait_until_it_follows(path: Path) -> None:
+def wait_until_it_follows(path: Path, position: int) -> None:
+    """Until this index is ready, and as far as this."""
+
+    def follows() -> bool:
+        status = sidecar.status()
+        return status.ready and status.position >= position
+
     with asking(path) as sidecar:
         up(sidecar)
-        eventually(lambda: sidecar.status().ready, "it follows the log")
+        eventually(follows, f"it has followed the log up to {position}", seconds=60)
 
 
 def test_indexes_are_killed_and_nothing_is_wrong(
@@ -218,14 +224,18 @@ def test_indexes_are_killed_and_nothing_is_wrong(
                 kills = kill_indexes(cluster, rng, SECONDS / 2, look)
                 start_both(cluster)
                 for path in sockets:
-                    wait_until_it_follows(path)
+                    wait_until_it_follows(path, 0)
                 kept = set(client.jobs)
                 redis_server.remember()
                 time.sleep(1)
+            past = store.collection().tail.position
             redis_server.lose_the_tail()
             cluster.wait_ready()
             lost = client.submit_what_was_lost(kept)
             with at_work(client) as look:
+                # By themselves, and so far that the log is longer than the one they had.
+                for path in sockets:
+                    wait_until_it_follows(path, past + 10)
                 kills += kill_indexes(cluster, rng, SECONDS / 2, look)
             start_both(cluster)
             client.wait()

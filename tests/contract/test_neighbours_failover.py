@@ -72,6 +72,7 @@ def test_a_restart_of_the_store_takes_nothing_from_it(
     index, sidecar, heard = followed(stack, server, writer, tmp_path)
     for _ in range(2):
         writer.add(10)  # without erasures, for which it may have to wait
+        writer.truth.read()
         end(server)
         eventually(lambda: sidecar.status().reason, "it noticed")
         before = heard.right
@@ -82,6 +83,7 @@ def test_a_restart_of_the_store_takes_nothing_from_it(
         assert_right_in_the_end(sidecar, writer)
     assert index.log.count(LOADED) == 1, "it loaded anew what it had"
     assert heard.refused.keys() <= {"index_loading"}
+    assert not heard.elsewhere
 
 
 @pytest.mark.parametrize("grown", [0, -1, 60], ids=["shorter", "as long", "longer"])
@@ -193,3 +195,4 @@ def test_a_store_that_came_back_empty_is_not_answered_for(
     assert_right_in_the_end(sidecar, writer)
     assert "another history" in index.log
     assert heard.right > before
+    assert not heard.elsewhere

@@ -80,8 +80,10 @@ def test_what_comes_and_goes_in_the_middle_of_the_load_is_not_missed(
         stopped = process(tmp_path, redis_server.url, failpoint="mid_load:stop:1", logs="json")
         index = stack.enter_context(stopped)
         wait_stopped(index)
-        writer.erase(50)  # of the loaded ones, and of those that are not
+        writer.erase(300)  # of the loaded ones, and of those that are not
         writer.work(50)
+        asked = asking_all_the_time(index.socket, writer.truth, writer.queries(50))
+        heard = stack.enter_context(asked)
         time.sleep(5)  # so often it says how far it is
         index.send(signal.SIGCONT)
         sidecar = stack.enter_context(asking(index.socket))
@@ -91,6 +93,7 @@ def test_what_comes_and_goes_in_the_middle_of_the_load_is_not_missed(
         shown = [line for line in said if line["event"] == "loading the collection"]
         assert [(line["loaded"], line["images"]) for line in shown] == [(0, 2500), (2000, 2500)]
         assert [line["event"] for line in said].count("loaded") == 1
+        assert heard.refused["index_loading"]
 
 
 def test_a_log_trimmed_in_the_middle_of_the_load_is_noticed(
