@@ -39,7 +39,8 @@ from facematch.wire import Query
 THRESHOLD = 0.6
 _MODEL = "drawn"
 _ASKERS = 2
-#: A second: queries of each asker; images added, and as many erased.
+#: A second: queries of each asker; images added, and as many erased: so many that in ten minutes a
+#: chunk of the index is replaced, and what it took given back.
 _QUERIES, _CHANGES = 20, 120
 #: Of the answers one in so many is compared with brute force.
 _CHECKED = 20

@@ -1,6 +1,8 @@
 """The arithmetic of the benchmarks: pairs, decisions, thresholds and ratios."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,10 @@ import pytest
 from benchmarks.pairs import changed_decisions, different_people, pair_distances, same_person
 from benchmarks.quality import _accuracy, _best
 from benchmarks.report import Measure, Report
+from benchmarks.soak import _EVERYWHERE, _Answer, _check, _Images, _Soak, _tell
+from facematch.faces import face_ids
+from facematch.log import Tail
+from facematch.memory_store import MemoryStore
 
 PEOPLE = np.array([3, 1, 3, 3, 2, 1])
 
@@ -75,3 +81,65 @@ def test_a_missed_target_fails_the_report_and_a_missed_aim_does_not() -> None:
         report = Report("name", {})
         report.at_most(Measure("memory", 2.0, "MiB"), must)
         assert report.passed is passed
+
+
+class TestSoak:
+    """Four images at the places 1 to 4, of which the first is erased at place 5."""
+
+    def soaked(self) -> _Soak:
+        images = _Images(MemoryStore(), on_a_line(0, 0.5, 0.61, 5))
+        images.fill(4)
+        images.erase()
+        assert images.came.tolist() == [1, 2, 3, 4]
+        assert images.went.tolist() == [5, _EVERYWHERE, _EVERYWHERE, _EVERYWHERE]
+        return _Soak(images, on_a_line(100, 0), Path("nowhere"))
+
+    @pytest.mark.parametrize(
+        ("place", "positions", "genuine", "passed"),
+        [
+            (1, [1], True, True),
+            (4, [1, 2], True, True),
+            (5, [2], True, True),
+            (5, [1, 2], True, False),
+            (5, [], True, False),
+            (4, [2], True, False),
+            (1, [1, 2], True, False),
+            (4, [1, 2, 3], True, False),
+            (4, [1, 2], False, False),
+        ],
+    )
+    def test_an_answer_is_checked_as_of_its_place(
+        self, place: int, positions: Sequence[int], genuine: bool, passed: bool
+    ) -> None:
+        soak = self.soaked()
+        ids = np.concatenate([np.empty(0, np.int64), *(face_ids(each, 1) for each in positions)])
+        soak.answers.append(_Answer(1, ids, Tail(place, ""), genuine))
+        report = Report("name", {})
+        _check(report, soak)
+        assert report.passed is passed
+
+    def test_without_answers_it_fails(self) -> None:
+        report = Report("name", {})
+        _check(report, self.soaked())
+        assert not report.passed
+
+    @pytest.mark.parametrize(
+        ("memory", "slowest", "changes", "failed"),
+        [
+            ([90, 100, 100, 102, 101, 103, 104, 104], 0.004, 1200, []),
+            ([90, 100, 100, 102, 101, 103, 104, 108], 0.004, 1200, ["most memory in the last"]),
+            ([100] * 8, 0.006, 1200, ["p99 of queries, over p50"]),
+            ([100] * 8, 0.004, 1000, ["as many queries and changes"]),
+        ],
+    )
+    def test_what_it_demands(
+        self, memory: list[int], slowest: float, changes: int, failed: list[str]
+    ) -> None:
+        soak = self.soaked()
+        soak.memory, soak.changes, soak.behind = memory, changes, [0.01]
+        soak.seconds = [0.001] * 392 + [slowest] * 8
+        report = Report("name", {})
+        _tell(report, soak, seconds=10)
+        wrong = [check.name for check in report.checks if not check.passed]
+        assert len(wrong) == len(failed)
+        assert all(name.startswith(start) for name, start in zip(wrong, failed, strict=True))
