@@ -161,8 +161,10 @@ class RedisServer(Server):
         """It does not wait for the disk, so that much can be put into it before a test."""
         with redis.Redis(port=self.port) as client:
             client.config_set("appendfsync", "no")
-            yield
-            client.config_set("appendfsync", "always")
+            try:
+                yield
+            finally:
+                client.config_set("appendfsync", "always")
 
     def remember(self) -> None:
         """Keep a copy of its data: a replica that gets no further than this."""
