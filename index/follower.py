@@ -127,9 +127,9 @@ class Follower:
             ready=ready,
             position=tail.position,
             chain=tail.chain,
-            behind=max(0, self._end - tail.position) if engine else 0,
-            faces=len(engine) if engine else 0,
-            memory=engine.bytes if engine else 0,
+            behind=max(0, self._end - tail.position) if engine is not None else 0,
+            faces=len(engine) if engine is not None else 0,
+            memory=engine.bytes if engine is not None else 0,
             loaded=loaded,
             images=images,
             reason=self._trouble.reason if ready else self._reason(),
@@ -142,7 +142,7 @@ class Follower:
     def taken(self) -> int:
         """The memory that closing it would give back."""
         engine = self._engine
-        return engine.taken if engine else 0
+        return engine.taken if engine is not None else 0
 
     def idle(self, used: float, least: float) -> bool:
         """See Room."""

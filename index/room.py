@@ -37,8 +37,8 @@ class Room:
         """A load into this engine, or the making of it, met Full. Whether to try once more at
         once: now it is known how much room to ask for, so that nobody makes any in vain."""
         first = self._least == 0
-        self._face_bytes = engine.face_bytes if engine else FACE_BYTES
-        self._least = (engine.taken if engine else 0) + lacking.needed
+        self._face_bytes = engine.face_bytes if engine is not None else FACE_BYTES
+        self._least = (engine.taken if engine is not None else 0) + lacking.needed
         return first
 
     def loaded(self, seconds: float) -> None:
