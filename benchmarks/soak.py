@@ -25,7 +25,7 @@ from benchmarks.processes import busy_seconds, listener, resident
 from benchmarks.report import Measure, Report
 from facematch import progress
 from facematch.encoding_model import encoding_model
-from facematch.faces import Box, Encodings, Face, image_hash, positions_of
+from facematch.faces import FACES_PER_POSITION, Box, Encodings, Face, FaceIds, image_hash
 from facematch.job import new_job_id
 from facematch.log import Tail
 from facematch.redis_connection import connect
@@ -39,9 +39,11 @@ from facematch.wire import Query
 THRESHOLD = 0.6
 _MODEL = "drawn"
 _ASKERS = 2
+#: Of an image.
+_FACES = 4
 #: A second: queries of each asker; images added, and as many erased: so many that in ten minutes a
 #: chunk of the index is replaced, and what it took given back.
-_QUERIES, _CHANGES = 20, 120
+_QUERIES, _CHANGES = 20, 30
 #: Of the answers one in so many is compared with brute force.
 _CHECKED = 20
 _LOOK_SECONDS = 2.0
@@ -54,20 +56,21 @@ def run(faces: int, seconds: int, short: bool) -> Report:
     planned = {"changes per second": _CHANGES, "queries per second": _ASKERS * _QUERIES}
     report = Report("index", {"soak": seconds, "faces": faces, **planned, "short": short})
     rng = np.random.default_rng(1)
-    encodings = encoding_model().draw(faces + seconds * _CHANGES, rng)
+    images = faces // _FACES
+    encodings = encoding_model().draw((images + seconds * _CHANGES) * _FACES, rng)
     queries = encoding_model().draw(1000, rng)
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree(Path(folder), Console(sys.stdout, sys.stderr))
         try:
             url = start_valkey(tree, Path(folder))
             with closing(connect(url)) as client:
-                images = _Images(RedisStore(client), encodings)
+                work = _Images(RedisStore(client), encodings)
                 client.config_set("appendfsync", "no")
-                images.fill(faces)
+                work.fill(images)
                 client.config_set("appendfsync", "always")
                 socket = Path(folder) / "index.sock"
                 start_index(tree, url, socket)
-                soak = _Soak(images, queries, socket)
+                soak = _Soak(work, queries, socket)
                 soak.run(seconds)
         finally:
             tree.stop()
@@ -79,27 +82,30 @@ def run(faces: int, seconds: int, short: bool) -> Report:
 
 
 class _Images:
-    """Images with a face each, added to a store one after the other and erased in that order. By
-    their numbers: the places in the log at which they came and, if they did, went."""
+    """Images with _FACES faces each, added to a store one after the other and erased in that order.
+    By their numbers: the places in the log at which they came and, if they did, went."""
 
     def __init__(self, store: Store, encodings: Encodings) -> None:
         self.store, self.encodings = store, encodings
         store.create(_MODEL, THRESHOLD)
-        self.came = np.full(len(encodings), _EVERYWHERE)
-        self.went = np.full(len(encodings), _EVERYWHERE)
+        self.count = len(encodings) // _FACES
+        self.came = np.full(self.count, _EVERYWHERE)
+        self.went = np.full(self.count, _EVERYWHERE)
         self.added = self.erased = 0
 
     def fill(self, count: int) -> None:
         """Add so many."""
-        for _ in tqdm(range(count), "storing", unit=" faces", disable=not sys.stderr.isatty()):
+        for _ in tqdm(range(count), "storing", unit=" images", disable=not sys.stderr.isatty()):
             self.add()
 
     def add(self) -> None:
         """Add the next one, as a worker does."""
         number, job = self.added, new_job_id()
         self.store.accept(NewJob(job, job, "drawn"), 1)
-        image, faces = _hash(number), [Face(Box(0, 1, 1, 0), self.encodings[number])]
-        committed = self.store.commit(Commit(job, image, job, _MODEL, faces, 1, 1, 1))
+        encodings = self.encodings[number * _FACES : (number + 1) * _FACES]
+        faces = [Face(Box(0, 1, 1, 0), encoding) for encoding in encodings]
+        commit = Commit(job, _hash(number), job, _MODEL, faces, 1, 1, _FACES)
+        committed = self.store.commit(commit)
         self.came[number] = committed.position
         self.added += 1
 
@@ -112,10 +118,12 @@ class _Images:
         self.went[self.erased] = self.store.collection().tail.position
         self.erased += 1
 
-    def there(self, numbers: NDArray[np.int64], place: Tail) -> NDArray[np.int64]:
-        """The positions of those of these images that were there at a place in the log."""
-        alive = (self.came[numbers] <= place.position) & (place.position < self.went[numbers])
-        return np.asarray(self.came[numbers[alive]])
+    def there(self, numbers: NDArray[np.int64], place: Tail) -> FaceIds:
+        """The ids of those of these faces that were there at a place in the log."""
+        image, face = np.divmod(numbers, _FACES)
+        alive = (self.came[image] <= place.position) & (place.position < self.went[image])
+        ids: FaceIds = self.came[image[alive]] * FACES_PER_POSITION + face[alive]
+        return ids
 
 
 def _hash(number: int) -> str:
@@ -125,7 +133,7 @@ def _hash(number: int) -> str:
 @dataclass
 class _Answer:
     query: int
-    faces: NDArray[np.int64]
+    faces: FaceIds
     place: Tail
     genuine: bool
 
@@ -165,9 +173,9 @@ class _Soak:
 
     def _change(self, end: float, stop: threading.Event) -> None:
         due = time.monotonic()
-        while due < end and not stop.wait(max(0.0, due - time.monotonic())):
+        while _until(due, end, stop):
             due += 1 / _CHANGES
-            if self.images.added == len(self.images.encodings):
+            if self.images.added == self.images.count:
                 return
             self.images.add()
             self.images.erase()
@@ -178,7 +186,7 @@ class _Soak:
         # So that no two ask at the same moment, unless one is late.
         due = time.monotonic() + number / (_ASKERS * _QUERIES)
         with closing(Sidecar(f"unix:{self.socket}")) as sidecar:
-            while due < end and not stop.wait(max(0.0, due - time.monotonic())):
+            while _until(due, end, stop):
                 row = int(rng.integers(len(self.queries)))
                 answer = sidecar.within(Query(self.queries[row : row + 1], THRESHOLD, _EVERYWHERE))
                 # Since it was due: who waits for a slow answer must not ask less meanwhile.
@@ -204,6 +212,11 @@ class _Soak:
                 shown.update(int(now - began), int(end - began))
                 if stop.wait(min(_LOOK_SECONDS, (end - began) / 20)):
                     return
+
+
+def _until(due: float, end: float, stop: threading.Event) -> bool:
+    """Wait until something is due; False when everything shall end before."""
+    return not stop.wait(max(0.0, min(due, end) - time.monotonic())) and time.monotonic() < end
 
 
 def _tell(report: Report, soak: _Soak, seconds: int) -> None:
@@ -244,11 +257,10 @@ def _check(report: Report, soak: _Soak) -> None:
     wanted, allowed = (_by_query(found, *sizes) for found in pairs)
     missing = beyond = forged = 0
     for answer in soak.answers:
-        positions = positions_of(answer.faces)
         least = images.there(wanted[answer.query], answer.place)
         most = images.there(allowed[answer.query], answer.place)
-        missing += len(np.setdiff1d(least, positions))
-        beyond += len(np.setdiff1d(positions, most))
+        missing += len(np.setdiff1d(least, answer.faces))
+        beyond += len(np.setdiff1d(answer.faces, most))
         forged += not answer.genuine
     detail = (
         f"of {len(soak.answers):,} answers {missing} faces missing, {beyond} too many;"
