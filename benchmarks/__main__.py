@@ -59,8 +59,26 @@ def _reported(command: Callable[..., Report]) -> Callable[..., None]:
 @click.option("--faces", type=click.IntRange(1000), help="Default: 1,000,000; with --soak 200,000.")
 @click.option("--rounds", type=click.IntRange(1), default=12, show_default=True)
 @click.option("--soak", type=click.IntRange(5), help="Let it work for so many seconds instead.")
-def index(faces: int | None, rounds: int, soak: int | None, short: bool) -> Report:
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(["main", "sizes", "peers"]),
+    multiple=True,
+    help="Only this; may be given again. All take half an hour with every peer, main 4 minutes.",
+)
+@click.pass_context
+def index(
+    context: click.Context,
+    faces: int | None,
+    rounds: int,
+    soak: int | None,
+    parts: tuple[str, ...],
+    short: bool,
+) -> Report:
     """Every face within a radius: time and memory against FAISS, and that none is missing.
+
+    Also the time of a query with more and with fewer faces, and the same query in other libraries
+    and local databases that are installed: pip install 'facematch[peers]'.
 
     With --soak: whether it takes no more memory, and nobody waits long, while images come and go.
     """
@@ -68,9 +86,17 @@ def index(faces: int | None, rounds: int, soak: int | None, short: bool) -> Repo
         from benchmarks.soak import run as run_soak
 
         return run_soak(faces or 200_000, soak, short)
-    from benchmarks.index import run
+    from benchmarks.index import Part, run
 
-    return run(faces or 1_000_000, rounds, short)
+    file: Path | None = context.params["file"]
+
+    def keep(report: Report) -> None:
+        if file is not None:
+            file.write_text(report.to_json())
+
+    return run(
+        faces or 1_000_000, rounds, [Part(part) for part in parts] or list(Part), short, keep
+    )
 
 
 @_reported
@@ -88,6 +114,20 @@ def quality(reference: Reference, short: bool) -> Report:
     from benchmarks.quality import run
 
     return run(reference, short)
+
+
+@main.command()
+@click.option("--results", type=_FOLDER, default=Path(__file__).with_name("results"))
+def plot(results: Path) -> None:
+    """Draw the results that are kept, where a curve says more than a table."""
+    from benchmarks.plot import plot
+
+    try:
+        made = plot(results)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error}: pip install 'facematch[peers]'") from error
+    for picture in made:
+        click.echo(picture)
 
 
 @main.command()

@@ -4,20 +4,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.peers.comparison import Comparison
 from benchmarks.pod import start_valkey
 from benchmarks.report import Measure, Report
+from benchmarks.sizes import measure_sizes
+from benchmarks.truth import MARGIN, brute_force
 from benchmarks.turns import in_turns
 from facematch.encoding_model import encoding_model
-from facematch.faces import DIMENSIONS, Box, Encodings, Face, distances, image_hash
+from facematch.faces import DIMENSIONS, Box, Encodings, Face, image_hash
 from facematch.job import new_job_id
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
@@ -31,22 +34,51 @@ _EVERYWHERE = 2**62
 _PORTION = 50_000
 #: What FAISS comes with, before index.flat changes it: from where on it multiplies matrices.
 _BLAS_FROM = faiss.cvar.distance_compute_blas_threshold
-#: An answer may hold faces that are farther by less than this; the worker decides in float64.
-_MARGIN = 2e-5
-_UNSURE = 1e-12
 _QUERIES, _BATCH = 20, 1000
 _LOADED, _LOADS = 100_000, 3
 
 _Search = Callable[[Encodings], object]
 
 
-def run(faces: int, rounds: int, short: bool) -> Report:
-    """Measure everything. `short`: few faces, and only what is found counts."""
+class Part(StrEnum):
+    """What there is to measure."""
+
+    MAIN = "main"
+    PEERS = "peers"
+    SIZES = "sizes"
+
+
+def run(
+    faces: int,
+    rounds: int,
+    parts: Collection[Part],
+    short: bool,
+    kept: Callable[[Report], None],
+) -> Report:
+    """Measure these parts. `short`: few faces, only the main part, and only what is found counts.
+    `kept` is given the report whenever something that took long has been added."""
     faces = 20_000 if short else faces
-    report = Report("index", {"faces": faces, "rounds": rounds, "short": short})
+    parts = {Part.MAIN} if short else set(parts)
+    options = {"faces": faces, "rounds": rounds, "short": short, "parts": sorted(parts)}
+    report = Report("index", options)
     rng = np.random.default_rng(1)
     encodings = encoding_model().draw(faces, rng)
     queries = encoding_model().draw(_BATCH, rng)
+    if Part.MAIN in parts:
+        _main(report, encodings, queries, rounds, short)
+        kept(report)
+    with _one_thread():
+        if Part.SIZES in parts:
+            measure_sizes(report, 3 * faces, rounds, lambda: kept(report))
+        if Part.PEERS in parts:
+            comparison = Comparison(report, encodings, queries[:_QUERIES], max(1, rounds // 4))
+            comparison.run(kept=lambda: kept(report))
+    return report
+
+
+def _main(
+    report: Report, encodings: Encodings, queries: Encodings, rounds: int, short: bool
+) -> None:
     engine = Engine()
     _fill(report, engine, encodings)
     flat = faiss.IndexFlatL2(DIMENSIONS)
@@ -61,7 +93,6 @@ def run(faces: int, rounds: int, short: bool) -> Report:
         report.checks.clear()
     for radius in (0.5, 0.6):
         _check(report, engine, encodings, queries, radius)
-    return report
 
 
 def _fill(report: Report, engine: Engine, encodings: Encodings) -> None:
@@ -183,32 +214,7 @@ def _check(
     report.measures.append(Measure(name, len(wanted) / len(queries), ""))
     more = len(together) - len(wanted)
     detail = (
-        f"{missing} of {len(wanted):,} missing, {beyond} farther than {_MARGIN:g} beyond;"
+        f"{missing} of {len(wanted):,} missing, {beyond} farther than {MARGIN:g} beyond;"
         f" {more:,} within that, which the worker takes out"
     )
     report.require(f"{len(queries):,} queries, {radius}", missing == beyond == 0, detail)
-
-
-def brute_force(
-    encodings: Encodings, queries: Encodings, radius: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All pairs within the radius, and within the margin beyond it, as query * faces + face.
-
-    A product of matrices in float64, and plain differences wherever that might decide otherwise.
-    """
-    asked = queries.astype(np.float64)
-    within: list[NDArray[np.int64]] = []
-    allowed: list[NDArray[np.int64]] = []
-    for start in range(0, len(encodings), _PORTION):
-        block = encodings[start : start + _PORTION].astype(np.float64)
-        squares = np.square(block).sum(axis=1) + np.square(asked).sum(axis=1)[:, None]
-        squares -= 2 * asked @ block.T
-        for reach, found in ((radius, within), (radius + _MARGIN, allowed)):
-            rows, columns = np.nonzero(squares <= reach**2 + _UNSURE)
-            close = np.abs(squares[rows, columns] - reach**2) <= _UNSURE
-            keep = np.ones(len(rows), dtype=np.bool_)
-            for place in np.flatnonzero(close):
-                pair = queries[rows[place]][None], encodings[start + columns[place]][None]
-                keep[place] = distances(*pair)[0, 0] <= reach
-            found.append(rows[keep] * len(encodings) + start + columns[keep])
-    return np.concatenate(within), np.concatenate(allowed)

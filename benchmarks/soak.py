@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.index import brute_force
 from benchmarks.pod import start_index, start_valkey
 from benchmarks.processes import busy_seconds, listener, resident
 from benchmarks.report import Measure, Report
+from benchmarks.truth import brute_force
 from facematch import progress
 from facematch.encoding_model import encoding_model
 from facematch.faces import FACES_PER_POSITION, Box, Encodings, Face, FaceIds, image_hash
