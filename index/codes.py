@@ -176,15 +176,34 @@ class Codes:
         """Which faces with ids below `below` lie within the radius of which of the points: two
         arrays (n,), the point's number and the face's id, in no order. None is missing."""
         numbers, ids = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        for chunk, start, found in self._pairs(points, radius_squared, below):
+            numbers.append(found[0] + np.int64(start))
+            ids.append(self._chunks[chunk].ids[found[1]])
+        return np.concatenate(numbers), np.concatenate(ids)
+
+    def within(self, points: Points, radius_squared: float, below: int) -> FaceIds:
+        """The ids of the faces within the radius of at least one of the points, ascending; see
+        `search`."""
+        near = [np.zeros(chunk.rows, dtype=np.bool_) for chunk in self._chunks]
+        for chunk, _, found in self._pairs(points, radius_squared, below):
+            near[chunk][found[1]] = True
+        ids = [np.empty(0, dtype=np.int64)]
+        for chunk_, rows in zip(self._chunks, near, strict=True):
+            ids.append(chunk_.ids[: chunk_.rows][rows])
+        return np.concatenate(ids)
+
+    def _pairs(
+        self, points: Points, radius_squared: float, below: int
+    ) -> Iterator[tuple[int, int, NDArray[np.int32]]]:
+        """A chunk's number, that of the first of some points, and pairs of points, counted from
+        that one, and rows of the chunk."""
         for start in range(0, len(points.outside), _QUERIES_AT_ONCE):
             some = slice(start, start + _QUERIES_AT_ONCE)
             asked = self._asked(Points(points.inside[some], points.outside[some]), radius_squared)
-            for chunk in self._chunks:
+            for number, chunk in enumerate(self._chunks):
                 rows = chunk.below(below)
                 for found in self._passes(chunk, rows, asked, radius_squared):
-                    numbers.append(found[0] + np.int64(start))
-                    ids.append(chunk.ids[found[1]])
-        return np.concatenate(numbers), np.concatenate(ids)
+                    yield number, start, found
 
     def _asked(self, points: Points, radius_squared: float) -> Asked:
         steps, scale = self._space.steps, self._space.scale

@@ -192,10 +192,14 @@ class Engine:
 
     def within(self, encodings: Encodings, radius: float, before: int) -> FaceIds:
         """See AnyEngine and `search`."""
-        found = np.empty(0, dtype=np.int64)
-        for start in range(0, len(encodings), _QUERIES_AT_ONCE):
-            some = encodings[start : start + _QUERIES_AT_ONCE]
-            found = np.union1d(found, self.search(some, radius, before)[1])
+        limit, squared = first_beyond(before), widened_square(radius)
+        encodings = np.require(encodings, np.float32, ("C", "W"))
+        points = self._space.project(encodings)
+        with self._lock:
+            found = self._codes.within(points, squared, limit)
+            for start in range(0, len(encodings) if len(self._flat) else 0, _QUERIES_AT_ONCE):
+                some = encodings[start : start + _QUERIES_AT_ONCE]
+                found = np.union1d(found, self._flat.search(some, squared, limit)[1])
         return found
 
 

@@ -56,11 +56,12 @@ def test_killed_in_the_middle_of_the_load_it_says_how_far_it_was_and_loads_anew(
         with frozen as index, asking(index.socket) as sidecar:
             up(sidecar)
             eventually(lambda: sidecar.status().loaded == loaded, "it came so far")  # noqa: B023
+            shown = sidecar.status()
+            assert (shown.ready, shown.position, shown.images) == (False, 0, 2500)
             status, body = get(index.socket, "/readyz")
-            shown = json.loads(body)
-            assert (status, shown["ready"], shown["position"]) == (503, False, 0)
-            assert (shown["loaded"], shown["images"]) == (loaded, 2500)
-            with pytest.raises(Unavailable, match=f"{loaded} of 2500 images are loaded") as raised:
+            how_far = f"{loaded} of 2500 images are loaded"
+            assert (status, json.loads(body)["detail"]) == (503, how_far)
+            with pytest.raises(Unavailable, match=how_far) as raised:
                 sidecar.within(writer.queries(1)[0])
             assert raised.value.code == "index_loading"
             assert index.end(signal.SIGKILL, 10) == -signal.SIGKILL
