@@ -22,11 +22,11 @@ from benchmarks.turns import in_turns
 from facematch.encoding_model import encoding_model
 from facematch.faces import DIMENSIONS, Box, Encodings, Face, image_hash
 from facematch.job import new_job_id
+from facematch.loading import load
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.store import Commit, NewJob
 from facematch.tree import Console, Tree
-from index.bootstrap import load
 from index.engine import Engine
 
 _BASELINE = "IndexFlatL2"

@@ -1,7 +1,7 @@
 """The faces of a collection: every one within a radius, none missing.
 
 Those where dlib's encodings lie are held by `index.codes`, any others by `index.flat`. Used by
-`index.follower` and `index.bootstrap`.
+`index.follower`, which fills it through `facematch.loading`.
 """
 
 import math

@@ -16,11 +16,11 @@ from tenacity.wait import wait_random_exponential
 from facematch.errors import CODES, Unavailable
 from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION, Encodings, face_ids
 from facematch.failpoints import reached
-from facematch.log import Entry, Tail, follow
+from facematch.loading import advance, continues, load
+from facematch.log import Entry, Tail
 from facematch.sidecar import IndexStatus
-from facematch.store import LogSlice, Store
+from facematch.store import Store
 from facematch.wire import Candidates, Query
-from index.bootstrap import advance, load
 from index.budget import Budget, Full
 from index.engine import AnyEngine, Engine
 from index.recall import Recall
@@ -220,7 +220,7 @@ class Follower:
 
     def _follow(self, engine: AnyEngine, stop: threading.Event) -> bool:
         portion = self._store.log(self._tail.position, _PORTION)
-        end = _continues(self._tail, portion)
+        end = continues(self._tail, portion)
         self._end = portion.tail.position
         if not portion.entries and not self._whole():
             raise Unavailable("index_diverged", f"the log lost position {self._fence.position}")
@@ -280,12 +280,3 @@ class Follower:
             ready=self._engine is not None,
             exc_info=None if planned else error,
         )
-
-
-def _continues(tail: Tail, portion: LogSlice) -> Tail:
-    """The place reached by `portion`, read behind `tail`. Raises Unavailable unless it is the
-    same history: `tail` itself may be trimmed away as long as the next entry is there."""
-    gone = portion.start is None and not portion.entries
-    if gone or portion.start not in (None, tail):
-        raise Unavailable("index_diverged", f"another history up to position {tail.position}")
-    return follow(tail, portion.entries)

@@ -28,7 +28,7 @@ LAYERS = {
         "encoding_model",
     },
     "formats": {"job", "wire"},
-    "ports": {"broker", "store", "memory_store", "neighbours"},
+    "ports": {"broker", "store", "memory_store", "neighbours", "loading"},
     "drivers": {
         "brokers",
         "client",

@@ -1,7 +1,7 @@
 """Loading an index from the store: all live faces up to a place in the log.
 
-Used by `index.follower`, which goes on from there. Right because faces never change and a
-deletion is never taken back within one history of the log.
+Used by who keeps an index, and goes on from there by following the log. Right because faces never
+change and a deletion is never taken back within one history of the log.
 """
 
 import threading
@@ -9,21 +9,31 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import structlog
 
 from facematch.errors import Unavailable
-from facematch.faces import Encodings, ids_of_all
+from facematch.faces import Encodings, FaceIds, ids_of_all
 from facematch.failpoints import reached
-from facematch.log import Tail
-from facematch.store import Store
-from index.engine import AnyEngine
+from facematch.log import Tail, follow
+from facematch.store import LogSlice, Store
 
 _PORTION = 1000
 _SAY_SECONDS = 5.0
 
 _log = structlog.get_logger()
+
+
+class Intake(Protocol):
+    """What takes in faces."""
+
+    def require(self, ours: int) -> None:
+        """Raise Unavailable("index_full") unless there is room for so many faces more."""
+
+    def add(self, ids: FaceIds, encodings: Encodings) -> None:
+        """Take in faces: ids (n,), ascending from call to call, encodings (n, 128)."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +46,9 @@ class Loaded:
 
 
 def load(
-    store: Store, engine: AnyEngine, stop: threading.Event, report: Callable[[int, int], None]
+    store: Store, intake: Intake, stop: threading.Event, report: Callable[[int, int], None]
 ) -> Loaded | None:
-    """Fill an empty engine; None when `stop` was set meanwhile.
+    """Fill what is empty; None when `stop` was set meanwhile.
 
     `report` is called with the images loaded so far and all there are to load. Raises
     Unavailable when the store does not answer or the log changes its past, and "index_full".
@@ -52,19 +62,19 @@ def load(
     fence = advance(store, fence)
     positions = sorted(live)
     report(0, len(positions))
-    engine.require(len(positions))  # each image has a face at least
+    intake.require(len(positions))  # each image has a face at least
     said = time.monotonic()
     _log.info("loading the collection", loaded=0, images=len(positions))
-    # The engine takes in one portion, which needs no interpreter, while the next is read.
+    # One portion is taken in, which needs no interpreter, while the next is read.
     with ThreadPoolExecutor(1) as adding:
-        added = adding.submit(_add, engine, {})
+        added = adding.submit(_add, intake, {})
         for start in range(0, len(positions), _PORTION):
             if stop.is_set():
                 return None
             faces = store.faces(positions[start : start + _PORTION])
             fence = advance(store, fence)
             added.result()
-            added = adding.submit(_add, engine, faces)
+            added = adding.submit(_add, intake, faces)
             loaded = min(start + _PORTION, len(positions))
             report(loaded, len(positions))
             if time.monotonic() - said > _SAY_SECONDS:
@@ -75,10 +85,10 @@ def load(
     return Loaded(tail, fence)
 
 
-def _add(engine: AnyEngine, faces: Mapping[int, Encodings]) -> None:
+def _add(intake: Intake, faces: Mapping[int, Encodings]) -> None:
     if faces:
         ordered = dict(sorted(faces.items()))
-        engine.add(ids_of_all(ordered), np.concatenate(list(ordered.values())))
+        intake.add(ids_of_all(ordered), np.concatenate(list(ordered.values())))
 
 
 def advance(store: Store, fence: Tail) -> Tail:
@@ -88,3 +98,12 @@ def advance(store: Store, fence: Tail) -> Tail:
     if portion.start != fence:
         raise Unavailable("index_diverged", f"the log changed at position {fence.position}")
     return portion.tail
+
+
+def continues(tail: Tail, portion: LogSlice) -> Tail:
+    """The place reached by `portion`, read behind `tail`. Raises Unavailable unless it is the
+    same history: `tail` itself may be trimmed away as long as the next entry is there."""
+    gone = portion.start is None and not portion.entries
+    if gone or portion.start not in (None, tail):
+        raise Unavailable("index_diverged", f"another history up to position {tail.position}")
+    return follow(tail, portion.entries)

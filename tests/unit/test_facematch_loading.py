@@ -9,8 +9,8 @@ from indexes import FACE, caught_up, found, new_store, switchable
 
 from facematch import failpoints
 from facematch.errors import Unavailable
+from facematch.loading import advance, load
 from facematch.log import genesis
-from index.bootstrap import advance, load
 from index.engine import Engine
 from index.follower import Follower
 
