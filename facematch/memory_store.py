@@ -71,6 +71,7 @@ class MemoryStore:
         self._pending: dict[str, int] = {}
         self._erasing: list[int] = []
         self._approximate_since: int | None = None
+        self._leases: dict[str, tuple[str, float]] = {}
         self._listeners: list[queue.SimpleQueue[str]] = []
 
     def check(self) -> None:
@@ -357,6 +358,16 @@ class MemoryStore:
             for image in due:
                 self._images[image].due = now
             return due
+
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        """See Store."""
+        with self._lock:
+            now = self._clock()
+            owner, until = self._leases.get(name, (holder, now))
+            if owner != holder and until > now:
+                return False
+            self._leases[name] = (holder, now + seconds)
+            return seconds > 0
 
     # -- read
 

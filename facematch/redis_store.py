@@ -17,6 +17,7 @@ All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
     pending            zset    image, by position: indexed and not yet done
     accepted           zset    job, by the time somebody last looked after it
     erasing            set     positions of erased images whose matches are being removed
+    lease:<name>       string  who has it; it expires with the lease
     job:<id>           hash    state, name, url, image, attempts, code, detail, number
     events             channel "job:<id>" and "image:<hash>" when one changes state
 """
@@ -244,6 +245,11 @@ class RedisStore:
     def due_images(self, limit: int, age: float) -> list[str]:
         """See Store."""
         return [image.decode() for image in self._run("due_images", age, limit, _PORTION)]
+
+    @translated()
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        """See Store."""
+        return bool(self._run("lease", name, holder, seconds))
 
     # -- read
 

@@ -306,6 +306,14 @@ class Store(Protocol):
     def due_images(self, limit: int, age: float) -> list[str]:
         """Indexed images not looked after for `age` seconds; they count as looked after now."""
 
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Whether `holder` has the lease of this name from now on, for so many seconds: unless
+        somebody else has it. 0 seconds give it back.
+
+        It spares several from doing the same, most of the time, and no more than that: a store
+        that loses its tail forgets who had it, and a holder may sleep through its end.
+        """
+
     # -- read ---------------------------------------------------------------------------------
     def image(self, image: str) -> Image:
         """Raises NotFound."""

@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -540,6 +541,25 @@ def test_a_job_being_worked_on_is_not_left_lying(store: Store) -> None:
     store.begin(upload(store, b"a"))
     time.sleep(0.02)
     assert store.due_jobs(10, age=0.01) == []
+
+
+def test_a_lease_has_one_holder_until_it_ends_or_is_given_back(store: Store) -> None:
+    assert store.lease("a", "one", 60)
+    assert store.lease("a", "one", 60)
+    assert not store.lease("a", "two", 60)
+    assert not store.lease("a", "two", 0)
+    assert store.lease("b", "two", 60)
+    assert not store.lease("a", "one", 0)
+    assert store.lease("a", "two", 0.05)
+    assert not store.lease("a", "one", 60)
+    time.sleep(0.06)
+    assert store.lease("a", "one", 60)
+
+
+def test_of_many_who_want_a_lease_one_has_it(store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda number: store.lease("a", f"{number}", 60), range(64)))
+    assert sum(got) == 1
 
 
 def test_listeners_hear_of_every_change_of_state(store: Store) -> None:
