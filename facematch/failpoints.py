@@ -27,6 +27,10 @@ NAMES = (
     "mid_load",
     "before_apply",
     "after_apply",
+    "after_faces",
+    "before_place",
+    "after_place",
+    "after_removal",
 )
 
 

@@ -31,9 +31,10 @@ class Settings(BaseSettings):
         SecretStr("amqp://guest:guest@rabbitmq:5672/%2F"),
         description="RabbitMQ (`amqp://`, `amqps://`) or Redis Streams (`redis://`, `unix:///path`)",
     )
-    index_url: str = Field(
-        "unix:/run/facematch/index.sock",
-        description="the socket of the index: where it listens, and where its worker asks",
+    index_url: SecretStr = Field(
+        SecretStr("unix:/run/facematch/index.sock"),
+        description="the socket of the index, `unix:/path`: where it listens, and where its worker "
+        "asks; or a Milvus, `milvus+http://host:19530`, `milvus+https://user:password@host`",
     )
     host: str = Field("0.0.0.0", description="the address the api listens on")  # noqa: S104
     port: int = Field(5000, ge=0, le=65535, description="the port the api listens on")

@@ -64,10 +64,11 @@ class IndexStatus:
 
 
 def socket_path(url: str) -> str:
-    """The path in an index URL, `unix:/path`. Raises Misconfigured for any other."""
+    """The path in the URL of a sidecar, `unix:/path`. Raises Misconfigured for any other."""
     path = url.removeprefix("unix:")
     if path == url or not path.startswith("/") or path.endswith("/"):
-        raise Misconfigured(f"an index URL is unix:/path, not {url!r}")
+        # Not quoted: that of a Milvus may have a password in it.
+        raise Misconfigured("the URL of an index sidecar is unix:/path")
     return path
 
 

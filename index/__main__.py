@@ -48,7 +48,7 @@ def serve(settings: Settings) -> int:
     collections = Collections(
         lambda name: RedisStore(client, name), Budget(limit), metrics, new_engine
     )
-    server = Server(collections, metrics, socket_path(settings.index_url))
+    server = Server(collections, metrics, socket_path(settings.index_url.get_secret_value()))
     if approximate:
         _thread(lambda: _sample(collections))
     return _serve(collections, server)

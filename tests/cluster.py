@@ -1,4 +1,5 @@
-"""The clustered service for tests: api, and workers with an index each, as real processes."""
+"""The clustered service for tests: api, and workers with an index each or one Milvus, as real
+processes."""
 
 import json
 import os
@@ -24,6 +25,7 @@ class Cluster:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.workers = workers
         self._folder = folder
+        self._sidecars = "index_url" not in settings
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         #: Bytes that were in each log when its process was started.
         self._logged: dict[str, int] = {}
@@ -46,7 +48,8 @@ class Cluster:
         try:
             self.start("api")
             for number in range(1, self.workers + 1):
-                self.start(f"index-{number}")
+                if self._sidecars:
+                    self.start(f"index-{number}")
                 self.start(f"worker-{number}")
             self.wait_ready()
         except BaseException:
@@ -60,10 +63,9 @@ class Cluster:
     def start(self, name: str, failpoint: str = "") -> None:
         """Start a process that is not running, perhaps with a failpoint."""
         part, _, number = name.partition("-")
-        environment = self._environment | {
-            "FACEMATCH_INDEX_URL": f"unix:{self._folder / f'index-{number}.sock'}",
-            "FACEMATCH_FAILPOINT": failpoint,
-        }
+        environment = self._environment | {"FACEMATCH_FAILPOINT": failpoint}
+        if self._sidecars:
+            environment["FACEMATCH_INDEX_URL"] = f"unix:{self._folder / f'index-{number}.sock'}"
         log = self._folder / f"{name}.log"
         self._logged[name] = log.stat().st_size if log.exists() else 0
         self._processes[name] = spawn(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from milvus_server import MilvusServer
 from missing import missing
 from rabbit_server import RabbitServer
 from servers import RedisServer, ServerMissingError, redis_binary, valkey_binary
@@ -79,6 +80,15 @@ def rabbitmq_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbi
     server.close()
 
 
+@pytest.fixture(scope="session")
+def milvus_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus for the whole run; use `milvus_server` in tests."""
+    server = _or_skip(lambda: MilvusServer(tmp_path_factory.mktemp("milvus")))
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def redis_server(redis_process: RedisServer) -> RedisServer:
     """Redis, running and empty. A test may stop, kill, pause and restart it."""
@@ -101,6 +111,20 @@ def rabbitmq_server(rabbitmq_process: RabbitServer) -> RabbitServer:
     rabbitmq_process.start()
     rabbitmq_process.delete_queues(QUEUE, DEAD_LETTERS)
     return rabbitmq_process
+
+
+@pytest.fixture
+def milvus_server(milvus_process: MilvusServer) -> MilvusServer:
+    """Milvus, running and empty. A test may stop, kill, pause and restart it."""
+    milvus_process.start()
+    milvus_process.empty()
+    return milvus_process
+
+
+@pytest.fixture
+def milvus_url(milvus_server: MilvusServer) -> str:
+    """The URL of an empty Milvus."""
+    return milvus_server.url
 
 
 @pytest.fixture

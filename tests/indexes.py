@@ -20,7 +20,9 @@ from waiting import eventually
 from facematch.collection_name import DEFAULT
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, positions_of
+from facematch.feeder import Feeder
 from facematch.memory_store import MemoryStore
+from facematch.milvus import Milvus
 from facematch.neighbours import Candidates, Neighbours, Query
 from facematch.sidecar import Sidecar
 from facematch.store import Store
@@ -59,6 +61,15 @@ def serving(store: Store, path: Path) -> Iterator[Server]:
         thread.join(10)
         collections.stop(10)
         assert not thread.is_alive()
+
+
+@contextmanager
+def feeding(store: Store, url: str) -> Iterator[Milvus]:
+    """The generations in the Milvus at this URL, fed from this store by a thread."""
+    milvus = Milvus(url, timeout=10)
+    with running(Feeder(store, milvus).run):
+        yield milvus
+    milvus.close()
 
 
 @contextmanager

@@ -9,11 +9,11 @@ import structlog
 from facematch import startup
 from facematch.brokers import open_broker
 from facematch.errors import Misconfigured
+from facematch.indexes import open_feeder, open_neighbours
 from facematch.redis_connection import Redis, connect
 from facematch.redis_durability import check_durable
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings
-from facematch.sidecar import Sidecar
 from facematch.store import Collection
 from worker.consumer import HANDS_PER_SLOT, consume
 from worker.encoder import load_encoder
@@ -62,7 +62,8 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         return 0
     threshold = collection.threshold
     broker = open_broker(settings.broker_url.get_secret_value(), prefetch=hands)
-    neighbours = Sidecar(settings.index_url)
+    neighbours = open_neighbours(settings.index_url.get_secret_value())
+    feeder = open_feeder(settings.index_url.get_secret_value(), store)
     parts = Parts(
         store=store,
         neighbours=neighbours,
@@ -93,8 +94,9 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         with in_hand.having(job):
             process(job, parts)
 
-    sweeper.start()
-    holder.start()
+    feeding = threading.Thread(target=feeder.run, args=(stop,), daemon=True) if feeder else None
+    for thread in filter(None, (sweeper, holder, feeding)):
+        thread.start()
     _log.info("ready", model=encoder.model, threshold=threshold)
     try:
         consume(broker, work, ready, stop, hands)
@@ -102,7 +104,8 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         stop.set()
         finished.set()
         broker.close()
-        sweeper.join(timeout=5)
+        for thread in filter(None, (sweeper, feeding)):
+            thread.join(timeout=5)
         neighbours.close()
         client.close()
     _log.info("stopped")

@@ -11,11 +11,11 @@ from facematch.commands.text import Document
 from facematch.data_folder import default_data, running_service
 from facematch.embedded import redis_url_of
 from facematch.errors import Unavailable
+from facematch.indexes import tail_of
 from facematch.log import Tail
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.settings import load
-from facematch.sidecar import Sidecar
 
 _SHOWN = 20
 
@@ -58,7 +58,7 @@ def lines(report: fsck.Report) -> Iterator[str]:
 def _urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
     """(URL of Redis, URL of an index if one may be there)."""
     if data is None and "redis_url" in (settings := load()).model_fields_set:
-        yield settings.redis_url.get_secret_value(), settings.index_url
+        yield settings.redis_url.get_secret_value(), settings.index_url.get_secret_value()
         return
     folder = data or default_data()
     with redis_url_of(folder) as redis_url:
@@ -70,11 +70,8 @@ def _positions(index_url: str | None) -> list[Tail]:
     """Where the index beside this store is in the log; none if there is no index here."""
     if index_url is None:
         return []
-    sidecar = Sidecar(index_url, timeout=5)
     try:
-        status = sidecar.status()
+        tail = tail_of(index_url)
     except Unavailable:
         return []
-    finally:
-        sidecar.close()
-    return [Tail(status.position, status.chain)] if status.ready else []
+    return [] if tail is None else [tail]

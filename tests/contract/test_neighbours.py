@@ -1,4 +1,4 @@
-"""One contract for the index: exact numpy, and the sidecar over a real socket."""
+"""One contract for the index: exact numpy, the sidecar over a real socket, a real Milvus."""
 
 import threading
 from collections.abc import Iterator
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from histories import MODEL, THRESHOLD, add, erase
-from indexes import FACE, FOREVER, ask, asking, positions, serving
+from indexes import FACE, FOREVER, ask, asking, feeding, positions, serving
 from planted import people, pictures_of
 
 from facematch.faces import DIMENSIONS, Encodings, FaceIds, distances, face_ids, positions_of
+from facematch.generation_search import GenerationSearch
 from facematch.log import genesis
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours, Neighbours, Query
@@ -24,12 +25,16 @@ def store() -> MemoryStore:
     return made
 
 
-@pytest.fixture(params=["exact", "sidecar"])
+@pytest.fixture(params=["exact", "sidecar", "milvus"])
 def neighbours(
     request: pytest.FixtureRequest, store: MemoryStore, tmp_path: Path
 ) -> Iterator[Neighbours]:
     if request.param == "exact":
         yield ExactNeighbours(store)
+        return
+    if request.param == "milvus":
+        with feeding(store, request.getfixturevalue("milvus_url")) as generations:
+            yield GenerationSearch(generations)
         return
     path = tmp_path / "index.sock"
     with serving(store, path), asking(path) as sidecar:

@@ -65,9 +65,19 @@ def assert_all_match(cluster: Cluster, pictures: list[bytes]) -> None:
         assert matches(cluster, picture) == sorted(sha(p) for p in pictures if p is not picture)
 
 
+@pytest.fixture(params=["sidecar", "milvus"])
+def index(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The settings for it."""
+    if request.param == "sidecar":
+        return {}
+    return {"index_url": str(request.getfixturevalue("milvus_url"))}
+
+
 @pytest.fixture
-def cluster(tmp_path: Path, redis_url: str, rabbitmq_url: str) -> Iterable[Cluster]:
-    with Cluster(tmp_path, redis_url, rabbitmq_url, encoder=PLANTED) as running:
+def cluster(
+    tmp_path: Path, redis_url: str, rabbitmq_url: str, index: dict[str, str]
+) -> Iterable[Cluster]:
+    with Cluster(tmp_path, redis_url, rabbitmq_url, encoder=PLANTED, **index) as running:
         yield running
         running.fsck()
 

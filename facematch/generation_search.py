@@ -1,0 +1,136 @@
+"""The index in a vector database: see `facematch.generations`. Used by workers to query.
+
+What it answers is right for one place in the log although the database has no transactions and
+somebody writes meanwhile. Faces: those that a place claims are there before the place is, so a
+place read before the search is one for which none is missing. Deletions: one is done only after a
+place has claimed it, so all that the search may have seen are claimed by the places read after it.
+"""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from facematch.errors import Unavailable
+from facematch.faces import FACES_PER_POSITION, Encodings, FaceIds
+from facematch.generations import Generations, Place, current
+from facematch.neighbours import Candidates, Query
+
+#: The most neighbours that Milvus tells of in one answer.
+MOST = 16_384
+_FIRST = 256
+_GROWTH = 4
+_TRIES = 5
+#: Between tries, a little more each time: how long a deletion may take.
+_PAUSE = 0.02
+#: A worker would compare so many images, too, to make up for an index that is behind.
+_MOST_UNSEEN = 10_000
+# FAISS, inside Milvus, multiplies matrices for more, and rounds more.
+_QUERIES_AT_ONCE = 16
+# Leaves room for the roundings of float32: those of a sum of 128 squares, and those of a matrix
+# product, which depend on how large the encodings are.
+_RELATIVE_MARGIN = 2.0**-14
+_ABSOLUTE_MARGIN = 2.0**-20
+_FARTHEST = 1e18
+
+
+class GenerationSearch:
+    """See facematch.neighbours.Neighbours. Safe to share between threads."""
+
+    def __init__(self, generations: Generations, most: int = MOST) -> None:
+        """`most`: the most faces to ask for at once, at least those of one image."""
+        self._generations = generations
+        self._most = max(most, FACES_PER_POSITION + 1)
+
+    def within(self, query: Query) -> Candidates:
+        """See Neighbours. Also raises Unavailable("index_behind") when what its places say does
+        not go together, as after a failover."""
+        answer: Candidates | None = None
+        for again in range(_TRIES):
+            time.sleep(again * _PAUSE)
+            used = self._newest()
+            try:
+                found = self._search(used, query)
+            except Unavailable:
+                if self._newest().generation == used.generation:
+                    raise
+                continue
+            after = self._places()
+            answer = _settled(used, after, found) or answer
+            said = {tail for place in (used, *after) for tail in (place.erased, place.done)}
+            if answer is not None and len(said) == 1:
+                return answer
+        # Right as it is; what is being deleted may be in it.
+        if answer is None:
+            raise Unavailable("index_behind", "its places contradict each other")
+        return answer
+
+    def check(self) -> None:
+        """See Neighbours."""
+        self._newest()
+
+    def close(self) -> None:
+        """See Neighbours."""
+        self._generations.close()
+
+    def _places(self) -> list[Place]:
+        return current(self._generations.places())
+
+    def _newest(self) -> Place:
+        places = self._places()
+        if not places:
+            raise Unavailable("index_loading", "no generation of faces is loaded yet")
+        return places[-1]
+
+    def _search(self, used: Place, query: Query) -> FaceIds:
+        high = min(int(query.before), used.tail.position + 1)
+        encodings = np.asarray(query.encodings, dtype=np.float32)
+        largest = float(np.square(encodings, dtype=np.float64).sum(axis=1).max())
+        radius = min(float(query.radius), _FARTHEST) ** 2
+        squared = radius * (1 + _RELATIVE_MARGIN) + largest * _ABSOLUTE_MARGIN
+        found: list[FaceIds] = [np.empty(0, dtype=np.int64)]
+        for start in range(0, len(encodings), _QUERIES_AT_ONCE):
+            some = encodings[start : start + _QUERIES_AT_ONCE]
+            found += self._all_within(used.generation, some, squared, high)
+        return np.unique(np.concatenate(found))
+
+    def _all_within(
+        self, generation: str, encodings: Encodings, squared: float, high: int
+    ) -> list[FaceIds]:
+        """Ask for more where there may be more, and beyond `most` by halves of the positions."""
+        found: list[FaceIds] = []
+        open_ = [(encodings, 0, high, min(_FIRST, self._most))]
+        while open_:
+            asked, low, high, limit = open_.pop()
+            if low >= high:
+                continue
+            answers = self._generations.search(generation, asked, squared, low, high, limit)
+            found += answers
+            more = asked[[len(ids) >= limit for ids in answers]]
+            if len(more) == 0:
+                continue
+            if limit < self._most:
+                open_.append((more, low, high, min(limit * _GROWTH, self._most)))
+            elif high - low > 1:
+                middle = (low + high) // 2
+                open_ += [(more, low, middle, limit), (more, middle, high, limit)]
+            else:
+                raise Unavailable("index_unavailable", f"too many faces at position {low}")
+        return found
+
+
+def _settled(used: Place, after: Sequence[Place], found: FaceIds) -> Candidates | None:
+    """The answer, from the place read before the search and those read after it; None when they
+    do not tell which deletions the search may have seen."""
+    if not after or after[-1].generation != used.generation:
+        return None
+    if all(place.erased == used.erased for place in after):
+        return Candidates(found, used.tail)
+    last = after[-1].tail
+    unseen = last.position - used.tail.position
+    # With one place left, the former ones were forgotten as parts of its history.
+    if any(place.tail != last for place in after) or not 0 <= unseen <= _MOST_UNSEEN:
+        return None
+    # It holds for the later place once everything between the two is a candidate.
+    between = np.arange(used.tail.position + 1, last.position + 1, dtype=np.int64)
+    return Candidates(np.union1d(found, between * FACES_PER_POSITION), last)
