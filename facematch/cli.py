@@ -3,8 +3,9 @@
 What is heavy is imported by the command that needs it, so that help comes at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -20,6 +21,8 @@ from facematch.commands.program import (
     wait_option,
 )
 from facematch.errors import NotFound
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @click.group(
@@ -203,6 +206,74 @@ def fsck(ctx: click.Context, data: Path | None) -> None:
     report = command.check(data)
     asked(ctx).show(command.document(report), command.lines(report))
     ctx.exit(1 if report.findings else 0)
+
+
+@main.group()
+def index() -> None:
+    """Look after the index: the sidecar's, or Milvus."""
+
+
+def _index_options(command: _Command) -> _Command:
+    data = click.option(
+        "--data",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Of an embedded service that runs. Default: FACEMATCH_REDIS_URL and"
+        " FACEMATCH_INDEX_URL, or the folder that serve uses by default.",
+    )
+    return data(output_options(command))
+
+
+@index.command("status")
+@_index_options
+@click.pass_context
+def index_status(ctx: click.Context, data: Path | None) -> None:
+    """Show how far it is along the log.
+
+    Exits with 1 when it is not ready.
+    """
+    from facematch.commands import index as command
+
+    answer = command.status(data)
+    asked(ctx).show(command.document(answer), command.status_lines(answer))
+    ctx.exit(0 if answer.ready else 1)
+
+
+@index.command("rebuild")
+@_index_options
+@click.pass_context
+def index_rebuild(ctx: click.Context, data: Path | None) -> None:
+    """Load it anew from the store.
+
+    A sidecar answers nothing until it has; Milvus goes on with what it has.
+    """
+    from facematch.commands import index as command
+
+    answer = command.rebuild(data)
+    asked(ctx).show(command.document(answer), command.status_lines(answer))
+    ctx.exit(0 if answer.ready else 1)
+
+
+@index.command("verify")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Faces to ask for, chosen by chance.",
+)
+@_index_options
+@click.pass_context
+def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
+    """Compare what it answers with brute force, and look for faces that should be gone.
+
+    Exits with 1 when something was found.
+    """
+    from facematch.commands import index as command
+
+    answer = command.check(data, sample)
+    asked(ctx).show(command.document(answer), command.verified_lines(answer))
+    ctx.exit(1 if answer.findings else 0)
 
 
 def _hash_of(what: str) -> str:

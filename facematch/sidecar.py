@@ -14,6 +14,7 @@ from facematch.errors import CODES, Misconfigured, Unavailable
 from facematch.wire import (
     CONTENT_TYPE,
     READY,
+    REBUILD,
     STATUS,
     WITHIN,
     Candidates,
@@ -82,8 +83,8 @@ class Sidecar:
         """`timeout`: seconds the index may be silent. Raises Misconfigured for a bad URL,
         ValueError for what is no name of a collection."""
         self._path = socket_path(url)
-        self._within, self._ready, self._state = (
-            path_of(collection, what) for what in (WITHIN, READY, STATUS)
+        self._within, self._ready, self._state, self._rebuild = (
+            path_of(collection, what) for what in (WITHIN, READY, STATUS, REBUILD)
         )
         self._timeout = timeout
         self._idle: deque[_UnixConnection] = deque()
@@ -115,6 +116,15 @@ class Sidecar:
         if status != http.client.OK:
             raise _unavailable(body)
         return _decoded(body)
+
+    def rebuild(self) -> None:
+        """Let it forget everything and load anew: it is not ready until it has.
+
+        Raises Unavailable: see `status`.
+        """
+        status, body = self._ask("POST", self._rebuild, b"")
+        if status != http.client.ACCEPTED:
+            raise _unavailable(body)
 
     def close(self) -> None:
         """See Neighbours."""

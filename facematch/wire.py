@@ -20,7 +20,8 @@ the index looked only where such faces are likely, so some may be missing.
 Errors: status 400, 404 or 503 with `{"code", "detail"}`.
 
 GET `/collections/<name>/readyz` and `/collections/<name>/status` tell how far the index of a
-collection is (`facematch.sidecar.IndexStatus`). `/healthz`, `/readyz`, `/status` and `/metrics`
+collection is (`facematch.sidecar.IndexStatus`); POST `/collections/<name>/rebuild` has it loaded
+anew. `/healthz`, `/readyz`, `/status` and `/metrics`
 are about the process: see `index.server`.
 """
 
@@ -43,18 +44,18 @@ from facematch.faces import (
 from facematch.log import Tail
 
 #: What there is of a collection.
-WITHIN, READY, STATUS = "within", "readyz", "status"
+WITHIN, READY, STATUS, REBUILD = "within", "readyz", "status", "rebuild"
 CONTENT_TYPE = "application/x-facematch-1"
 MAX_ENCODINGS = FACES_PER_POSITION
 
 _REQUEST = struct.Struct("<4sIdQ")
 _REPLY = struct.Struct("<4sIIQ20s")
 _APPROXIMATE = 1
-_PATH = re.compile(rf"/collections/([^/]*)/({WITHIN}|{READY}|{STATUS})")
+_PATH = re.compile(rf"/collections/([^/]*)/({WITHIN}|{READY}|{STATUS}|{REBUILD})")
 
 
 def path_of(collection: str, what: str) -> str:
-    """The path of WITHIN, READY or STATUS of a collection. Raises ValueError for no name."""
+    """The path of one of these for a collection. Raises ValueError for no name."""
     return f"/collections/{check_name(collection)}/{what}"
 
 

@@ -93,6 +93,11 @@ class Collections:
         with self._in_use(name) as follower, self._metrics.query(name):
             return follower.within(query)
 
+    def rebuild(self, name: str) -> None:
+        """Have it loaded anew. Raises as `within`, but for index_loading."""
+        with self._in_use(name) as follower:
+            follower.rebuild()
+
     def status(self, name: str) -> tuple[bool, IndexStatus]:
         """Whether queries are welcome, and how far it is. Not a use. Raises as `within`, but for
         index_loading."""

@@ -80,6 +80,7 @@ class Follower:
         self._trouble = _NONE
         self._radius = DEFAULT_THRESHOLD
         self._recall = Recall()
+        self._anew = False
 
     def run(self, stop: threading.Event) -> None:
         """Load, then follow, until `stop` is set. No error ends it: it tries again."""
@@ -105,7 +106,7 @@ class Follower:
         """The candidates and the place they are right for. Raises Unavailable: index_loading, or
         index_full when the collection does not fit."""
         with self._lock:
-            if self._engine is None or not self._whole():
+            if self._engine is None or self._anew or not self._whole():
                 raise Unavailable(self._code(), self._reason())
             self._radius = query.radius
             # It may become another one meanwhile, but not there and back.
@@ -122,7 +123,7 @@ class Follower:
     def status(self) -> IndexStatus:
         """How far it is. Never waits for a query."""
         engine, tail, (loaded, images) = self._engine, self._tail, self._progress
-        ready = engine is not None and self._whole()
+        ready = engine is not None and not self._anew and self._whole()
         return IndexStatus(
             ready=ready,
             position=tail.position,
@@ -148,6 +149,11 @@ class Follower:
         """See Room."""
         return self._room.idle(used, least)
 
+    def rebuild(self) -> None:
+        """Forget everything and load anew: it is not ready until it has."""
+        _log.info("asked to load anew")
+        self._anew = True
+
     def _whole(self) -> bool:
         return self._tail.position >= self._fence.position
 
@@ -165,6 +171,8 @@ class Follower:
 
     def _step(self, stop: threading.Event) -> bool:
         """Load or follow a portion; True when there is nothing more to do for now."""
+        if self._anew:
+            self._forget()
         engine, began = self._engine, time.monotonic()
         try:
             caught_up = self._load(stop) if engine is None else self._follow(engine, stop)
@@ -262,6 +270,7 @@ class Follower:
             self._tail = self._fence = _NOWHERE
             self._progress = (0, 0)
             self._recall = Recall()
+            self._anew = False
         if engine is not None:
             engine.close()
 

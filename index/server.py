@@ -21,6 +21,7 @@ from facematch.wire import (
     CONTENT_TYPE,
     MAX_ENCODINGS,
     READY,
+    REBUILD,
     WITHIN,
     Query,
     encode_error,
@@ -102,7 +103,7 @@ def _answer(collections: Collections, told: Metrics, environ: WSGIEnvironment) -
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
     if parts is None and path not in ("/healthz", "/status", "/metrics"):
         return _error(HTTPStatus.NOT_FOUND, "not_found")
-    if method != ("POST" if parts and parts[1] == WITHIN else "GET"):
+    if method != ("POST" if parts and parts[1] in (WITHIN, REBUILD) else "GET"):
         return _error(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed")
     if parts is not None:
         return _of_collection(collections, *parts, environ)
@@ -117,6 +118,9 @@ def _of_collection(
     try:
         if what == WITHIN:
             return _within(collections, name, environ["wsgi.input"].read(_MOST_REQUEST_BYTES))
+        if what == REBUILD:
+            collections.rebuild(name)
+            return HTTPStatus.ACCEPTED, _JSON, b"{}"
         welcome, status = collections.status(name)
         if what == READY and not welcome:
             return _error(HTTPStatus.SERVICE_UNAVAILABLE, status.code, status.reason)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from histories import MODEL, THRESHOLD, Switch, add
+from histories import MODEL, THRESHOLD, Switch, add, running
 from planted import people
 from waiting import eventually
 

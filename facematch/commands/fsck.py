@@ -27,7 +27,7 @@ def check(data: Path | None) -> fsck.Report:
     Raises Misconfigured for a folder without data, Unavailable.
     """
     with (
-        _urls(data) as (redis_url, index_url),
+        urls(data) as (redis_url, index_url),
         connect(redis_url) as client,
         contextlib.closing(progress.on(sys.stderr, "faces")) as shown,
     ):
@@ -55,7 +55,7 @@ def lines(report: fsck.Report) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
+def urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
     """(URL of Redis, URL of an index if one may be there)."""
     if data is None and "redis_url" in (settings := load()).model_fields_set:
         yield settings.redis_url.get_secret_value(), settings.index_url.get_secret_value()
