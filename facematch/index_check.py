@@ -53,6 +53,7 @@ def verify(
     the store has.
     Raises Unavailable when the store or the index does not answer.
     """
+    neighbours.check()
     live = sorted(position for portion in store.live() for position in portion)
     asked = _sample(store, live, sample)
     collection = store.collection()

@@ -1,12 +1,15 @@
 """`facematch index`: how far the index is, making it anew, comparing its answers with the truth."""
 
 import contextlib
+import logging
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import structlog
 
 from facematch import progress
 from facematch.commands.fsck import urls
@@ -114,8 +117,22 @@ def _parts(data: Path | None) -> Iterator[tuple[Store, Sidecar | Generations]]:
         if index_url is None:
             raise Unavailable("index_unavailable", "the service does not run, nor does its index")
         index = open_generations(index_url) if is_milvus(index_url) else Sidecar(index_url)
-        with contextlib.closing(index):
+        with _quiet(), contextlib.closing(index):
             yield RedisStore(client), index
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Only what is wrong is logged, and not where the answer goes."""
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def _status(store: Store, generations: Generations) -> Status:

@@ -1,7 +1,9 @@
-"""The clustered service from outside: two workers with an index each, RabbitMQ and Redis."""
+"""The clustered service from outside: two workers with an index each, or with one Milvus, RabbitMQ
+and Redis."""
 
 import concurrent.futures
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -98,11 +100,15 @@ def test_the_same_picture_many_times_at_once_is_one_image_with_all_its_names(
     )
 
 
-def test_a_thousand_pairs_submitted_at_once_all_find_each_other(cluster: Cluster) -> None:
+def test_many_pairs_submitted_at_once_all_find_each_other(
+    cluster: Cluster, index: dict[str, str]
+) -> None:
+    # milvus-lite needs some 60 ms for a search, one at a time.
+    count = 250 if index else 1000
     rng = np.random.default_rng(2)
     pairs = [
         [planted_picture(encoding[None]) for encoding in pictures_of(rng, person, 2)]
-        for person in people(rng, 1000)
+        for person in people(rng, count)
     ]
     pictures = [picture for pair in pairs for picture in pair]
     submit_all(cluster, [pictures[index] for index in rng.permutation(len(pictures))], 32)
@@ -146,6 +152,7 @@ def test_a_purged_queue_loses_nothing(cluster: Cluster, rabbitmq_server: RabbitS
     assert_all_match(cluster, pictures)
 
 
+@pytest.mark.parametrize("index", ["sidecar"], indirect=True)
 @pytest.mark.parametrize("position", [1, 5, 9])
 def test_an_index_frozen_at_any_position_gives_the_same_matches(
     cluster: Cluster, position: int
@@ -157,6 +164,55 @@ def test_an_index_frozen_at_any_position_gives_the_same_matches(
     submit_all(cluster, pictures)
     wait_done(cluster, pictures)
     assert_all_match(cluster, pictures)
+
+
+@pytest.mark.parametrize("index", ["milvus"], indirect=True)
+@pytest.mark.parametrize("failpoint", ["after_faces", "before_place"])
+def test_with_both_feeders_frozen_the_matches_are_the_same(
+    cluster: Cluster, failpoint: str
+) -> None:
+    def loaded() -> bool:
+        return cluster.command("index", "status").returncode == 0
+
+    eventually(loaded, "there is an index", 60)
+    for worker in ("worker-1", "worker-2"):
+        cluster.kill(worker)
+        cluster.start(worker, failpoint=f"{failpoint}:sleep:1")
+    pictures = one_person(5, 10)
+    submit_all(cluster, pictures)
+    wait_done(cluster, pictures)
+    assert_all_match(cluster, pictures)
+    status = json.loads(cluster.command("--json", "index", "status").stdout)
+    assert (status["position"], status["behind"]) == (0, 10)
+
+
+@pytest.mark.parametrize("index", ["milvus"], indirect=True)
+@pytest.mark.parametrize(
+    "failpoint", ["after_faces", "before_place", "after_place", "after_removal"]
+)
+def test_a_worker_killed_while_it_feeds_loses_nothing(cluster: Cluster, failpoint: str) -> None:
+    pictures = one_person(8, 12)
+    for worker in ("worker-1", "worker-2"):
+        cluster.stop(worker)
+    submit_all(cluster, pictures)
+    cluster.start("worker-1", failpoint=f"{failpoint}:kill:1")
+    if failpoint == "after_removal":
+        wait_done(cluster, pictures)
+    else:
+        eventually(lambda: not cluster.alive("worker-1"), f"it is killed at {failpoint}", 60)
+        cluster.start("worker-2")
+        wait_done(cluster, pictures)
+    url = f"{cluster.url}/v1/images/{sha(pictures.pop())}"
+    assert requests.delete(url, timeout=30).status_code == 204
+    if failpoint == "after_removal":
+        eventually(lambda: not cluster.alive("worker-1"), f"it is killed at {failpoint}", 60)
+        cluster.start("worker-2")
+    assert_all_match(cluster, pictures)
+
+    def verified() -> bool:
+        return cluster.command("index", "verify").returncode == 0
+
+    eventually(verified, "the next one has done the rest", 60)
 
 
 def test_an_erased_image_is_gone_from_every_match_set(cluster: Cluster) -> None:

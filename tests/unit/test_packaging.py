@@ -28,10 +28,11 @@ def pinned(file):
 
 
 def test_everything_declared_is_pinned_within_its_range():
-    runtime = pinned("requirements.txt")
+    runtime, milvus = pinned("requirements.txt"), pinned("requirements-milvus.txt")
     for pins, wanted in (
         (runtime, declared("options", "install_requires")),
-        (pinned("requirements-dev.txt"), declared("options.extras_require", "dev")),
+        (milvus, declared("options.extras_require", "milvus")),
+        (milvus | pinned("requirements-dev.txt"), declared("options.extras_require", "dev")),
     ):
         outside = {
             name: requirement
@@ -56,6 +57,7 @@ def test_everything_imported_is_declared():
     distributions["dlib"] = ["dlib-bin"]  # it does not say so itself
     names = {name: {canonicalize_name(d) for d in distributions[name]} for name in outside}
     known = declared("options", "install_requires").keys()
+    known |= declared("options.extras_require", "milvus").keys()
     assert {name for name in names if not names[name] & known} == set()
 
 
