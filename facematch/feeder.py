@@ -206,7 +206,9 @@ class Feeder:
         self, name: str, faces: Mapping[int, Encodings], chains: Mapping[int, str]
     ) -> None:
         if faces:
-            histories = ["" for position, found in faces.items() for _ in found]
+            histories = [
+                chains[position][:_WORD] for position, found in faces.items() for _ in found
+            ]
             encodings = np.concatenate(list(faces.values()))
             self._generations.add(name, ids_of_all(faces), encodings, histories)
             reached("after_faces")

@@ -9,11 +9,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import requests
 from cluster import Cluster
+from milvus_server import MilvusServer
 from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
 from servers import RedisServer
@@ -81,12 +83,20 @@ def come_and_go(
 
 
 def kill_something(
-    cluster: Cluster, redis: RedisServer, rabbitmq: RabbitServer, rng: np.random.Generator
+    cluster: Cluster,
+    redis: RedisServer,
+    rabbitmq: RabbitServer,
+    milvus: MilvusServer | None,
+    rng: np.random.Generator,
 ) -> str:
-    name = str(rng.choice(["worker-1", "worker-2", "index-1", "index-2", "api", "redis", "queue"]))
+    index = ["milvus"] if milvus else ["index-1", "index-2"]
+    name = str(rng.choice(["worker-1", "worker-2", *index, "api", "redis", "queue"]))
     if name == "redis":
         redis.kill()
         redis.start()
+    elif milvus and name == "milvus":
+        milvus.kill()
+        milvus.start()
     elif name == "queue":
         rabbitmq.delete_queues(QUEUE)
         time.sleep(1)  # RabbitMQ 3.10 may lose a queue that it has only just made again
@@ -96,15 +106,27 @@ def kill_something(
     return name
 
 
+@pytest.fixture(params=["sidecar", "milvus"])
+def milvus(request: pytest.FixtureRequest) -> MilvusServer | None:
+    """The index of all workers, unless each has its own."""
+    if request.param == "sidecar":
+        return None
+    return cast(MilvusServer, request.getfixturevalue("milvus_server"))
+
+
 def test_nothing_acknowledged_is_lost(
-    tmp_path: Path, redis_server: RedisServer, rabbitmq_server: RabbitServer
+    tmp_path: Path,
+    redis_server: RedisServer,
+    rabbitmq_server: RabbitServer,
+    milvus: MilvusServer | None,
 ) -> None:
     print(f"CHAOS_SEED={SEED}")
     rng = np.random.default_rng(SEED)
     ledger = Ledger()
     stop = threading.Event()
     errors: list[BaseException] = []
-    with Cluster(tmp_path, redis_server.url, rabbitmq_server.url, encoder=PLANTED) as cluster:
+    settings = {"encoder": PLANTED} | ({"index_url": milvus.url} if milvus else {})
+    with Cluster(tmp_path, redis_server.url, rabbitmq_server.url, **settings) as cluster:
 
         def work() -> None:
             try:
@@ -118,7 +140,7 @@ def test_nothing_acknowledged_is_lost(
         killed = []
         try:
             while time.monotonic() < until and not errors:
-                killed.append(kill_something(cluster, redis_server, rabbitmq_server, rng))
+                killed.append(kill_something(cluster, redis_server, rabbitmq_server, milvus, rng))
                 time.sleep(float(rng.random()) * 2 * KILL_EVERY)
         finally:
             stop.set()
@@ -142,3 +164,6 @@ def test_nothing_acknowledged_is_lost(
                 ).json()
                 assert {match["hash"] for match in shown["matches"]} == live - {image}
         cluster.fsck()
+        if milvus:
+            verified = cluster.command("index", "verify")
+            assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -154,6 +154,7 @@ def test_a_stop_in_the_middle_of_a_long_query_is_a_stop(valkey_url: str, tmp_pat
     ("setting", "value", "reason"),
     [
         ("index_url", "tcp:/x", "unix:/path"),
+        ("index_url", "milvus+http://ann:secret@milvus:19530", "unix:/path"),
         ("index_url", "unix:/proc/no/index.sock", "cannot listen on /proc/no/index.sock"),
         ("index_url", "unix:/tmp/" + "x" * 120, "too long"),
         ("redis_url", "redis:/nonsense:x", "Redis URL"),
@@ -169,6 +170,7 @@ def test_what_cannot_work_is_refused_in_one_line(
     with process(tmp_path, **settings) as index:
         assert index.exit_code(30) == 1
     assert reason in index.log.splitlines()[-1]
+    assert "secret" not in index.log
     assert "Traceback" not in index.log
 
 

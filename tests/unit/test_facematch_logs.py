@@ -62,8 +62,10 @@ def test_passwords_are_starred_out_where_the_settings_are_logged() -> None:
     lines = logged(
         redis_url="rediss://ann:secret1@redis.test:6380/1",
         broker_url="amqp://ann:secret2@rabbit.test/%2F",
+        index_url="milvus+https://ann:secret3@milvus.test:19530",
     )
     settings = json.loads(lines[0])
     assert settings["redis_url"] == "rediss://ann:***@redis.test:6380/1"
     assert settings["broker_url"] == "amqp://ann:***@rabbit.test/%2F"
+    assert settings["index_url"] == "milvus+https://ann:***@milvus.test:19530"
     assert not any("secret" in line for line in lines)

@@ -109,6 +109,15 @@ def test_a_worker_ends_when_its_collection_is_replaced(
     assert (code, rest) == (1, "")
 
 
+def test_a_worker_refuses_a_url_of_no_index_in_one_line(tmp_path: Path, redis_url: str) -> None:
+    urls = {"redis_url": redis_url, "broker_url": redis_url}
+    with working(tmp_path, index_url="milvus+http://ann:secret@host:x", **urls) as worker:
+        said = worker.says("cannot work as it is set up")
+        assert worker.end() == (1, "")
+    assert "milvus+http://host:19530" in said["reason"]
+    assert "secret" not in str(said)
+
+
 def test_a_worker_makes_its_collection_again_after_a_flush(tmp_path: Path, redis_url: str) -> None:
     with (
         connect(redis_url) as client,
