@@ -18,18 +18,17 @@ from the place how far deletions are done, and does the rest.
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
-import numpy as np
 import structlog
 
 from facematch.errors import Unavailable
-from facematch.faces import Encodings, FaceIds, ids_of_all
 from facematch.failpoints import reached
+from facematch.generation_loading import Loader, take_in, targets
 from facematch.generations import Generations, Place, current
-from facematch.loading import advance, continues, load
-from facematch.log import Entry, Tail
+from facematch.loading import continues
+from facematch.log import Tail
 from facematch.store import Store
 
 LEASE = "feeder"
@@ -37,17 +36,12 @@ _PORTION = 1000
 _POLL_SECONDS = 0.05
 _STANDBY_SECONDS = 1.0
 _LEASE_SECONDS = 10.0
-_KEEP_SECONDS = 60.0
 #: How often what others wrote is read although the log has not grown.
 _LOOK_SECONDS = 1.0
 _TIDY_SECONDS = 10.0
 _MOST_SECONDS_BETWEEN_TRIES = 5.0
-#: Of the chain, kept with a face: tells apart what has the same position in two histories.
-_WORD = 12
 
 _log = structlog.get_logger()
-
-Report = Callable[[int, int], None]
 
 
 class Feeder:
@@ -56,6 +50,7 @@ class Feeder:
     def __init__(self, store: Store, generations: Generations) -> None:
         self._store = store
         self._generations = generations
+        self._loader = Loader(store, generations)
         self._me = secrets.token_hex(8)
         self._place: Place | None = None
         self._looked = self._tidied = self._leased = float("-inf")
@@ -92,36 +87,14 @@ class Feeder:
         self._place, self._looked = None, now
         places = current(self._generations.places())
         if places and self._tidied + _TIDY_SECONDS < now:
-            self._tidy()
+            self._loader.tidy()
             self._tidied = now
             places = current(self._generations.places())
         if not places or not self._in_the_log(places):
-            self.rebuild(stop, lambda loaded, images: None)
+            self._loader.rebuild(stop, self._keep_lease)
             return stop.is_set()
         self._place = self._follow(self._finish_deletions(places))
         return self._place.tail == self._store.log(self._place.tail.position, 0).tail
-
-    def rebuild(self, stop: threading.Event, report: Report) -> str | None:
-        """Load a new generation and let it take the place of the others; its name, or None when
-        `stop` was set meanwhile. `report` is called with the images loaded and all there are."""
-        name = self._generations.create(self._store.collection().epoch)
-        _log.info("loading a generation", generation=name)
-        try:
-            self._keep(name)
-            place = self._loaded(name, stop, report)
-            if place is None:
-                self._drop(name)
-                return None
-            reached("before_place")
-            self._keep(name)
-            self._generations.add_place(place)
-        except BaseException:
-            with suppress(Unavailable):
-                self._drop(name)
-            raise
-        _log.info("loaded a generation", generation=name, position=place.tail.position)
-        self._tidy()
-        return name
 
     # -- a step
 
@@ -153,7 +126,7 @@ class Feeder:
                 end = continues(done, portion)
                 if end == done:
                     raise Unavailable("index_diverged", f"the log ends at {done.position}")
-                gone += _targets(portion.entries)
+                gone += targets(portion.entries)
                 done = end
             if done != last.erased:
                 raise Unavailable("index_diverged", f"the log changed at position {done.position}")
@@ -163,55 +136,17 @@ class Feeder:
 
     def _follow(self, place: Place) -> Place:
         """Take in what the log has behind this place; the place reached."""
-        end, gone, missing = self._add(place.generation, place.tail, place.tail)
-        if end == place.tail:
+        taken = take_in(self._store, self._generations, place.generation, place.tail, place.tail)
+        if taken.tail == place.tail:
             return place
         reached("before_place")
-        changed = missing or bool(gone)
-        claimed = Place(
-            place.generation, place.made, end, end if changed else place.erased, place.done
-        )
+        changed = taken.missing or bool(taken.gone)
+        erased = taken.tail if changed else place.erased
+        claimed = Place(place.generation, place.made, taken.tail, erased, place.done)
         self._generations.add_place(claimed)
         reached("after_place")
         self._forget([place])
-        return self._remove(claimed, gone) if changed else claimed
-
-    def _add(self, name: str, tail: Tail, fence: Tail) -> tuple[Tail, list[int], bool]:
-        """Add the faces of the next entries, up to the fence at least: the end reached, the
-        positions to be removed, and whether faces were missing.
-
-        They are when the image was erased meanwhile. Until the log has said so, leaving them out
-        would be wrong should the store lose the end of its log, the erasure with it.
-        """
-        gone: list[int] = []
-        missing = False
-        while True:
-            portion = self._store.log(tail.position, _PORTION)
-            end = continues(tail, portion)
-            _check_passage(portion.entries, fence)
-            if not portion.entries and tail.position < fence.position:
-                raise Unavailable("index_diverged", f"the log lost position {fence.position}")
-            added = {e.position: e.chain for e in portion.entries if e.op == "add"}
-            faces = self._store.faces(list(added)) if added else {}
-            if len(faces) < len(added):
-                missing = True
-                fence = advance(self._store, end)
-            self._add_faces(name, faces, added)
-            gone += _targets(portion.entries)
-            tail = end
-            if tail.position >= fence.position:
-                return tail, gone, missing
-
-    def _add_faces(
-        self, name: str, faces: Mapping[int, Encodings], chains: Mapping[int, str]
-    ) -> None:
-        if faces:
-            histories = [
-                chains[position][:_WORD] for position, found in faces.items() for _ in found
-            ]
-            encodings = np.concatenate(list(faces.values()))
-            self._generations.add(name, ids_of_all(faces), encodings, histories)
-            reached("after_faces")
+        return self._remove(claimed, taken.gone) if changed else claimed
 
     def _remove(self, place: Place, gone: Sequence[int]) -> Place:
         """Remove the faces of images, and say that this is done."""
@@ -228,86 +163,17 @@ class Feeder:
         if places:
             self._generations.forget(places)
 
-    # -- generations
-
-    def _loaded(self, name: str, stop: threading.Event, report: Report) -> Place | None:
-        """The first place of a generation, once it has all faces up to there."""
-
-        def said(loaded: int, images: int) -> None:
-            report(loaded, images)
-            if time.monotonic() - self._leased > _LEASE_SECONDS / 4:
-                self._leased = time.monotonic()
-                self._store.lease(LEASE, self._me, _LEASE_SECONDS)
-                self._keep(name)
-
-        self._leased = float("-inf")
-        loaded = load(self._store, _Intake(self._generations, name), stop, said)
-        if loaded is None:
-            return None
-        end, gone, _ = self._add(name, loaded.tail, loaded.fence)
-        self._generations.remove(name, gone)
-        # Later than all others by the clock, or, if that goes wrong, by force.
-        others = [place.made + 1 for place in self._generations.places()]
-        made = max(int(time.time() * 1000), *others, 0)
-        return Place(name, made, end, end, end)
-
-    def _keep(self, name: str) -> None:
-        """Keep others from taking a generation without a place for one left behind."""
-        if not self._unkept(name):
-            raise Unavailable("index_loading", "others took the generation for one left behind")
-
-    def _unkept(self, name: str) -> bool:
-        return self._store.lease(f"generation {name}", self._me, _KEEP_SECONDS)
-
-    def _drop(self, name: str) -> None:
-        self._generations.drop(name)
-        self._store.lease(f"generation {name}", self._me, 0)
-
-    def _tidy(self) -> None:
-        """Take away what no longer counts: older generations, and those never finished."""
-        names = self._generations.names()
-        places = self._generations.places()
-        ours = {place.generation for place in current(places)}
-        others = [place for place in places if place.generation not in ours]
-        self._forget(others)
-        for name in set(names) - ours:
-            # One without a place may be loading.
-            if any(place.generation == name for place in others) or self._unkept(name):
-                _log.info("dropping a generation", generation=name)
-                self._drop(name)
-        if ours and not ours & set(self._generations.names()):
-            _log.warning("the generation is gone", generation=next(iter(ours)))
-            self._forget(current(places))
+    def _keep_lease(self, loaded: int, images: int) -> None:
+        del loaded, images
+        if time.monotonic() - self._leased > _LEASE_SECONDS / 4:
+            self._leased = time.monotonic()
+            self._store.lease(LEASE, self._me, _LEASE_SECONDS)
 
     def _let_others(self) -> None:
         with suppress(Unavailable):
             self._store.lease(LEASE, self._me, 0)
 
 
-class _Intake:
-    """A generation that is being loaded; see facematch.loading.Intake."""
-
-    def __init__(self, generations: Generations, name: str) -> None:
-        self._generations, self._name = generations, name
-
-    def require(self, ours: int) -> None:
-        """See Intake; how much room there is, Milvus knows."""
-
-    def add(self, ids: FaceIds, encodings: Encodings) -> None:
-        """See Intake."""
-        self._generations.add(self._name, ids, encodings, [""] * len(ids))
-
-
 def _done(places: Sequence[Place]) -> Tail:
     """Up to where deletions are done for sure: somebody slow may have added faces since."""
     return min((place.done for place in places), key=lambda tail: tail.position)
-
-
-def _targets(entries: Sequence[Entry]) -> list[int]:
-    return [entry.target for entry in entries if entry.op == "del"]
-
-
-def _check_passage(entries: Sequence[Entry], fence: Tail) -> None:
-    for entry in entries:
-        if entry.position == fence.position and entry.tail != fence:
-            raise Unavailable("index_diverged", f"the log changed at position {entry.position}")

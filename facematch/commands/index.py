@@ -15,7 +15,7 @@ from facematch import progress
 from facematch.commands.fsck import urls
 from facematch.commands.text import Document
 from facematch.errors import Unavailable
-from facematch.feeder import Feeder
+from facematch.generation_loading import Loader
 from facematch.generation_search import GenerationSearch
 from facematch.generations import Generations, current
 from facematch.index_check import Verified, left_in, too_many, verify
@@ -61,7 +61,7 @@ def rebuild(data: Path | None) -> Status:
         contextlib.closing(progress.on(sys.stderr, "images")) as shown,
     ):
         if not isinstance(index, Sidecar):
-            Feeder(store, index).rebuild(threading.Event(), shown.update)
+            Loader(store, index).rebuild(threading.Event(), shown.update)
             return _status(store, index)
         index.rebuild()
         while not (told := index.status()).ready:

@@ -21,6 +21,7 @@ from facematch import failpoints, feeder, generation_search
 from facematch.errors import Unavailable
 from facematch.faces import face_ids, positions_of
 from facematch.feeder import Feeder
+from facematch.generation_loading import Loader
 from facematch.generation_search import GenerationSearch
 from facematch.generations import Generations, Place, current
 from facematch.log import Tail
@@ -335,6 +336,24 @@ def test_a_generation_that_somebody_dropped_is_made_again(monkeypatch: pytest.Mo
     assert told(store, generations) == [1]
 
 
+def test_a_place_that_was_added_although_nobody_heard_of_it_costs_no_generation() -> None:
+    store, generations = fed("a", "b")
+    (old,) = generations.names()
+    _, switch, cut_off = shared()
+    switch.store = cast(Store, generations)
+
+    def no_answer() -> None:
+        raise Unavailable("index_unavailable", "no answer")
+
+    switch.after["add_place"] = no_answer
+    with pytest.raises(Unavailable, match="no answer"):
+        Loader(store, cut_off).rebuild(Event(), lambda *_: None)
+    assert generations.names() == [old]
+    feed(store, generations)
+    assert told(store, generations) == [1, 2]
+    assert generations.names() == [old]
+
+
 def test_a_rebuild_leaves_the_old_one_in_use_until_the_new_one_is_there() -> None:
     store, generations = fed("a", "b")
     (old,) = generations.names()
@@ -345,7 +364,7 @@ def test_a_rebuild_leaves_the_old_one_in_use_until_the_new_one_is_there() -> Non
         assert (old in generations.names(), images) == (True, 2)
         seen.append(told(store, generations))
 
-    new = Feeder(store, generations).rebuild(Event(), look)
+    new = Loader(store, generations).rebuild(Event(), look)
     assert new != old
     assert seen == [[1, 2]] * 2
     assert generations.names() == [new]
@@ -363,7 +382,7 @@ def test_what_was_loading_when_its_feeder_died_is_dropped(monkeypatch: pytest.Mo
 def test_a_stop_while_loading_leaves_nothing() -> None:
     store, generations = new_store(*map(str, range(1500))), MemoryGenerations()
     stop = Event()
-    assert Feeder(store, generations).rebuild(stop, lambda *_: stop.set()) is None
+    assert Loader(store, generations).rebuild(stop, lambda *_: stop.set()) is None
     assert generations.names() == generations.places() == []
 
 

@@ -43,6 +43,7 @@ LAYERS = {
         "compiled",
         "compiled_cache",
         "feeder",
+        "generation_loading",
         "generation_search",
         "indexes",
         "milvus",
