@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
@@ -142,7 +143,7 @@ class Feeder:
         reached("before_place")
         changed = taken.missing or bool(taken.gone)
         erased = taken.tail if changed else place.erased
-        claimed = Place(place.generation, place.made, taken.tail, erased, place.done)
+        claimed = replace(place, tail=taken.tail, erased=erased, since=place.tail)
         self._generations.add_place(claimed)
         reached("after_place")
         self._forget([place])
@@ -153,7 +154,7 @@ class Feeder:
         if gone:
             self._generations.remove(place.generation, gone)
             reached("after_removal")
-        done = Place(place.generation, place.made, place.tail, place.erased, place.erased)
+        done = replace(place, done=place.erased)
         if done != place:
             self._generations.add_place(done)
             self._forget([place])

@@ -118,7 +118,7 @@ class Loader:
         # Later than all others by the clock, or, if that goes wrong, by force.
         others = [place.made + 1 for place in self._generations.places()]
         made = max(int(time.time() * 1000), *others, 0)
-        return Place(name, made, taken.tail, taken.tail, taken.tail)
+        return Place(name, made, *[taken.tail] * 4)
 
     def _keep(self, name: str) -> None:
         """Keep others from taking a generation without a place for one left behind."""

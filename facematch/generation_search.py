@@ -127,9 +127,14 @@ def _settled(used: Place, after: Sequence[Place], found: FaceIds) -> Candidates 
     if all(place.erased == used.erased for place in after):
         return Candidates(found, used.tail)
     last = after[-1].tail
+    history = {last}
+    for place in reversed(after):
+        if place.tail in history:
+            history.add(place.since)
     unseen = last.position - used.tail.position
-    # With one place left, the former ones were forgotten as parts of its history.
-    if any(place.tail != last for place in after) or not 0 <= unseen <= _MOST_UNSEEN:
+    # Former places are forgotten only as parts of the history of one that is left; so if those
+    # left are of one history, that is the history of the place used, too.
+    if any(place.tail not in history for place in after) or not 0 <= unseen <= _MOST_UNSEEN:
         return None
     # It holds for the later place once everything between the two is a candidate.
     between = np.arange(used.tail.position + 1, last.position + 1, dtype=np.int64)

@@ -20,7 +20,8 @@ class Place:
     """A claim about a generation: it has the faces of all `add` entries of the log up to `tail`.
 
     Of those, the faces of images that the `del` entries up to `erased` are about may be missing,
-    and no others; up to `done` they are gone. Of two generations the one with the greater `made`
+    and no others; up to `done` they are gone. It continues the history of the place `since`, and so
+    says all that one there said. Of two generations the one with the greater `made`
     counts. Places are never changed, only added and, once another one says more, forgotten.
     """
 
@@ -29,10 +30,11 @@ class Place:
     tail: Tail
     erased: Tail
     done: Tail
+    since: Tail
 
     def encode(self) -> str:
         """As text."""
-        tails = (part for tail in (self.tail, self.erased, self.done) for part in _parts(tail))
+        tails = (part for tail in self._tails() for part in _parts(tail))
         return ":".join((self.generation, str(self.made), *tails))
 
     @classmethod
@@ -40,17 +42,15 @@ class Place:
         """The inverse of `encode`. Raises Unavailable("index_unavailable") for anything else."""
         try:
             generation, made, *rest = text.split(":")
-            position, chain, erased, erased_chain, done, done_chain = rest
-            return cls(
-                generation,
-                int(made),
-                Tail(int(position), chain),
-                Tail(int(erased), erased_chain),
-                Tail(int(done), done_chain),
-            )
+            tails = [Tail(int(at), chain) for at, chain in zip(rest[::2], rest[1::2], strict=True)]
+            tail, erased, done, since = tails
+            return cls(generation, int(made), tail, erased, done, since)
         except ValueError as error:
             detail = f"a place of another form: {text!r}"
             raise Unavailable("index_unavailable", detail) from error
+
+    def _tails(self) -> tuple[Tail, ...]:
+        return self.tail, self.erased, self.done, self.since
 
 
 def _parts(tail: Tail) -> tuple[str, str]:

@@ -29,7 +29,8 @@ def generations(request: pytest.FixtureRequest) -> Iterator[Generations]:
 
 
 def place(generation: str, position: int = 0, made: int = 1, done: int = 0) -> Place:
-    return Place(generation, made, Tail(position, f"{position:040x}"), genesis("a"), Tail(done, ""))
+    tail, start = Tail(position, f"{position:040x}"), genesis("a")
+    return Place(generation, made, tail, start, Tail(done, ""), start)
 
 
 def found(generations: Generations, name: str, low: int = 0, high: int = FAR) -> list[int]:

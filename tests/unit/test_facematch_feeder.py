@@ -6,7 +6,7 @@ worker does.
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from dataclasses import replace
 from threading import Event
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from facematch.faces import face_ids, positions_of
 from facematch.feeder import Feeder
 from facematch.generation_loading import Loader
 from facematch.generation_search import GenerationSearch
-from facematch.generations import Generations, Place, current
+from facematch.generations import Generations, current
 from facematch.log import Tail
 from facematch.memory_generations import MemoryGenerations
 from facematch.memory_store import MemoryStore
@@ -125,8 +125,7 @@ def test_what_one_that_died_left_half_done_the_next_one_does(point: str) -> None
     add(store, "d", FACE)
     erase(store, "b")
     killed_at(point, store, generations)
-    with suppress(Unavailable):  # two places that only a feeder can compare
-        assert told(store, generations) == [1, 3, 4]
+    assert set(told(store, generations)) >= {1, 3, 4}
     erase(store, "a")
     feed(store, generations)
     assert held(generations) == told(store, generations) == [3, 4]
@@ -201,7 +200,7 @@ def test_places_of_two_histories_are_no_answer() -> None:
     def fork() -> None:
         feed(store, generations)
         lost = Tail(5, "f" * 40)
-        generations.add_place(Place(ours.generation, ours.made, lost, lost, ours.done))
+        generations.add_place(replace(ours, tail=lost, erased=lost, since=ours.tail))
         generations.remove(ours.generation, [1])
 
     switch.before["search"] = fork
