@@ -115,6 +115,37 @@ def test_a_second_start_finds_everything_and_each_stop_leaves_nothing_running(se
     }
 
 
+def test_the_index_of_a_service_that_runs_is_looked_after_from_outside(serve):
+    with serve() as served:
+        url = served.url()
+        for number, picture in enumerate(two_pictures_of_one_person()):
+            matches(url, submit(url, f"{number}.png", picture))
+        for command, line in (
+            ("status", "sidecar, ready"),
+            ("rebuild", "2 faces, at position 2, 0 behind the log"),
+            ("verify", "2 faces compared with 2 of 2 images, 4 neighbours"),
+        ):
+            done = index_command(command, served.data)
+            assert done.returncode == 0, done.stderr
+            assert line in done.stdout.splitlines()
+        served.process.send_signal(signal.SIGTERM)
+        assert served.end() == 0
+        done = index_command("status", served.data)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.endswith("does not run, nor does its index (index_unavailable)\n")
+
+
+def index_command(command, data):
+    return subprocess.run(
+        [sys.executable, "-m", "facematch", "index", command, "--data", str(data)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=ROOT,
+    )
+
+
 def test_a_worker_that_dies_ends_the_service_with_one_line_that_names_it(serve):
     with serve() as served:
         served.url()
