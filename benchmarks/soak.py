@@ -135,7 +135,6 @@ class _Answer:
     query: int
     faces: FaceIds
     place: Tail
-    genuine: bool
 
 
 @dataclass
@@ -150,6 +149,7 @@ class _Soak:
     memory: list[int] = field(default_factory=list)
     behind: list[float] = field(default_factory=list)
     changes: int = 0
+    forged: int = 0
     busy: float = 0.0
 
     def run(self, seconds: int) -> None:
@@ -170,6 +170,11 @@ class _Soak:
             for work in works:
                 work.result()
         self.busy = (busy_seconds() - busy) / (time.monotonic() - began) / usable_cores()
+        # Not meanwhile: who asks the index shall not wait for the store's disk.
+        self.forged = sum(not self._was_there(answer.place) for answer in self.answers)
+
+    def _was_there(self, place: Tail) -> bool:
+        return self.images.store.log(place.position, 0).start == place
 
     def _change(self, end: float, stop: threading.Event) -> None:
         due = time.monotonic()
@@ -193,9 +198,7 @@ class _Soak:
                 self.seconds.append(time.monotonic() - due)
                 due += 1 / _QUERIES
                 if len(self.seconds) % _CHECKED == 0:
-                    log = self.images.store.log(answer.tail.position, 0)
-                    genuine = log.start == answer.tail
-                    self.answers.append(_Answer(row, answer.faces, answer.tail, genuine))
+                    self.answers.append(_Answer(row, answer.faces, answer.tail))
 
     def _look(self, end: float, stop: threading.Event, began: float) -> None:
         pid = listener(self.socket)
@@ -255,18 +258,17 @@ def _check(report: Report, soak: _Soak) -> None:
     pairs = brute_force(images.encodings, soak.queries, THRESHOLD)
     sizes = len(soak.queries), len(images.encodings)
     wanted, allowed = (_by_query(found, *sizes) for found in pairs)
-    missing = beyond = forged = 0
+    missing = beyond = 0
     for answer in soak.answers:
         least = images.there(wanted[answer.query], answer.place)
         most = images.there(allowed[answer.query], answer.place)
         missing += len(np.setdiff1d(least, answer.faces))
         beyond += len(np.setdiff1d(answer.faces, most))
-        forged += not answer.genuine
     detail = (
         f"of {len(soak.answers):,} answers {missing} faces missing, {beyond} too many;"
-        f" {forged} for places that the log never was at"
+        f" {soak.forged} for places that the log never was at"
     )
-    passed = bool(soak.answers) and missing == beyond == forged == 0
+    passed = bool(soak.answers) and missing == beyond == soak.forged == 0
     report.require("answers, by brute force as of the places they state", passed, detail)
 
 

@@ -97,27 +97,28 @@ class TestSoak:
         return _Soak(images, on_a_line(100, 0), Path("nowhere"))
 
     @pytest.mark.parametrize(
-        ("place", "positions", "genuine", "passed"),
+        ("place", "positions", "forged", "passed"),
         [
-            (1, [1], True, True),
-            (4, [1, 2], True, True),
-            (5, [2], True, True),
-            (5, [1, 2], True, False),
-            (5, [], True, False),
-            (4, [2], True, False),
-            (1, [1, 2], True, False),
-            (4, [1, 2, 3], True, False),
-            (4, [1, 2], False, False),
+            (1, [1], 0, True),
+            (4, [1, 2], 0, True),
+            (5, [2], 0, True),
+            (5, [1, 2], 0, False),
+            (5, [], 0, False),
+            (4, [2], 0, False),
+            (1, [1, 2], 0, False),
+            (4, [1, 2, 3], 0, False),
+            (4, [1, 2], 1, False),
         ],
     )
     def test_an_answer_is_checked_as_of_its_place(
-        self, place: int, positions: Sequence[int], genuine: bool, passed: bool
+        self, place: int, positions: Sequence[int], forged: int, passed: bool
     ) -> None:
         soak = self.soaked()
         ids = np.concatenate(
             [np.empty(0, np.int64), *(face_ids(each, 2)[1:] for each in positions)]
         )
-        soak.answers.append(_Answer(1, ids, Tail(place, ""), genuine))
+        soak.answers.append(_Answer(1, ids, Tail(place, "")))
+        soak.forged = forged
         report = Report("name", {})
         _check(report, soak)
         assert report.passed is passed
