@@ -28,7 +28,7 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install build run try logs test check unit contract system chaos chaos-short bench \
+.PHONY: help install build run try logs test check unit contract system chaos chaos-short milvus bench \
         servers format clean
 
 help: ## list the targets
@@ -65,7 +65,7 @@ check: $(VENV)/dev ## formatting, lint and types
 	$(BIN)/mypy
 
 unit: $(VENV)/dev ## tests of single parts, no server; ARGS= for pytest
-	$(PYTEST) tests/unit
+	$(PYTEST) --numprocesses 2 --dist worksteal tests/unit
 
 contract: $(VENV)/dev servers ## one body of tests for every implementation of a port
 	$(PYTEST) tests/contract
@@ -75,6 +75,9 @@ system: $(VENV)/dev servers ## the whole service from outside, in both ways of r
 
 chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAOS_SECONDS=
 	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) tests/chaos
+
+milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long tests included
+	$(PYTEST) -m '' -k 'milvus or generation or feeder' tests
 
 chaos-short: $(VENV)/dev servers
 	env -u CHAOS_SECONDS $(PYTEST) tests/chaos
