@@ -6,12 +6,12 @@ away what somebody else may be right about. In the order of a step lies what mak
 
 1. The place that says most must be in the log, and so must all others: else a new generation.
 2. Faces of `add` entries are added.
-3. A place is added that claims them, and the deletions to come.
-4. Former places are forgotten: they are parts of the history of the new one.
-5. Faces of `del` entries are removed, and a place says that they are.
+3. A place is added that claims them and the deletions to come; former ones are forgotten, as parts
+   of its history.
+4. Faces of `del` entries are removed, and a place says that they are.
 
 So a deletion that anybody sees is claimed by a place, and if Redis loses the end of its log that
-place is not in the log, which whoever asks notices. Who comes after one that died before 5 reads
+place is not in the log, which whoever asks notices. Who comes after one that died before 4 reads
 from the place how far deletions are done, and does the rest.
 """
 

@@ -16,7 +16,7 @@ from facematch.errors import Unavailable
 from facematch.faces import Encodings, FaceIds, ids_of_all
 from facematch.failpoints import reached
 from facematch.generations import Generations, Place, current
-from facematch.loading import advance, continues, load
+from facematch.loading import continues, fence_beyond, load
 from facematch.log import Entry, Tail
 from facematch.store import Store
 
@@ -58,7 +58,7 @@ def take_in(
         faces = store.faces(list(added)) if added else {}
         if len(faces) < len(added):
             missing = True
-            fence = advance(store, end)
+            fence = fence_beyond(store, fence, end)
         _add(generations, generation, faces, added)
         gone += targets(portion.entries)
         tail = end
@@ -158,7 +158,7 @@ class _Intake:
     def __init__(self, generations: Generations, name: str) -> None:
         self._generations, self._name = generations, name
 
-    def require(self, ours: int) -> None:
+    def require(self, faces: int) -> None:
         """See Intake; how much room there is, Milvus knows."""
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:

@@ -71,7 +71,8 @@ def verify(
     ]
     still = store.faces(sorted({face // FACES_PER_POSITION for face in missing}))
     lacking = [at for at in positions_of(np.array(missing, dtype=np.int64)) if at in still]
-    findings += [Finding("missing", f"the index lacks the image at {at}", (at,)) for at in lacking]
+    kind = "missing" if all(answer.exact for answer in answers) else "approximate"
+    findings += [Finding(kind, f"the index lacks the image at {at}", (at,)) for at in lacking]
     findings += left_over(faces)
     return Verified(len(live), faces, len(asked), sum(map(len, near)), tuple(findings))
 

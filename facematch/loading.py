@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 class Intake(Protocol):
     """What takes in faces."""
 
-    def require(self, ours: int) -> None:
+    def require(self, faces: int) -> None:
         """Raise Unavailable("index_full") unless there is room for so many faces more."""
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
@@ -98,6 +98,13 @@ def advance(store: Store, fence: Tail) -> Tail:
     if portion.start != fence:
         raise Unavailable("index_diverged", f"the log changed at position {fence.position}")
     return portion.tail
+
+
+def fence_beyond(store: Store, fence: Tail, end: Tail) -> Tail:
+    """The end of the log now: what somebody must have followed who read up to `end`, and found
+    faces missing, before the erasures that took them are known to be in this history. An earlier
+    `fence` that is not reached yet stays in force. Raises as `advance`."""
+    return advance(store, max(fence, end, key=lambda tail: tail.position))
 
 
 def continues(tail: Tail, portion: LogSlice) -> Tail:

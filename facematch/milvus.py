@@ -88,7 +88,7 @@ class Milvus:
         name = self._places
         keys = [place.encode() for place in places]
         if keys and self._there(name):
-            self._do(lambda client: client.delete(name, ids=keys, timeout=self._timeout))
+            self._read(name, lambda client: client.delete(name, ids=keys, timeout=self._timeout))
 
     # -- generations
 

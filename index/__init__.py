@@ -1,1 +1,1 @@
-"""The index sidecar: caches of collections' faces, searched exactly, each following its log."""
+"""The index sidecar: caches of collections' faces, each following its log."""

@@ -184,6 +184,8 @@ class Codes:
     def within(self, points: Points, radius_squared: float, below: int) -> FaceIds:
         """The ids of the faces within the radius of at least one of the points, ascending; see
         `search`."""
+        if len(points.outside) == 1:  # each is found once, and in order
+            return self.search(points, radius_squared, below)[1]
         near = [np.zeros(chunk.rows, dtype=np.bool_) for chunk in self._chunks]
         for chunk, _, found in self._pairs(points, radius_squared, below):
             near[chunk][found[1]] = True

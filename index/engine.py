@@ -25,8 +25,11 @@ _ABSOLUTE_MARGIN = 2.0**-126
 _QUERIES_AT_ONCE = 16
 #: No two float32 encodings are so far apart.
 _FARTHEST = 1e50
-#: What a collection takes beside its faces, its follower's thread included: 2.7 MB was measured.
-BASE_BYTES = 3_000_000
+#: What a collection takes beside its faces: 2.7 MB were measured, its follower's thread included,
+#: and of a chunk's six arrays each may have a large page of 2 MB that is just begun.
+BASE_BYTES = 3_000_000 + 6 * 2**21
+#: A position above all others.
+EVERYWHERE = 2**62
 _LAST_POSITION = np.iinfo(np.int64).max // FACES_PER_POSITION
 
 
@@ -56,9 +59,9 @@ class AnyEngine(Protocol):
     def fits(self, faces: int) -> bool:
         """Whether there would be memory for so many faces in place of those it holds."""
 
-    def require(self, ours: int, others: int = 0) -> None:
-        """Raise Full unless there is memory for so many faces more where dlib's encodings lie,
-        and so many others."""
+    def require(self, faces: int) -> None:
+        """Raise Full unless there is memory for so many faces more, as far as can be told before
+        they are there."""
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
         """Take in faces: ids (n,), encodings (n, 128) of finite float32.
@@ -88,7 +91,7 @@ class AnyEngine(Protocol):
 class Engine:
     """See AnyEngine: none is missing. Safe to share between threads. A removed face is overwritten.
 
-    What it takes of the budget is given back by `close` only.
+    What it takes of the budget shrinks as faces are removed; `close` gives back the rest.
     """
 
     exact = True
@@ -148,9 +151,9 @@ class Engine:
             self._codes.add(ids[ours], Points(points.inside[ours], points.outside[ours]))
             self._flat.add(ids[~ours], encodings[~ours])
 
-    def require(self, ours: int, others: int = 0) -> None:
+    def require(self, faces: int) -> None:
         """See AnyEngine."""
-        self._share.budget.require(_size(ours, others))
+        self._share.budget.require(_size(faces, 0))
 
     def remove(self, ids: FaceIds) -> None:
         """See AnyEngine."""

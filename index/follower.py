@@ -16,7 +16,7 @@ from tenacity.wait import wait_random_exponential
 from facematch.errors import CODES, Unavailable
 from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION, Encodings, face_ids
 from facematch.failpoints import reached
-from facematch.loading import advance, continues, load
+from facematch.loading import continues, fence_beyond, load
 from facematch.log import Entry, Tail
 from facematch.sidecar import IndexStatus
 from facematch.store import Store
@@ -164,6 +164,8 @@ class Follower:
     def _reason(self) -> str:
         if self._trouble.reason:
             return self._trouble.reason
+        if self._anew:
+            return "it is to be loaded anew"
         if self._engine is not None:
             return f"at position {self._tail.position}, needed is {self._fence.position}"
         loaded, images = self._progress
@@ -234,16 +236,17 @@ class Follower:
             raise Unavailable("index_diverged", f"the log lost position {self._fence.position}")
         added = [entry.position for entry in portion.entries if entry.op == "add"]
         faces = self._store.faces(added) if added else {}
+        fence = self._fence
         if len(faces) < len(added):
             # Erased meanwhile. Until the log has said so, leaving them out would be wrong should
             # the store lose the tail of its log, the erasure with it.
-            self._fence = advance(self._store, end)
+            fence = fence_beyond(self._store, fence, end)
         try:
             for entry in portion.entries:
                 reached("before_apply")
                 if stop.is_set():
                     break
-                self._apply(engine, entry, faces)
+                self._apply(engine, entry, faces, fence)
                 reached("after_apply")
         except Full as error:
             if not self._room.find(engine, error):
@@ -253,7 +256,10 @@ class Follower:
         engine.tend()
         return len(portion.entries) < _PORTION
 
-    def _apply(self, engine: AnyEngine, entry: Entry, faces: Mapping[int, Encodings]) -> None:
+    def _apply(
+        self, engine: AnyEngine, entry: Entry, faces: Mapping[int, Encodings], fence: Tail
+    ) -> None:
+        """`fence`: what is in force once an image whose faces are missing is passed."""
         if entry.position == self._fence.position and entry.tail != self._fence:
             raise Unavailable("index_diverged", f"the log changed at position {entry.position}")
         with self._lock:
@@ -262,6 +268,8 @@ class Follower:
             elif entry.position in faces:
                 found = faces[entry.position]
                 engine.add(face_ids(entry.position, len(found)), found)
+            else:
+                self._fence = fence
             self._tail = entry.tail
 
     def _forget(self) -> None:

@@ -85,6 +85,8 @@ class Inverted:
         encodings = np.ascontiguousarray(encodings)
         rows = np.arange(self._rows, self._rows + len(ids), dtype=np.int64)
         lists = np.ascontiguousarray(self._quantizer.search(encodings, 1)[1].ravel())
+        # FAISS knows no nearest list where squares are beyond float32, and would lose the face.
+        np.maximum(lists, 0, out=lists)
         pointers = [faiss.swig_ptr(array) for array in (encodings, rows, lists)]
         self._index.add_core(len(ids), *pointers)
         end = self._rows + len(ids)

@@ -1,6 +1,6 @@
 """Faces in memory, most of those within a radius: the engine for `FACEMATCH_INDEX_KIND=ivf`.
 
-Few faces are all compared, and none is missing. From some thousands on they are kept in inverted
+Few faces are all compared, and none is missing. From 20,000 on they are kept in inverted
 lists (`index.inverted`), of which only those nearest to a query are searched.
 """
 
@@ -12,7 +12,7 @@ import structlog
 from facematch.faces import Encodings, FaceIds
 from index import flat, inverted
 from index.budget import Budget, Full, Share
-from index.engine import BASE_BYTES, first_beyond, widened_square
+from index.engine import BASE_BYTES, EVERYWHERE, first_beyond, widened_square
 from index.flat import Flat
 from index.inverted import Inverted
 
@@ -74,9 +74,9 @@ class IvfEngine:
         needed = BASE_BYTES + int(faces * self.face_bytes)
         return self._share.budget.has(needed - self._share.taken)
 
-    def require(self, ours: int, others: int = 0) -> None:
+    def require(self, faces: int) -> None:
         """See AnyEngine."""
-        self._share.budget.require(int((ours + others) * self.face_bytes))
+        self._share.budget.require(int(faces * self.face_bytes))
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
         """See AnyEngine."""
@@ -143,7 +143,7 @@ class IvfEngine:
                 return 0, 0
             own, encoding = self._faces.any_of(rng)
             found, there = (
-                np.setdiff1d(self._search(encoding, radius, self._last, probes), own)
+                np.setdiff1d(self._search(encoding, radius, EVERYWHERE, probes), own)
                 for probes in (self._probes, self._faces.lists)
             )
         return len(found), len(there)

@@ -20,6 +20,7 @@ from facematch.generation_search import GenerationSearch
 from facematch.generations import Generations, current
 from facematch.index_check import Verified, left_in, too_many, verify
 from facematch.indexes import is_milvus, open_generations
+from facematch.loading import continues
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.sidecar import Sidecar
@@ -65,6 +66,8 @@ def rebuild(data: Path | None) -> Status:
             return _status(store, index)
         index.rebuild()
         while not (told := index.status()).ready:
+            if told.code not in ("", "index_loading"):
+                raise Unavailable(told.code, told.reason)
             shown.update(told.loaded, told.images)
             time.sleep(_ASK_SECONDS)
         return _sidecar_status(store, index)
@@ -141,7 +144,13 @@ def _status(store: Store, generations: Generations) -> Status:
     if not places:
         return Status("milvus", False, 0, end, 0, "no generation of faces is loaded yet")
     tail = places[-1].tail
-    known = store.log(tail.position, 0).start in (None, tail) and tail.position <= end
+    try:
+        continues(tail, store.log(tail.position, 1))
+        known = True
+    except Unavailable as error:
+        if error.code != "index_diverged":
+            raise
+        known = False
     return Status(
         "milvus",
         known,

@@ -101,6 +101,25 @@ def killed_at(name: str, store: Store, generations: Generations) -> None:
     failpoints.set_hook(None)
 
 
+def test_an_erasure_that_is_still_there_does_not_hide_one_that_is_lost() -> None:
+    store, generations = new_store("a", "b", "c"), MemoryGenerations()
+    switch, switched = switchable(store)
+    lose: list[Callable[[], None]] = []
+
+    def grow() -> None:
+        add(store, "d", FACE)
+        erase(store, "d")
+        lose.append(replica(store))
+        erase(store, "b")
+
+    switch.before["live"] = grow
+    switch.after["faces"] = lambda: switch.after.update(log=lambda: lose[0]())
+    with pytest.raises(Unavailable, match="log"):
+        feed(switched, generations)
+    feed(store, generations)
+    assert told(store, generations) == [1, 2, 3]
+
+
 def test_it_loads_what_is_there_and_follows_what_comes() -> None:
     store = new_store("a", "b", "c")
     erase(store, "b")

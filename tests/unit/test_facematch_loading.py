@@ -56,6 +56,27 @@ class TestErasuresWhileReading:
             caught_up(follower, new)
             assert found(follower) == [1, 2, 3, 4][: 3 + grown]
 
+    def test_an_erasure_that_is_still_there_does_not_hide_one_that_is_lost(self) -> None:
+        old = new_store("a", "b", "c")
+        new = new_store("a", "b", "c", "d", like=old)
+        erase(new, "d")
+        switch, store = switchable(old)
+
+        def grow() -> None:
+            add(old, "d", FACE)
+            erase(old, "d")
+            erase(old, "b")
+
+        def lose_it() -> None:
+            switch.store = new
+
+        switch.before["live"] = grow
+        switch.after["faces"] = lambda: switch.after.update(log=lose_it)
+        follower = Follower(store)
+        with running(follower.run):
+            caught_up(follower, new)
+            assert found(follower) == [1, 2, 3]
+
     @pytest.mark.parametrize("grown", [False, True])
     def test_an_erasure_seen_while_following_and_then_lost(self, grown: bool) -> None:
         old = new_store("a")

@@ -17,6 +17,7 @@ from facematch.faces import positions_of
 from facematch.memory_store import MemoryStore
 from facematch.store import Store
 from facematch.wire import Query
+from index import codes
 from index.budget import Budget
 from index.collections import Collections
 from index.engine import BASE_BYTES
@@ -181,8 +182,10 @@ def test_none_is_dropped_where_that_would_not_be_enough() -> None:
         "idle": new_store("b"),
         "large": new_store(),
     }
-    for number in range(60):
+    for number in range(300):
         add(stores["large"], str(number), np.repeat(FACE, 250, axis=0))
+    # Also where each were of the kind that takes least.
+    assert room_for(1, 1) < BASE_BYTES + 300 * 250 * codes.FACE_BYTES
     with shelf_of(stores, room_for(1, 1)) as shelf:
         shelf.loaded("default")
         shelf.loaded("idle")

@@ -1,5 +1,6 @@
 """The follower and the loading, against histories of a log that a store can really have."""
 
+import time
 from collections.abc import Iterator
 from threading import Event
 from typing import cast
@@ -346,6 +347,20 @@ class TestMemory:
             assert found(follower) == {"a": [3, 4, 5], "d": [1, 3, 5]}[gone]
             assert follower.status().code == ""
             assert budget.used == budget.limit
+
+    def test_full_it_answers_on_whatever_becomes_of_images_it_never_took_in(self) -> None:
+        store = new_store("a", "b", "c")
+        follower = Follower(store, Budget(BASE_BYTES + 3 * FACE_BYTES))
+        with running(follower.run):
+            caught_up(follower, store)
+            for name in "defg":
+                add(store, name, FACE)
+            eventually(lambda: follower.status().code == "index_full", "it is full")
+            erase(store, "e")
+            eventually(lambda: follower.status().behind == 5, "it sees that one was erased")
+            for _ in range(20):
+                assert found(follower) == [1, 2, 3]
+                time.sleep(0.01)
 
     def test_what_was_erased_before_it_was_full_is_given_back_too(self) -> None:
         store = new_store("a", "b", "c")
