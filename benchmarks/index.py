@@ -139,23 +139,23 @@ def _singly(
 
         return all_of_them
 
-    ours, theirs = _searches(engine, flat, radius)
-    name = f"one query, {radius}"
-    _compare(report, name, each(ours), each(theirs), queries, rounds, goals)
+    ours = each(lambda asked: engine.within(asked, radius, _EVERYWHERE))
+    theirs = each(lambda asked: flat.range_search(asked, radius**2))
+    _compare(report, f"one query, {radius}", ours, theirs, queries, rounds, goals)
 
 
 def _together(
     report: Report, engine: Engine, flat: faiss.IndexFlatL2, queries: Encodings, rounds: int
 ) -> None:
-    ours, theirs = _searches(engine, flat, 0.5)
-    name = f"one of {len(queries):,} queries at once, 0.5"
-    _compare(report, name, ours, theirs, queries, max(1, rounds // 4), (1.8, 5))
-
-
-def _searches(engine: Engine, flat: faiss.IndexFlatL2, radius: float) -> tuple[_Search, _Search]:
-    return (
+    radius = 0.5
+    _compare(
+        report,
+        f"one of {len(queries):,} queries at once, {radius}",
         lambda asked: engine.search(asked, radius, _EVERYWHERE),
         lambda asked: flat.range_search(asked, radius**2),
+        queries,
+        max(1, rounds // 4),
+        (1.8, 5),
     )
 
 
@@ -201,9 +201,7 @@ def _check(
 ) -> None:
     """Every query that was measured, against brute force in float64."""
     numbers, ids = engine.search(queries, radius, _EVERYWHERE)
-    singly = [
-        engine.search(queries[row : row + 1], radius, _EVERYWHERE)[1] for row in range(_QUERIES)
-    ]
+    singly = [engine.within(queries[row : row + 1], radius, _EVERYWHERE) for row in range(_QUERIES)]
     wanted, allowed = brute_force(encodings, queries, radius)
     together = numbers * len(encodings) + ids
     alone = [row * len(encodings) + found for row, found in enumerate(singly)]

@@ -54,7 +54,7 @@ def _measure(
 ) -> None:
     radius, faces = truth.radius, len(engine)
     searches: dict[str, _Search] = {
-        "ours": lambda query: engine.search(query, radius, _EVERYWHERE)[1],
+        "ours": lambda query: engine.within(query, radius, _EVERYWHERE),
         _BASELINE: lambda query: flat.range_search(query, radius**2)[2],
     }
 
