@@ -26,7 +26,7 @@ from facematch.encoding_model import Floats64, encoding_model
 from facematch.faces import Encodings, FaceIds
 from facematch.vector_code import LANES
 from index import kernels
-from index.kernels import DIRECTIONS, LEADING, NOBODY, PAIRS, TRAILING, Asked
+from index.layout import DIRECTIONS, LEADING, NOBODY, PAIRS, TRAILING, Asked, nobody
 from index.rows import rows_of
 
 #: Faces that are kept together: what is moved at once when removed ones are given back.
@@ -91,7 +91,7 @@ class _Chunk:
     with another chunk's."""
 
     def __init__(self) -> None:
-        self.held = kernels.nobody(CHUNK)
+        self.held = nobody(CHUNK)
         self.ids: FaceIds = np.zeros(CHUNK, dtype=np.int64)
         self.rows = 0
         self.live = 0

@@ -1,14 +1,7 @@
-"""The compiled inner loops of `index.codes`: faces as fixed-point numbers, and searching them.
-
-A coordinate along direction i is kept as `steps[i] * (word + (rest + ½) / 2^8) / 2^8`: a 16-bit
-word and, where it is too close to tell, a byte more. The first byte of the words of the first 48
-directions, which hold nine tenths of the variance, tells of most faces that they are too far. It
-is kept a second time, in blocks of 16 faces, whose sums are computed at once.
-"""
+"""The compiled inner loops of `index.codes`, over what `index.layout` describes."""
 
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 import structlog
@@ -18,62 +11,19 @@ from facematch import compiled_cache
 from facematch.compiled import close, compile_fast, folder_of
 from facematch.encoding_model import Floats64
 from facematch.faces import DIMENSIONS, Encodings
-from facematch.vector_code import LANES, Floats, best_multiplier, near_of_block, prefetch
+from facematch.vector_code import LANES, best_multiplier, near_of_block, prefetch
+from index import layout
+from index.layout import BYTE, DIRECTIONS, LEADING, LINE, PAIRS, TRAILING, Asked, Held, nobody
 
-DIRECTIONS = 80
-#: The first ones, of which first bytes are compared, pairs of them, and the other ones.
-LEADING = 48
-PAIRS = LEADING // 2
-TRAILING = DIRECTIONS - LEADING
-#: What `starts` says of a face that is not there: no sum reaches a threshold from it.
-NOBODY = -(2**31) + 2**29
-#: Values of a byte, and bytes that come from memory together.
-_BYTE, _LINE = 256, 64
 #: How many faces memory is read ahead.
 _AHEAD = 16
-
-_Kind = TypeVar("_Kind", bound=np.generic)
 
 _log = structlog.get_logger()
 
 
-class Held(NamedTuple):
-    """So many faces. `coarse` (blocks, 24, 16, 2) int8 and `starts` (blocks, 16) int32: the first
-    bytes, and the negative half square of what they say, scaled. `leading` (faces, 48) and
-    `trailing` (faces, 32) int16: the words. `rest` (faces, 80) uint8. `outside` (faces,) float32:
-    how far from the space of the directions they are. All lie in `memory` (n,) uint8."""
-
-    coarse: NDArray[np.int8]
-    starts: NDArray[np.int32]
-    leading: NDArray[np.int16]
-    trailing: NDArray[np.int16]
-    rest: NDArray[np.uint8]
-    outside: Floats
-    memory: NDArray[np.uint8]
-
-
-class Asked(NamedTuple):
-    """So many queries: `points` (q, 80) and `outside` (q,) float64, where they are; `places`
-    (q, 80) float32: the same, less half a word. `weights` (q, 24, 2) int16: what first bytes are
-    multiplied with; `thresholds` (q,) int32: what the sums are at least for a face within the
-    radius; `units` (q,) float32: how much squared distance in the trailing directions a face may
-    have for each 1 that its sum is above. `near` and `far` (q,) float32: up to which squared
-    distance, computed from words, a face surely is within the radius, and above which it surely is
-    not."""
-
-    points: Floats64
-    outside: Floats64
-    places: Floats
-    weights: NDArray[np.int16]
-    thresholds: NDArray[np.int32]
-    units: Floats
-    near: Floats
-    far: Floats
-
-
 def _folder() -> Path | None:
     """Where the compiled code is kept; None when it cannot be."""
-    folder = folder_of("index", [Path(__file__)])
+    folder = folder_of("index", [Path(__file__), Path(layout.__file__)])
     try:
         compiled_cache.own_folder(folder)
     except OSError as error:
@@ -121,17 +71,17 @@ def store(
         coarse = square = words = all_ = 0.0
         for direction in range(DIRECTIONS):
             step = steps[direction]
-            exact = points[face, direction] / step * _BYTE
+            exact = points[face, direction] / step * BYTE
             word = int(np.floor(exact))
-            rest = min(int((exact - word) * _BYTE), _BYTE - 1)
+            rest = min(int((exact - word) * BYTE), BYTE - 1)
             held.rest[row + face, direction] = rest
-            words += (step * (exact - word - 0.5) / _BYTE) ** 2
-            all_ += (step * (exact - word - (rest + 0.5) / _BYTE) / _BYTE) ** 2
+            words += (step * (exact - word - 0.5) / BYTE) ** 2
+            all_ += (step * (exact - word - (rest + 0.5) / BYTE) / BYTE) ** 2
             if direction < LEADING:
                 code = word >> 8
                 held.leading[row + face, direction] = word
                 held.coarse[block, direction // 2, lane, direction % 2] = code
-                coarse += (step * (exact / _BYTE - code - 0.5)) ** 2
+                coarse += (step * (exact / BYTE - code - 0.5)) ** 2
                 square += (step * code) ** 2
             else:
                 held.trailing[row + face, direction - LEADING] = word
@@ -169,7 +119,7 @@ def _decide(
     count: int,
 ) -> int:
     """Keep, of the first `count` of those found by first bytes, the ones within the radius."""
-    sizes = (steps / _BYTE).astype(np.float32)
+    sizes = (steps / BYTE).astype(np.float32)
     squares = np.empty(count, np.float32)
     close = 0
     for number in range(count):
@@ -181,7 +131,7 @@ def _decide(
             word = np.float32(held.trailing[face, direction])
             square += (asked.places[query, place] - sizes[place] * word) ** 2
         if square <= np.float32(found[2, number]) * asked.units[query]:
-            for direction in range(0, LEADING, _LINE // 2):
+            for direction in range(0, LEADING, LINE // 2):
                 prefetch(held.leading, face * LEADING + direction)
             found[0, close], found[1, close], squares[close] = query, face, square
             close += 1
@@ -200,8 +150,8 @@ def _decide(
                     words = float(held.leading[face, direction])
                 else:
                     words = float(held.trailing[face, direction - LEADING])
-                words += (held.rest[face, direction] + 0.5) / _BYTE
-                exact += (asked.points[query, direction] - steps[direction] * words / _BYTE) ** 2
+                words += (held.rest[face, direction] + 0.5) / BYTE
+                exact += (asked.points[query, direction] - steps[direction] * words / BYTE) ** 2
             inside = max(0.0, np.sqrt(exact) - error)
             beside = max(0.0, abs(asked.outside[query] - held.outside[face]) - 1e-9)
             if inside**2 + beside**2 > limit:
@@ -280,31 +230,3 @@ def _compile() -> None:
     places, sums = points.astype(np.float32), np.zeros(1, np.int32)
     asked = Asked(points, outside, places, words, sums, number, number, number)
     search(held, 0, 1, asked, steps, 0.0, 1.0, np.empty((3, 2 * LANES), np.int32))
-
-
-def nobody(rows: int) -> Held:
-    """Room for so many faces, a multiple of 16."""
-    blocks = rows // LANES
-    # In one piece, which the system gives in large pages, and so that no row of `trailing` lies in
-    # two lines.
-    size = rows * (LEADING * (1 + 2 + 1) + TRAILING * (2 + 1) + 4 + 4)
-    memory = np.zeros(size + _LINE, dtype=np.uint8)
-    left = memory[-memory.ctypes.data % _LINE :]
-
-    def part(kind: type[_Kind], *shape: int) -> NDArray[_Kind]:
-        nonlocal left
-        made = np.ndarray(shape, kind, left)
-        left = left[made.nbytes :]
-        return made
-
-    held = Held(
-        coarse=part(np.int8, blocks, PAIRS, LANES, 2),
-        starts=part(np.int32, blocks, LANES),
-        leading=part(np.int16, rows, LEADING),
-        trailing=part(np.int16, rows, TRAILING),
-        rest=part(np.uint8, rows, DIRECTIONS),
-        outside=part(np.float32, rows),
-        memory=memory,
-    )
-    held.starts[:] = NOBODY
-    return held
