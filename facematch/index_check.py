@@ -6,9 +6,13 @@ May run while the service works: what comes or goes meanwhile is left out.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
+from facematch.errors import Unavailable
 from facematch.faces import (
     FACES_PER_POSITION,
     Encodings,
@@ -25,6 +29,8 @@ from facematch.store import Store
 _PORTION = 1000
 _PATIENCE = 10.0
 _PAUSE = 0.5
+_ASK_SECONDS, _ASK_PAUSE = 3.0, 0.05
+_Told = TypeVar("_Told")
 Progress = Callable[[int, int], None]
 
 
@@ -53,12 +59,17 @@ def verify(
     the store has.
     Raises Unavailable when the store or the index does not answer.
     """
-    neighbours.check()
+    _patiently(neighbours.check)
     live = sorted(position for portion in store.live() for position in portion)
     asked = _sample(store, live, sample)
     collection = store.collection()
     answers = [
-        neighbours.within(Query(encoding[None], collection.threshold, collection.tail.position + 1))
+        _patiently(
+            partial(
+                neighbours.within,
+                Query(encoding[None], collection.threshold, collection.tail.position + 1),
+            )
+        )
         for encoding in asked
     ]
     findings = list(_diverged(store, answers))
@@ -75,6 +86,22 @@ def verify(
     findings += [Finding(kind, f"the index lacks the image at {at}", (at,)) for at in lacking]
     findings += left_over(faces)
     return Verified(len(live), faces, len(asked), sum(map(len, near)), tuple(findings))
+
+
+def _patiently(ask: Callable[[], _Told]) -> _Told:
+    """Ask again for a while: an index that follows the log past an erasure has no answer for a
+    moment."""
+    retrying = Retrying(
+        retry=retry_if_exception(_passes),
+        wait=wait_fixed(_ASK_PAUSE),
+        stop=stop_after_delay(_ASK_SECONDS),
+        reraise=True,
+    )
+    return retrying(ask)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, Unavailable) and error.code in ("index_loading", "index_behind")
 
 
 def too_many(store: Store, count: Callable[[], int]) -> Callable[[int], Iterable[Finding]]:

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from histories import MODEL, THRESHOLD, add, erase
-from indexes import FACE, ask, asking, feeding, serving
+from histories import MODEL, THRESHOLD, add, erase, running
+from indexes import FACE, ask, asking, feeding, found, serving
 from planted import people, pictures_of
+from waiting import eventually
 
 from facematch import index_check
 from facematch.cli import main
+from facematch.errors import Unavailable
 from facematch.faces import face_ids
 from facematch.generation_search import GenerationSearch
 from facematch.generations import current
@@ -222,4 +224,9 @@ def test_a_follower_asked_to_load_anew_is_not_ready_until_it_has(store: RedisSto
     thread.join()
     follower.rebuild()
     assert not follower.status().ready
-    assert follower.status().faces == 0
+    with pytest.raises(Unavailable, match="loaded anew") as raised:
+        found(follower)
+    assert raised.value.code == "index_loading"
+    with running(follower.run):
+        eventually(lambda: follower.status().ready, "it is ready")
+        assert found(follower) == [1]
