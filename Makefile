@@ -68,10 +68,10 @@ unit: $(VENV)/dev ## tests of single parts, no server; ARGS= for pytest
 	$(PYTEST) --numprocesses 2 --dist worksteal tests/unit
 
 contract: $(VENV)/dev servers ## one body of tests for every implementation of a port
-	$(PYTEST) tests/contract
+	$(PYTEST) --numprocesses 2 --dist worksteal tests/contract
 
 system: $(VENV)/dev servers ## the whole service from outside, in both ways of running
-	$(PYTEST) tests/system
+	$(PYTEST) --numprocesses 2 --dist loadfile tests/system
 
 chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAOS_SECONDS=
 	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) tests/chaos
