@@ -200,10 +200,12 @@ class Engine:
         points = self._space.project(encodings)
         with self._lock:
             found = self._codes.within(points, squared, limit)
+            others = np.empty(0, dtype=np.int64)
             for start in range(0, len(encodings) if len(self._flat) else 0, _QUERIES_AT_ONCE):
                 some = encodings[start : start + _QUERIES_AT_ONCE]
-                found = np.union1d(found, self._flat.search(some, squared, limit)[1])
-        return found
+                others = np.union1d(others, self._flat.search(some, squared, limit)[1])
+        # Both ascend already, which this way to sort makes use of.
+        return np.sort(np.append(found, others), kind="stable") if len(others) else found
 
 
 def first_beyond(before: int) -> int:
