@@ -16,11 +16,10 @@ from facematch.errors import Unavailable
 from facematch.faces import Encodings, FaceIds, ids_of_all
 from facematch.failpoints import reached
 from facematch.generations import Generations, Place, current
-from facematch.loading import continues, fence_beyond, load
+from facematch.loading import load, read_on
 from facematch.log import Entry, Tail
 from facematch.store import Store
 
-_PORTION = 1000
 _KEEP_SECONDS = 60.0
 #: Of the chain, kept with a face: tells apart what has the same position in two histories.
 _WORD = 12
@@ -41,27 +40,16 @@ class Taken:
 def take_in(
     store: Store, generations: Generations, generation: str, tail: Tail, fence: Tail
 ) -> Taken:
-    """Add the faces of the entries behind `tail`, up to `fence` at least.
-
-    Some are missing when an image was erased meanwhile. Until the log has said so, leaving them out
-    would be wrong should the store lose the end of its log, the erasure with it.
-    """
+    """Add the faces of the entries behind `tail`, up to `fence` at least, and further where that
+    is needed to be whole (see `facematch.loading.read_on`)."""
     gone: list[int] = []
     missing = False
     while True:
-        portion = store.log(tail.position, _PORTION)
-        end = continues(tail, portion)
-        _check_passage(portion.entries, fence)
-        if not portion.entries and tail.position < fence.position:
-            raise Unavailable("index_diverged", f"the log lost position {fence.position}")
-        added = {e.position: e.chain for e in portion.entries if e.op == "add"}
-        faces = store.faces(list(added)) if added else {}
-        if len(faces) < len(added):
-            missing = True
-            fence = fence_beyond(store, fence, end)
-        _add(generations, generation, faces, added)
+        portion = read_on(store, tail, fence)
+        _add(generations, generation, portion.faces, {e.position: e.chain for e in portion.entries})
         gone += targets(portion.entries)
-        tail = end
+        tail, fence = portion.tail, portion.fence
+        missing = missing or portion.missing
         if tail.position >= fence.position:
             return Taken(tail, gone, missing)
 
@@ -177,9 +165,3 @@ def _add(
         encodings = np.concatenate(list(faces.values()))
         generations.add(generation, ids_of_all(faces), encodings, histories)
         reached("after_faces")
-
-
-def _check_passage(entries: Sequence[Entry], fence: Tail) -> None:
-    for entry in entries:
-        if entry.position == fence.position and entry.tail != fence:
-            raise Unavailable("index_diverged", f"the log changed at position {entry.position}")

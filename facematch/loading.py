@@ -6,7 +6,7 @@ change and a deletion is never taken back within one history of the log.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,7 +17,7 @@ import structlog
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, FaceIds, ids_of_all
 from facematch.failpoints import reached
-from facematch.log import Tail, follow
+from facematch.log import Entry, Tail, follow
 from facematch.store import LogSlice, Store
 
 _PORTION = 1000
@@ -100,13 +100,6 @@ def advance(store: Store, fence: Tail) -> Tail:
     return portion.tail
 
 
-def fence_beyond(store: Store, fence: Tail, end: Tail) -> Tail:
-    """The end of the log now: what somebody must have followed who read up to `end`, and found
-    faces missing, before the erasures that took them are known to be in this history. An earlier
-    `fence` that is not reached yet stays in force. Raises as `advance`."""
-    return advance(store, max(fence, end, key=lambda tail: tail.position))
-
-
 def continues(tail: Tail, portion: LogSlice) -> Tail:
     """The place reached by `portion`, read behind `tail`. Raises Unavailable unless it is the
     same history: `tail` itself may be trimmed away as long as the next entry is there."""
@@ -114,3 +107,40 @@ def continues(tail: Tail, portion: LogSlice) -> Tail:
     if gone or portion.start not in (None, tail):
         raise Unavailable("index_diverged", f"another history up to position {tail.position}")
     return follow(tail, portion.entries)
+
+
+@dataclass(frozen=True)
+class Portion:
+    """What the log has behind a place: `entries`, which lead to `tail`, and `faces`, by position,
+    of the images they add. Some are `missing` where an image was erased meanwhile: who passes it
+    is whole again at `fence` only. `end`: that of the log."""
+
+    entries: Sequence[Entry]
+    tail: Tail
+    faces: Mapping[int, Encodings]
+    missing: bool
+    fence: Tail
+    end: Tail
+
+
+def read_on(store: Store, tail: Tail, fence: Tail) -> Portion:
+    """The next portion of the log behind `tail`. `fence`: what must still be reached, or has been.
+
+    Until the log has said that an image is erased, leaving out its faces would be wrong should the
+    store lose the end of its log, the erasure with it. A fence that is not reached yet stays in
+    force, whatever is missing since. Raises Unavailable("index_diverged") when the log is none that
+    has `tail` and `fence` in it, and "index_behind" when it was trimmed.
+    """
+    log = store.log(tail.position, _PORTION)
+    reached_at = continues(tail, log)
+    if not log.entries and tail.position < fence.position:
+        raise Unavailable("index_diverged", f"the log lost position {fence.position}")
+    for entry in log.entries:
+        if entry.position == fence.position and entry.tail != fence:
+            raise Unavailable("index_diverged", f"the log changed at position {entry.position}")
+    added = [entry.position for entry in log.entries if entry.op == "add"]
+    faces = store.faces(added) if added else {}
+    missing = len(faces) < len(added)
+    if missing:
+        fence = advance(store, max(fence, reached_at, key=lambda place: place.position))
+    return Portion(log.entries, reached_at, faces, missing, fence, log.tail)

@@ -5,7 +5,7 @@ One thread runs `Follower.run`; the server's threads call `within` and `status`.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,9 @@ from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, st
 from tenacity.wait import wait_random_exponential
 
 from facematch.errors import CODES, Unavailable
-from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION, Encodings, face_ids
+from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION, face_ids
 from facematch.failpoints import reached
-from facematch.loading import continues, fence_beyond, load
+from facematch.loading import Portion, load, read_on
 from facematch.log import Entry, Tail
 from facematch.sidecar import IndexStatus
 from facematch.store import Store
@@ -26,7 +26,6 @@ from index.engine import AnyEngine, Engine
 from index.recall import Recall
 from index.room import RESTS, Room
 
-_PORTION = 1000
 _POLL_SECONDS = 0.05
 _MOST_SECONDS_BETWEEN_TRIES = 5.0
 _NOWHERE = Tail(0, "")
@@ -229,24 +228,14 @@ class Follower:
         self._progress = (loaded, images)
 
     def _follow(self, engine: AnyEngine, stop: threading.Event) -> bool:
-        portion = self._store.log(self._tail.position, _PORTION)
-        end = continues(self._tail, portion)
-        self._end = portion.tail.position
-        if not portion.entries and not self._whole():
-            raise Unavailable("index_diverged", f"the log lost position {self._fence.position}")
-        added = [entry.position for entry in portion.entries if entry.op == "add"]
-        faces = self._store.faces(added) if added else {}
-        fence = self._fence
-        if len(faces) < len(added):
-            # Erased meanwhile. Until the log has said so, leaving them out would be wrong should
-            # the store lose the tail of its log, the erasure with it.
-            fence = fence_beyond(self._store, fence, end)
+        portion = read_on(self._store, self._tail, self._fence)
+        self._end = portion.end.position
         try:
             for entry in portion.entries:
                 reached("before_apply")
                 if stop.is_set():
                     break
-                self._apply(engine, entry, faces, fence)
+                self._apply(engine, entry, portion)
                 reached("after_apply")
         except Full as error:
             if not self._room.find(engine, error):
@@ -254,22 +243,17 @@ class Follower:
                 self._forget()
             return False
         engine.tend()
-        return len(portion.entries) < _PORTION
+        return self._tail == portion.end
 
-    def _apply(
-        self, engine: AnyEngine, entry: Entry, faces: Mapping[int, Encodings], fence: Tail
-    ) -> None:
-        """`fence`: what is in force once an image whose faces are missing is passed."""
-        if entry.position == self._fence.position and entry.tail != self._fence:
-            raise Unavailable("index_diverged", f"the log changed at position {entry.position}")
+    def _apply(self, engine: AnyEngine, entry: Entry, portion: Portion) -> None:
         with self._lock:
             if entry.op == "del":
                 engine.remove(face_ids(entry.target, FACES_PER_POSITION))
-            elif entry.position in faces:
-                found = faces[entry.position]
+            elif entry.position in portion.faces:
+                found = portion.faces[entry.position]
                 engine.add(face_ids(entry.position, len(found)), found)
             else:
-                self._fence = fence
+                self._fence = portion.fence
             self._tail = entry.tail
 
     def _forget(self) -> None:
