@@ -70,6 +70,8 @@ class Space:
         deviations = model.deviations()
         self._mean, self._basis = model.mean, np.ascontiguousarray(model.basis)
         self.steps: Floats64 = deviations * 2 * _DEVIATIONS / 256
+        #: How far from 0 codes may be.
+        self.reach = float(np.linalg.norm(self.steps) * _MOST_CODE)
         #: What weights and sums are multiplied with to be whole numbers.
         self.scale = float(_MOST_WEIGHT / (_WEIGHT_DEVIATIONS * deviations * self.steps).max())
 
@@ -214,7 +216,7 @@ class Codes:
         left = radius_squared - np.maximum(0.0, points.outside - _MOST_OUTSIDE) ** 2
         sure = radius_squared - (points.outside + _MOST_OUTSIDE) ** 2
         reach, sure_reach = np.sqrt(np.maximum(left, 0.0)), np.sqrt(np.maximum(sure, 0.0))
-        far_away = np.linalg.norm(places, axis=1) + np.linalg.norm(steps) * _MOST_CODE
+        far_away = np.linalg.norm(places, axis=1) + self._space.reach
         doubt = word_error + _PLACE_ROUNDING * far_away + _SUM_ROUNDING * reach
         far = np.where(left < 0, -1.0, (reach + doubt) ** 2 * (1 + _SUM_ROUNDING))
         near = np.where(sure_reach > doubt, (sure_reach - doubt) ** 2 * (1 - _SUM_ROUNDING), -1.0)

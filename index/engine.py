@@ -6,6 +6,7 @@ Those where dlib's encodings lie are held by `index.codes`, any others by `index
 
 import math
 import threading
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import numpy as np
@@ -88,7 +89,59 @@ class AnyEngine(Protocol):
         """Give back what it has of the budget; it is not used again."""
 
 
-class Engine:
+class Budgeted(ABC):
+    """What engines have in common: their part of a budget, and the order in which faces come."""
+
+    def __init__(self, budget: Budget | None) -> None:
+        """`budget`: what its memory comes out of; None: it may take any. Raises Full."""
+        self._share = Share(budget or Budget())
+        self._lock = threading.Lock()
+        self._last = -1
+        self._share.resize(BASE_BYTES)
+
+    @property
+    @abstractmethod
+    def face_bytes(self) -> float:
+        """See AnyEngine."""
+
+    @property
+    def taken(self) -> int:
+        """See AnyEngine."""
+        return self._share.taken
+
+    def fits(self, faces: int) -> bool:
+        """See AnyEngine."""
+        needed = BASE_BYTES + math.ceil(faces * self.face_bytes)
+        return self._share.budget.has(needed - self._share.taken)
+
+    def require(self, faces: int) -> None:
+        """See AnyEngine."""
+        self._share.budget.require(math.ceil(faces * self.face_bytes))
+
+    def close(self) -> None:
+        """See AnyEngine."""
+        self._share.resize(0)
+
+    def add(self, ids: FaceIds, encodings: Encodings) -> None:
+        """See AnyEngine."""
+        if len(ids) != len(encodings):
+            raise ValueError(f"{len(ids)} ids for {len(encodings)} encodings")
+        if len(ids):
+            self._add(ids, np.require(encodings, np.float32, ("C", "W")))
+
+    @abstractmethod
+    def _add(self, ids: FaceIds, encodings: Encodings) -> None:
+        """Take in at least one face, with `_admit`."""
+
+    def _admit(self, ids: FaceIds, needed: int) -> None:
+        """Take room for these faces. Raises as `add`; then nothing has changed."""
+        if ids[0] <= self._last or (np.diff(ids) <= 0).any():
+            raise ValueError("ids are added in ascending order, each once")
+        self._share.resize(self._share.taken + needed)
+        self._last = int(ids[-1])
+
+
+class Engine(Budgeted):
     """See AnyEngine: none is missing. Safe to share between threads. A removed face is overwritten.
 
     What it takes of the budget shrinks as faces are removed; `close` gives back the rest.
@@ -97,14 +150,11 @@ class Engine:
     exact = True
 
     def __init__(self, budget: Budget | None = None) -> None:
-        """`budget`: what its memory comes out of; None: it may take any. Raises Full."""
-        self._share = Share(budget or Budget())
-        self._lock = threading.Lock()
+        """See Budgeted."""
+        super().__init__(budget)
         self._space = Space()
         self._codes = Codes(self._space)
         self._flat = Flat()
-        self._last = -1
-        self._share.resize(BASE_BYTES)
 
     def __len__(self) -> int:
         """See AnyEngine."""
@@ -116,44 +166,21 @@ class Engine:
         return self._codes.bytes + self._flat.bytes
 
     @property
-    def taken(self) -> int:
-        """See AnyEngine."""
-        return self._share.taken
-
-    @property
     def face_bytes(self) -> float:
         """See AnyEngine."""
         ours, others = len(self._codes), len(self._flat)
         return _size(ours, others) / (ours + others) if ours + others else codes.FACE_BYTES
 
-    def fits(self, faces: int) -> bool:
-        """See AnyEngine."""
-        needed = BASE_BYTES + math.ceil(faces * self.face_bytes)
-        return self._share.budget.has(needed - self._share.taken)
-
-    def add(self, ids: FaceIds, encodings: Encodings) -> None:
-        """See AnyEngine."""
-        if len(ids) != len(encodings):
-            raise ValueError(f"{len(ids)} ids for {len(encodings)} encodings")
-        if len(ids) == 0:
-            return
-        encodings = np.require(encodings, np.float32, ("C", "W"))
+    def _add(self, ids: FaceIds, encodings: Encodings) -> None:
         points = self._space.project(encodings)
         ours = self._space.holds(points)
         with self._lock:
-            if ids[0] <= self._last or (np.diff(ids) <= 0).any():
-                raise ValueError("ids are added in ascending order, each once")
-            self._share.resize(self._share.taken + _size(int(ours.sum()), int((~ours).sum())))
-            self._last = int(ids[-1])
+            self._admit(ids, _size(int(ours.sum()), int((~ours).sum())))
             if ours.all():
                 self._codes.add(ids, points)
                 return
             self._codes.add(ids[ours], Points(points.inside[ours], points.outside[ours]))
             self._flat.add(ids[~ours], encodings[~ours])
-
-    def require(self, faces: int) -> None:
-        """See AnyEngine."""
-        self._share.budget.require(_size(faces, 0))
 
     def remove(self, ids: FaceIds) -> None:
         """See AnyEngine."""
@@ -161,10 +188,6 @@ class Engine:
             self._codes.remove(ids)
             self._flat.remove(ids)
             self._share.resize(BASE_BYTES + self.bytes)
-
-    def close(self) -> None:
-        """See AnyEngine."""
-        self._share.resize(0)
 
     def tend(self) -> None:
         """See AnyEngine: it always is."""

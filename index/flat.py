@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facematch.faces import DIMENSIONS, ENCODING_BYTES, Encodings, FaceIds
-from index.rows import grown, rows_of
+from index.rows import Rows
 
 #: FAISS computes in float32 and compares squares with a strict "<". It sums 128 squared
 #: differences: with u = 2^-24, each difference is rounded once and enters squared, each product
@@ -26,7 +26,6 @@ _NEVER = 2**31 - 1
 
 #: Of a face: the encoding, the id, and whether it is there.
 FACE_BYTES = ENCODING_BYTES + 8 + 1
-_BLOCK = 65_536
 _LEAST_DEAD = 4096
 
 
@@ -40,49 +39,34 @@ class Flat:
     def __init__(self) -> None:
         faiss.cvar.distance_compute_blas_threshold = _NEVER
         self._index = faiss.IndexFlatL2(DIMENSIONS)
-        self._ids: FaceIds = np.empty(0, dtype=np.int64)
-        self._alive: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
-        self._rows = 0
-        self._live = 0
+        self._rows = Rows()
 
     def __len__(self) -> int:
-        return self._live
+        return len(self._rows)
 
     @property
     def bytes(self) -> int:
         """The memory its faces take."""
-        return self._rows * FACE_BYTES
+        return self._rows.used * FACE_BYTES
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
         """Take in faces; the ids ascend, and are above all that were added."""
         self._index.add(encodings)
-        rows = self._rows + len(ids)
-        if rows > len(self._ids):
-            self._ids = grown(self._ids, rows)
-            self._alive = grown(self._alive, rows)
-        self._ids[self._rows : rows] = ids
-        self._alive[self._rows : rows] = True
-        self._rows = rows
-        self._live += len(ids)
+        self._rows.append(ids)
 
     def remove(self, ids: FaceIds) -> None:
         """Forget these faces; an id that is not there is passed over."""
-        rows = rows_of(ids, self._ids[: self._rows], self._alive[: self._rows])
+        rows = self._rows.remove(ids)
         if len(rows) == 0:
             return
         self._encodings()[rows] = 0
-        self._alive[rows] = False
-        self._live -= len(rows)
-        dead = self._rows - self._live
-        if dead > _LEAST_DEAD and dead * 4 > self._rows:
+        if self._rows.dead > _LEAST_DEAD and self._rows.dead * 4 > self._rows.used:
             self._compact()
 
     def blocks(self) -> Iterator[tuple[FaceIds, Encodings]]:
         """All its faces, in the order of their ids."""
-        for start in range(0, self._rows, _BLOCK):
-            alive = self._alive[start : min(start + _BLOCK, self._rows)]
-            ids = self._ids[start : start + len(alive)][alive]
-            yield ids, self._encodings()[start : start + len(alive)][alive]
+        for rows, alive, ids in self._rows.blocks():
+            yield ids, self._encodings()[rows][alive]
 
     def wipe(self) -> None:
         """Overwrite all; it is not used again."""
@@ -92,7 +76,7 @@ class Flat:
         self, encodings: Encodings, radius_squared: float, below: int
     ) -> tuple[NDArray[np.int64], FaceIds]:
         """See index.codes.Codes.search; of encodings (q, 128)."""
-        rows = int(np.searchsorted(self._ids[: self._rows], below))
+        rows = self._rows.below(below)
         if rows == 0:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         if radius_squared > _MOST_SQUARED:
@@ -100,26 +84,23 @@ class Flat:
         else:
             limits, _, found = self._index.range_search(encodings, radius_squared)
             numbers = np.repeat(np.arange(len(encodings)), np.diff(limits.astype(np.int64)))
-        known = (found < rows) & self._alive[found]
-        return numbers[known], self._ids[found[known]]
+        known = (found < rows) & self._rows.alive(found)
+        return numbers[known], self._rows.ids(found[known])
 
     def _encodings(self) -> Encodings:
         """The rows in FAISS's own memory, writable; void after the next change of their number."""
-        values = faiss.rev_swig_ptr(self._index.get_xb(), self._rows * DIMENSIONS)
-        view: Encodings = values.reshape(self._rows, DIMENSIONS)
+        rows = self._rows.used
+        values = faiss.rev_swig_ptr(self._index.get_xb(), rows * DIMENSIONS)
+        view: Encodings = values.reshape(rows, DIMENSIONS)
         return view
 
     def _compact(self) -> None:
         # FAISS's own removal would leave copies of encodings behind its last row, which would
         # outlive their removal: so the rows are moved here, and the freed ones overwritten.
-        view, alive, end = self._encodings(), self._alive[: self._rows], 0
-        for start in range(0, self._rows, _BLOCK):
-            kept = alive[start : start + _BLOCK]
-            block = view[start : start + _BLOCK][kept]
-            view[end : end + len(block)] = block
-            self._ids[end : end + len(block)] = self._ids[start : start + len(kept)][kept]
-            end += len(block)
+        view, end = self._encodings(), 0
+        for rows, alive, ids in self._rows.blocks():
+            view[end : end + len(ids)] = view[rows][alive]
+            end += len(ids)
         view[end:] = 0
-        self._index.remove_ids(faiss.IDSelectorRange(end, self._rows))
-        self._alive[:end] = True
-        self._rows = end
+        self._index.remove_ids(faiss.IDSelectorRange(end, self._rows.used))
+        self._rows.compact()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facematch.faces import DIMENSIONS, ENCODING_BYTES, Encodings, FaceIds
-from index.rows import grown, rows_of
+from index.rows import BLOCK, Rows, grown
 
 #: Of a face: encoding and row in its list, half as much again for lists that grow by doubling;
 #: the id, the list, and whether it is there. 735 bytes were measured.
@@ -18,7 +18,6 @@ FACE_BYTES = (ENCODING_BYTES + 8) * 3 // 2 + 8 + 4 + 1
 _LISTS_PER_ROOT = 4
 _ROUNDS = 4
 _FACES_PER_LIST = 40
-_BLOCK = 65_536
 
 
 def lists_for(faces: int) -> int:
@@ -28,7 +27,7 @@ def lists_for(faces: int) -> int:
 
 def building_bytes(faces: int) -> int:
     """The memory that building lists of so many faces takes, what they take then included."""
-    return faces * FACE_BYTES + (lists_for(faces) * _FACES_PER_LIST + _BLOCK) * ENCODING_BYTES
+    return faces * FACE_BYTES + (lists_for(faces) * _FACES_PER_LIST + BLOCK) * ENCODING_BYTES
 
 
 class Inverted:
@@ -45,11 +44,8 @@ class Inverted:
         self._index.cp.min_points_per_centroid = 1
         self._index.cp.max_points_per_centroid = _FACES_PER_LIST
         self._index.train(np.ascontiguousarray(sample))
-        self._ids: FaceIds = np.empty(0, dtype=np.int64)
+        self._rows = Rows()
         self._list: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        self._alive: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
-        self._rows = 0
-        self._live = 0
 
     @classmethod
     def of(
@@ -68,70 +64,62 @@ class Inverted:
         return made
 
     def __len__(self) -> int:
-        return self._live
+        return len(self._rows)
 
     @property
     def bytes(self) -> int:
         """The memory its faces take, about."""
-        return self._rows * FACE_BYTES + self.lists * ENCODING_BYTES
+        return self._rows.used * FACE_BYTES + self.lists * ENCODING_BYTES
 
     @property
     def wasted(self) -> int:
         """How many rows removed faces have left."""
-        return self._rows - self._live
+        return self._rows.dead
 
     def add(self, ids: FaceIds, encodings: Encodings) -> None:
         """Take in faces; the ids ascend, and are above all that were added."""
         encodings = np.ascontiguousarray(encodings)
-        rows = np.arange(self._rows, self._rows + len(ids), dtype=np.int64)
+        rows = np.arange(self._rows.used, self._rows.used + len(ids), dtype=np.int64)
         lists = np.ascontiguousarray(self._quantizer.search(encodings, 1)[1].ravel())
         # FAISS knows no nearest list where squares are beyond float32, and would lose the face.
         np.maximum(lists, 0, out=lists)
         pointers = [faiss.swig_ptr(array) for array in (encodings, rows, lists)]
         self._index.add_core(len(ids), *pointers)
-        end = self._rows + len(ids)
-        if end > len(self._ids):
-            self._ids, self._list = grown(self._ids, end), grown(self._list, end)
-            self._alive = grown(self._alive, end)
-        self._ids[rows], self._list[rows], self._alive[rows] = ids, lists, True
-        self._rows = end
-        self._live += len(ids)
+        self._rows.append(ids)
+        if self._rows.used > len(self._list):
+            self._list = grown(self._list, self._rows.used)
+        self._list[rows] = lists
 
     def remove(self, ids: FaceIds) -> None:
         """Forget these faces; an id that is not there is passed over."""
-        rows = rows_of(ids, self._ids[: self._rows], self._alive[: self._rows])
         # FAISS's own removal would leave copies behind the ends of the lists.
-        for row in rows.tolist():
+        for row in self._rows.remove(ids).tolist():
             held, encodings = self._of_list(int(self._list[row]))
             encodings[np.searchsorted(held, row)] = 0
-        self._alive[rows] = False
-        self._live -= len(rows)
 
     def search(
         self, encodings: Encodings, radius_squared: float, below: int, probes: int
     ) -> FaceIds:
         """Ids below `below` of faces in the `probes` nearest lists of each encoding (q, 128)
         within the radius of it. In no order, some more than once."""
-        rows = int(np.searchsorted(self._ids[: self._rows], below))
+        rows = self._rows.below(below)
         parameters = faiss.SearchParametersIVF()
         parameters.nprobe = min(probes, self.lists)
         if radius_squared > float(np.finfo(np.float32).max):
             found = np.arange(rows)
         else:
             _, _, found = self._index.range_search(encodings, radius_squared, params=parameters)
-        return self._ids[found[(found < rows) & self._alive[found]]]
+        return self._rows.ids(found[(found < rows) & self._rows.alive(found)])
 
     def any_of(self, rng: np.random.Generator) -> tuple[int, Encodings]:
         """One of its faces, drawn at random: the id and the encoding (1, 128)."""
-        row = int(rng.choice(np.flatnonzero(self._alive[: self._rows])))
-        return int(self._ids[row]), self._index.reconstruct_n(row, 1)
+        row = self._rows.drawn(rng)
+        return int(self._rows.ids(np.array([row]))[0]), self._index.reconstruct_n(row, 1)
 
     def blocks(self) -> Iterator[tuple[FaceIds, Encodings]]:
         """All its faces, in the order of their ids."""
-        for start in range(0, self._rows, _BLOCK):
-            alive = self._alive[start : min(start + _BLOCK, self._rows)]
-            encodings = self._index.reconstruct_n(start, len(alive))
-            yield self._ids[start : start + len(alive)][alive], encodings[alive]
+        for rows, alive, ids in self._rows.blocks():
+            yield ids, self._index.reconstruct_n(rows.start, len(alive))[alive]
 
     def wipe(self) -> None:
         """Overwrite all; it is not used again."""

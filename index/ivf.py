@@ -4,15 +4,13 @@ Few faces are all compared, and none is missing. From 20,000 on they are kept in
 lists (`index.inverted`), of which only those nearest to a query are searched.
 """
 
-import threading
-
 import numpy as np
 import structlog
 
 from facematch.faces import Encodings, FaceIds
 from index import flat, inverted
-from index.budget import Budget, Full, Share
-from index.engine import BASE_BYTES, EVERYWHERE, first_beyond, widened_square
+from index.budget import Budget, Full
+from index.engine import BASE_BYTES, EVERYWHERE, Budgeted, first_beyond, widened_square
 from index.flat import Flat
 from index.inverted import Inverted
 
@@ -24,7 +22,7 @@ _LEAST_WASTED = 4096
 _log = structlog.get_logger()
 
 
-class IvfEngine:
+class IvfEngine(Budgeted):
     """See index.engine.AnyEngine. Safe to share between threads, of which one changes it. A
     removed face is overwritten."""
 
@@ -32,16 +30,13 @@ class IvfEngine:
         self, budget: Budget | None = None, probes: int = 64, train_from: int = TRAIN_FROM
     ) -> None:
         """`probes`: how many lists are searched. Raises Full."""
+        super().__init__(budget)
         self._probes = probes
         self._train_from = train_from
-        self._lock = threading.Lock()
         self._faces: Flat | Inverted = Flat()
         # How many faces there were: when it was trained last, and when there was no room for it.
         self._trained = self._refused = 0
-        self._last = -1
         self._rng = np.random.default_rng(0)
-        self._share = Share(budget or Budget())
-        self._share.resize(BASE_BYTES)
 
     def __len__(self) -> int:
         """See AnyEngine."""
@@ -59,37 +54,14 @@ class IvfEngine:
         return self._faces.bytes
 
     @property
-    def taken(self) -> int:
-        """See AnyEngine."""
-        return self._share.taken
-
-    @property
     def face_bytes(self) -> float:
         """See AnyEngine."""
         listed = isinstance(self._faces, Inverted)
         return inverted.FACE_BYTES if listed else flat.FACE_BYTES
 
-    def fits(self, faces: int) -> bool:
-        """See AnyEngine."""
-        needed = BASE_BYTES + int(faces * self.face_bytes)
-        return self._share.budget.has(needed - self._share.taken)
-
-    def require(self, faces: int) -> None:
-        """See AnyEngine."""
-        self._share.budget.require(int(faces * self.face_bytes))
-
-    def add(self, ids: FaceIds, encodings: Encodings) -> None:
-        """See AnyEngine."""
-        if len(ids) != len(encodings):
-            raise ValueError(f"{len(ids)} ids for {len(encodings)} encodings")
-        if len(ids) == 0:
-            return
-        encodings = np.require(encodings, np.float32, ("C", "W"))
+    def _add(self, ids: FaceIds, encodings: Encodings) -> None:
         with self._lock:
-            if ids[0] <= self._last or (np.diff(ids) <= 0).any():
-                raise ValueError("ids are added in ascending order, each once")
-            self._share.resize(self._share.taken + int(len(ids) * self.face_bytes))
-            self._last = int(ids[-1])
+            self._admit(ids, int(len(ids) * self.face_bytes))
             self._faces.add(ids, encodings)
 
     def remove(self, ids: FaceIds) -> None:
@@ -147,10 +119,6 @@ class IvfEngine:
                 for probes in (self._probes, self._faces.lists)
             )
         return len(found), len(there)
-
-    def close(self) -> None:
-        """See AnyEngine."""
-        self._share.resize(0)
 
     def _search(self, encodings: Encodings, radius: float, before: int, probes: int) -> FaceIds:
         if len(encodings) == 0:

@@ -180,9 +180,9 @@ class TestRemoving:
     def memory_holds(engine: Engine, rows: int, encodings: Encodings) -> int:
         """How many of the encodings are in FAISS's memory, unused capacity included."""
         flat = engine._flat
-        size, flat._rows = flat._rows, rows
+        size, flat._rows.used = flat._rows.used, rows
         memory = flat._encodings().copy()
-        flat._rows = size
+        flat._rows.used = size
         present = {row.tobytes() for row in memory}
         return sum(row.tobytes() in present for row in encodings)
 
