@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import grpc
@@ -59,17 +59,7 @@ class Milvus:
         name = self._places
         if not self._there(name):
             return []
-        rows = self._read(
-            name,
-            lambda client: client.query(
-                name,
-                filter='key != ""',
-                output_fields=["key"],
-                consistency_level="Strong",
-                timeout=self._timeout,
-            ),
-        )
-        return [Place.decode(row["key"]) for row in rows]
+        return [Place.decode(key) for key in self._query(name, 'key != ""', "key")]
 
     def add_place(self, place: Place) -> None:
         """See Generations."""
@@ -166,17 +156,7 @@ class Milvus:
 
     def count(self, generation: str) -> int:
         """See Generations."""
-        rows = self._read(
-            generation,
-            lambda client: client.query(
-                generation,
-                filter="",
-                output_fields=["count(*)"],
-                consistency_level="Strong",
-                timeout=self._timeout,
-            ),
-        )
-        return int(rows[0]["count(*)"])
+        return int(self._query(generation, "", "count(*)")[0])
 
     def close(self) -> None:
         """See Generations."""
@@ -186,6 +166,20 @@ class Milvus:
             client.close()
 
     # -- inside
+
+    def _query(self, name: str, which: str, field: str) -> list[Any]:
+        """One field of all rows that pass a filter."""
+        rows = self._read(
+            name,
+            lambda client: client.query(
+                name,
+                filter=which,
+                output_fields=[field],
+                consistency_level="Strong",
+                timeout=self._timeout,
+            ),
+        )
+        return [row[field] for row in rows]
 
     def _upsert(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         self._do(lambda client: client.upsert(name, rows, timeout=self._timeout))

@@ -24,14 +24,20 @@ from index.budget import Budget
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-_OF_COLLECTION: dict[str, tuple[str, Callable[[IndexStatus], float]]] = {
-    "faces": ("Faces held", lambda status: status.faces),
-    "memory_bytes": ("Memory that its faces take", lambda status: status.memory),
-    "position": ("The place in the log that is reflected", lambda status: status.position),
-    "log_lag": ("Entries that the log had more", lambda status: status.behind),
-    "ready": ("1 when it answers", lambda status: status.ready),
-    "exact": ("1 when no answer lacks a face", lambda status: status.exact),
-    "full": ("1 when it lacks memory to go on", lambda status: status.code == "index_full"),
+#: Of a collection's status, and the seconds since it was last used; None: nothing to tell.
+_OF_COLLECTION: dict[str, tuple[str, Callable[[IndexStatus, float], float | None]]] = {
+    "faces": ("Faces held", lambda status, idle: status.faces),
+    "memory_bytes": ("Memory that its faces take", lambda status, idle: status.memory),
+    "position": ("The place in the log that is reflected", lambda status, idle: status.position),
+    "log_lag": ("Entries that the log had more", lambda status, idle: status.behind),
+    "ready": ("1 when it answers", lambda status, idle: status.ready),
+    "exact": ("1 when no answer lacks a face", lambda status, idle: status.exact),
+    "full": ("1 when it lacks memory to go on", lambda status, idle: status.code == "index_full"),
+    "recall": (
+        "Part of the faces within the radius that an approximate index finds, as sampled",
+        lambda status, idle: status.recall,
+    ),
+    "idle_seconds": ("Since the last query", lambda status, idle: idle),
 }
 
 _Held = Callable[[], Mapping[str, tuple[IndexStatus, float]]]
@@ -99,31 +105,17 @@ class _Watched:
 
     def collect(self) -> Iterator[Metric]:
         """The gauges."""
-        for name, text, value in (
+        for name, text, shared in (
             ("memory_limit_bytes", "Memory that all collections may take; 0: any", "limit"),
             ("memory_used_bytes", "Memory that all collections have taken", "used"),
         ):
             yield GaugeMetricFamily(
-                f"facematch_index_{name}", text, value=getattr(self._budget, value)
+                f"facematch_index_{name}", text, value=getattr(self._budget, shared)
             )
         held = self._held()
         for name, (text, of) in _OF_COLLECTION.items():
             gauge = GaugeMetricFamily(f"facematch_index_{name}", text, labels=["collection"])
-            for collection, (status, _) in held.items():
-                gauge.add_metric([collection], float(of(status)))
+            for collection, of_it in held.items():
+                if (value := of(*of_it)) is not None:
+                    gauge.add_metric([collection], float(value))
             yield gauge
-        recall = GaugeMetricFamily(
-            "facematch_index_recall",
-            "Part of the faces within the radius that an approximate index finds, as sampled",
-            labels=["collection"],
-        )
-        for collection, (status, _) in held.items():
-            if status.recall is not None:
-                recall.add_metric([collection], status.recall)
-        yield recall
-        idle = GaugeMetricFamily(
-            "facematch_index_idle_seconds", "Since the last query", labels=["collection"]
-        )
-        for collection, (_, seconds) in held.items():
-            idle.add_metric([collection], seconds)
-        yield idle

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,11 +47,16 @@ def lines(report: fsck.Report) -> Iterator[str]:
     )
     if report.unfinished:
         yield f"{report.unfinished:,} jobs, images or erasures are still under way"
-    for finding in report.findings[:_SHOWN]:
+    yield from finding_lines(report.findings)
+
+
+def finding_lines(findings: Sequence[fsck.Finding]) -> Iterator[str]:
+    """The first ones, and how many there are."""
+    for finding in findings[:_SHOWN]:
         yield f"  {finding.invariant}: {finding.detail}"
-    if len(report.findings) > _SHOWN:
+    if len(findings) > _SHOWN:
         yield "  …"
-    yield f"{len(report.findings):,} findings"
+    yield f"{len(findings):,} findings"
 
 
 @contextlib.contextmanager

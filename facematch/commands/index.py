@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from facematch import progress
-from facematch.commands.fsck import urls
+from facematch.commands.fsck import finding_lines, urls
 from facematch.commands.text import Document
 from facematch.errors import Unavailable
 from facematch.generation_loading import Loader
@@ -26,7 +26,6 @@ from facematch.redis_store import RedisStore
 from facematch.sidecar import Sidecar
 from facematch.store import Store
 
-_SHOWN = 20
 _ASK_SECONDS = 0.2
 
 
@@ -107,11 +106,7 @@ def verified_lines(answer: Verified) -> Iterator[str]:
         f"{answer.sampled:,} faces compared with {answer.faces:,} of {answer.images:,} images,"
         f" {answer.neighbours:,} neighbours"
     )
-    for finding in answer.findings[:_SHOWN]:
-        yield f"  {finding.invariant}: {finding.detail}"
-    if len(answer.findings) > _SHOWN:
-        yield "  …"
-    yield f"{len(answer.findings):,} findings"
+    yield from finding_lines(answer.findings)
 
 
 @contextlib.contextmanager
