@@ -13,31 +13,26 @@ import faiss
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.filling import MODEL, add_image, fill
 from benchmarks.peers.comparison import Comparison
 from benchmarks.pod import start_valkey
 from benchmarks.report import Measure, Report
 from benchmarks.sizes import measure_sizes
-from benchmarks.truth import MARGIN, brute_force
-from benchmarks.turns import in_turns
+from benchmarks.truth import MARGIN, RADII, brute_force
+from benchmarks.turns import in_turns, singly
 from facematch.encoding_model import encoding_model
-from facematch.faces import DIMENSIONS, Box, Encodings, Face, image_hash
-from facematch.job import new_job_id
+from facematch.faces import DIMENSIONS, Encodings, image_hash
 from facematch.loading import load
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
-from facematch.store import Commit, NewJob
 from facematch.tree import Console, Tree
-from index.engine import Engine
+from index.engine import EVERYWHERE, Engine
 
 _BASELINE = "IndexFlatL2"
-_EVERYWHERE = 2**62
-_PORTION = 50_000
 #: What FAISS comes with, before index.flat changes it: from where on it multiplies matrices.
 _BLAS_FROM = faiss.cvar.distance_compute_blas_threshold
 _QUERIES, _BATCH = 20, 1000
 _LOADED, _LOADS = 100_000, 3
-
-_Search = Callable[[Encodings], object]
 
 
 class Part(StrEnum):
@@ -84,29 +79,27 @@ def _main(
     flat = faiss.IndexFlatL2(DIMENSIONS)
     flat.add(encodings)
     with _one_thread():
-        for radius, goals in ((0.5, (4, 10)), (0.6, (2.5, 6))):
+        for radius, goals in zip(RADII, ((4, 10), (2.5, 6)), strict=True):
             _singly(report, engine, flat, queries[:_QUERIES], radius, rounds, goals)
         _together(report, engine, flat, queries, rounds)
     with tempfile.TemporaryDirectory() as folder:
         _load(report, Path(folder), encodings[: 2000 if short else _LOADED])
     if short:
         report.checks.clear()
-    for radius in (0.5, 0.6):
+    for radius in RADII:
         _check(report, engine, encodings, queries, radius)
 
 
 def _fill(report: Report, engine: Engine, encodings: Encodings) -> None:
-    ids = np.arange(len(encodings), dtype=np.int64)
     start = time.perf_counter()
-    for first in range(0, len(ids), _PORTION):
-        engine.add(ids[first : first + _PORTION], encodings[first : first + _PORTION])
-    rate = len(ids) / (time.perf_counter() - start)
+    fill(engine, encodings)
+    rate = len(encodings) / (time.perf_counter() - start)
     report.measures.append(Measure("faces added, many at once", rate, "1/s", more_is_better=True))
     report.at_most(Measure("memory of a face", engine.bytes / len(engine), "bytes"), 420, 360)
-    singly = Engine()
+    one_by_one, ids = Engine(), np.arange(1000, dtype=np.int64)
     start = time.perf_counter()
     for row in range(1000):
-        singly.add(ids[row : row + 1], encodings[row : row + 1])
+        one_by_one.add(ids[row : row + 1], encodings[row : row + 1])
     each = (time.perf_counter() - start) / 1000
     report.at_most(Measure("a face added alone", each * 1e6, "µs"), 50)
 
@@ -132,16 +125,9 @@ def _singly(
     rounds: int,
     goals: tuple[float, float],
 ) -> None:
-    def each(search: _Search) -> _Search:
-        def all_of_them(asked: Encodings) -> None:
-            for row in range(len(asked)):
-                search(asked[row : row + 1])
-
-        return all_of_them
-
-    ours = each(lambda asked: engine.within(asked, radius, _EVERYWHERE))
-    theirs = each(lambda asked: flat.range_search(asked, radius**2))
-    _compare(report, f"one query, {radius}", ours, theirs, queries, rounds, goals)
+    ours = singly(lambda asked: engine.within(asked, radius, EVERYWHERE), queries)
+    theirs = singly(lambda asked: flat.range_search(asked, radius**2), queries)
+    _compare(report, f"one query, {radius}", ours, theirs, len(queries), rounds, goals)
 
 
 def _together(
@@ -151,9 +137,9 @@ def _together(
     _compare(
         report,
         f"one of {len(queries):,} queries at once, {radius}",
-        lambda asked: engine.search(asked, radius, _EVERYWHERE),
-        lambda asked: flat.range_search(asked, radius**2),
-        queries,
+        lambda: engine.search(queries, radius, EVERYWHERE),
+        lambda: flat.range_search(queries, radius**2),
+        len(queries),
         max(1, rounds // 4),
         (1.8, 5),
     )
@@ -162,15 +148,15 @@ def _together(
 def _compare(
     report: Report,
     name: str,
-    ours: _Search,
-    theirs: _Search,
-    queries: Encodings,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    queries: int,
     rounds: int,
     goals: tuple[float, float],
 ) -> None:
-    work = {"ours": lambda: ours(queries), "theirs": lambda: theirs(queries)}
+    work = {"ours": ours, "theirs": theirs}
     taken = in_turns(work, rounds)
-    one, other = (taken[who] / len(queries) * 1000 for who in work)
+    one, other = (taken[who] / queries * 1000 for who in work)
     report.at_least(Measure(name, one, "ms", _BASELINE, other), *goals)
 
 
@@ -179,12 +165,9 @@ def _load(report: Report, folder: Path, encodings: Encodings) -> None:
     tree = Tree(folder, Console(sys.stdout, sys.stderr))
     try:
         store = RedisStore(connect(start_valkey(tree, folder)))
-        store.create("drawn", 0.6)
+        store.create(MODEL, 0.6)
         for encoding in tqdm(encodings, "storing", unit=" faces", disable=not sys.stderr.isatty()):
-            job = new_job_id()
-            store.accept(NewJob(job, job, "drawn"), 1)
-            image, faces = image_hash(job.encode()), [Face(Box(0, 1, 1, 0), encoding)]
-            store.commit(Commit(job, image, job, "drawn", faces, 1, 1, 1))
+            add_image(store, image_hash(encoding.tobytes()), encoding[None])
         rates = []
         for _ in range(_LOADS):
             start = time.perf_counter()
@@ -200,11 +183,11 @@ def _check(
     report: Report, engine: Engine, encodings: Encodings, queries: Encodings, radius: float
 ) -> None:
     """Every query that was measured, against brute force in float64."""
-    numbers, ids = engine.search(queries, radius, _EVERYWHERE)
-    singly = [engine.within(queries[row : row + 1], radius, _EVERYWHERE) for row in range(_QUERIES)]
+    numbers, ids = engine.search(queries, radius, EVERYWHERE)
+    each = [engine.within(queries[row : row + 1], radius, EVERYWHERE) for row in range(_QUERIES)]
     wanted, allowed = brute_force(encodings, queries, radius)
     together = numbers * len(encodings) + ids
-    alone = [row * len(encodings) + found for row, found in enumerate(singly)]
+    alone = [row * len(encodings) + found for row, found in enumerate(each)]
     first = wanted[wanted < _QUERIES * len(encodings)]
     missing = len(np.setdiff1d(wanted, together)) + len(np.setdiff1d(first, np.concatenate(alone)))
     beyond = len(np.setdiff1d(np.concatenate([together, *alone]), allowed))

@@ -5,19 +5,17 @@ from collections.abc import Callable
 import faiss
 import numpy as np
 
+from benchmarks.filling import fill
 from benchmarks.peers.points import Point
 from benchmarks.report import Report
-from benchmarks.truth import Score, Truth
-from benchmarks.turns import in_turns
+from benchmarks.truth import RADII, Score, Truth
+from benchmarks.turns import in_turns, singly
 from facematch.encoding_model import encoding_model
 from facematch.faces import DIMENSIONS, Encodings
-from index.engine import Engine
+from index.engine import EVERYWHERE, Engine
 
 SIZES = (1000, 10_000, 100_000, 1_000_000, 3_000_000)
-RADII = (0.5, 0.6)
 _BASELINE = "IndexFlatL2"
-_EVERYWHERE = 2**62
-_PORTION = 50_000
 _QUERIES = 20
 _SEED = 2
 
@@ -34,10 +32,8 @@ def measure_sizes(report: Report, largest: int, rounds: int, kept: Callable[[], 
     engine, flat, filled = Engine(), faiss.IndexFlatL2(DIMENSIONS), 0
     for size in sorted({*(size for size in SIZES if size < largest), largest}):
         print(f"{size:,} faces …", flush=True)
-        for start in range(filled, size, _PORTION):
-            block = encodings[start : min(start + _PORTION, size)]
-            engine.add(np.arange(start, start + len(block), dtype=np.int64), block)
-            flat.add(block)
+        fill(engine, encodings[filled:size], filled)
+        flat.add(encodings[filled:size])
         filled = size
         for truth in truths:
             _measure(report, engine, flat, queries, truth, rounds)
@@ -54,18 +50,12 @@ def _measure(
 ) -> None:
     radius, faces = truth.radius, len(engine)
     searches: dict[str, _Search] = {
-        "ours": lambda query: engine.within(query, radius, _EVERYWHERE),
+        "ours": lambda query: engine.within(query, radius, EVERYWHERE),
         _BASELINE: lambda query: flat.range_search(query, radius**2)[2],
     }
 
-    def each(search: _Search) -> Callable[[], None]:
-        def all_of_them() -> None:
-            for row in range(len(queries)):
-                search(queries[row : row + 1])
-
-        return all_of_them
-
-    taken = in_turns({name: each(search) for name, search in searches.items()}, rounds)
+    work = {name: singly(search, queries) for name, search in searches.items()}
+    taken = in_turns(work, rounds)
     ours, theirs = (taken[name] / len(queries) * 1000 for name in searches)
     report.measures.append(next(Point(_BASELINE, faces, radius, 1.0, theirs, ours).measures()))
     for name, search in searches.items():

@@ -19,25 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.filling import MODEL, add_image
 from benchmarks.pod import start_index, start_valkey
 from benchmarks.processes import busy_seconds, listener, resident
 from benchmarks.report import Measure, Report
-from benchmarks.truth import brute_force
+from benchmarks.truth import brute_force, by_query
 from facematch import progress
 from facematch.encoding_model import encoding_model
-from facematch.faces import FACES_PER_POSITION, Box, Encodings, Face, FaceIds, image_hash
-from facematch.job import new_job_id
+from facematch.faces import FACES_PER_POSITION, Encodings, FaceIds, image_hash
 from facematch.log import Tail
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.sidecar import Sidecar
 from facematch.startup import usable_cores
-from facematch.store import Commit, NewJob, Store
+from facematch.store import Store
 from facematch.tree import Console, Tree
 from facematch.wire import Query
+from index.engine import EVERYWHERE
 
 THRESHOLD = 0.6
-_MODEL = "drawn"
 _ASKERS = 2
 #: Of an image.
 _FACES = 4
@@ -48,7 +48,6 @@ _QUERIES, _CHANGES = 20, 30
 _CHECKED = 20
 _LOOK_SECONDS = 2.0
 _MEBI = 1 << 20
-_EVERYWHERE = 2**62
 
 
 def run(faces: int, seconds: int, short: bool) -> Report:
@@ -87,10 +86,10 @@ class _Images:
 
     def __init__(self, store: Store, encodings: Encodings) -> None:
         self.store, self.encodings = store, encodings
-        store.create(_MODEL, THRESHOLD)
+        store.create(MODEL, THRESHOLD)
         self.count = len(encodings) // _FACES
-        self.came = np.full(self.count, _EVERYWHERE)
-        self.went = np.full(self.count, _EVERYWHERE)
+        self.came = np.full(self.count, EVERYWHERE)
+        self.went = np.full(self.count, EVERYWHERE)
         self.added = self.erased = 0
 
     def fill(self, count: int) -> None:
@@ -100,13 +99,9 @@ class _Images:
 
     def add(self) -> None:
         """Add the next one, as a worker does."""
-        number, job = self.added, new_job_id()
-        self.store.accept(NewJob(job, job, "drawn"), 1)
+        number = self.added
         encodings = self.encodings[number * _FACES : (number + 1) * _FACES]
-        faces = [Face(Box(0, 1, 1, 0), encoding) for encoding in encodings]
-        commit = Commit(job, _hash(number), job, _MODEL, faces, 1, 1, _FACES)
-        committed = self.store.commit(commit)
-        self.came[number] = committed.position
+        self.came[number] = add_image(self.store, _hash(number), encodings)
         self.added += 1
 
     def erase(self) -> None:
@@ -193,7 +188,7 @@ class _Soak:
         with closing(Sidecar(f"unix:{self.socket}")) as sidecar:
             while _until(due, end, stop):
                 row = int(rng.integers(len(self.queries)))
-                answer = sidecar.within(Query(self.queries[row : row + 1], THRESHOLD, _EVERYWHERE))
+                answer = sidecar.within(Query(self.queries[row : row + 1], THRESHOLD, EVERYWHERE))
                 # Since it was due: who waits for a slow answer must not ask less meanwhile.
                 self.seconds.append(time.monotonic() - due)
                 due += 1 / _QUERIES
@@ -257,7 +252,7 @@ def _check(report: Report, soak: _Soak) -> None:
     images = soak.images
     pairs = brute_force(images.encodings, soak.queries, THRESHOLD)
     sizes = len(soak.queries), len(images.encodings)
-    wanted, allowed = (_by_query(found, *sizes) for found in pairs)
+    wanted, allowed = (by_query(found, *sizes) for found in pairs)
     missing = beyond = 0
     for answer in soak.answers:
         least = images.there(wanted[answer.query], answer.place)
@@ -270,9 +265,3 @@ def _check(report: Report, soak: _Soak) -> None:
     )
     passed = bool(soak.answers) and missing == beyond == soak.forged == 0
     report.require("answers, by brute force as of the places they state", passed, detail)
-
-
-def _by_query(pairs: NDArray[np.int64], queries: int, count: int) -> list[NDArray[np.int64]]:
-    """The numbers of the faces found, one array a query."""
-    asked, numbers = np.divmod(np.sort(pairs), count)
-    return np.split(numbers, np.searchsorted(asked, np.arange(1, queries)))

@@ -1,6 +1,5 @@
 """Which faces really are within a radius: brute force in float64."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,8 @@ from facematch.faces import Encodings, distances
 
 #: An answer may hold faces that are farther by less than this; the worker decides in float64.
 MARGIN = 2e-5
+#: What is asked for where a radius stands for all.
+RADII = (0.5, 0.6)
 _PORTION = 50_000
 _UNSURE = 1e-12
 
@@ -65,8 +66,8 @@ class Truth:
         faces, count = len(encodings), len(queries)
         certain, _ = brute_force(encodings, queries, radius - MARGIN)
         _, allowed = brute_force(encodings, queries, radius)
-        self._certain = _by_query(certain, faces, count)
-        self._allowed = _by_query(allowed, faces, count)
+        self._certain = by_query(certain, count, faces)
+        self._allowed = by_query(allowed, count, faces)
 
     def score(self, number: int, answer: Rows, faces: int) -> Score:
         """What an answer to query `number` is worth, among the first `faces` rows: rows (n,)."""
@@ -79,6 +80,7 @@ class Truth:
         return Score(len(certain), found, wrong)
 
 
-def _by_query(pairs: Rows, faces: int, count: int) -> Sequence[Rows]:
-    numbers, rows = np.divmod(pairs, faces)
-    return [np.sort(rows[numbers == number]) for number in range(count)]
+def by_query(pairs: Rows, queries: int, faces: int) -> list[Rows]:
+    """Of pairs as `brute_force` gives them: the faces found, ascending, one array a query."""
+    asked, rows = np.divmod(np.sort(pairs), faces)
+    return np.split(rows, np.searchsorted(asked, np.arange(1, queries)))

@@ -9,18 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.filling import fill
 from benchmarks.peers.child import Child, PeerFailed, TooSlow
 from benchmarks.peers.known import FEWER, PEERS
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.points import Holding, Point, table, verdict
 from benchmarks.report import Report
-from benchmarks.truth import Score, Truth
+from benchmarks.truth import RADII, Score, Truth
 from facematch.faces import Encodings
-from index.engine import Engine
+from index.engine import EVERYWHERE, Engine
 
-RADII = (0.5, 0.6)
-_EVERYWHERE = 2**62
-_PORTION = 50_000
 #: Seconds a peer may take to build; with more faces than `FEWER` it then gets a second chance.
 _BUILD_SECONDS = 360.0
 #: Seconds after which a setting gets no further round.
@@ -35,9 +33,7 @@ class _Ours:
     def __init__(self, encodings: Encodings) -> None:
         self._engine = Engine()
         start = time.perf_counter()
-        for first in range(0, len(encodings), _PORTION):
-            block = encodings[first : first + _PORTION]
-            self._engine.add(np.arange(first, first + len(block), dtype=np.int64), block)
+        fill(self._engine, encodings)
         self.seconds = time.perf_counter() - start
         self.faces = len(encodings)
         self.bytes = self._engine.bytes / self.faces
@@ -46,7 +42,7 @@ class _Ours:
     def seconds_of(self, number: int, query: Encodings, truth: Truth) -> float:
         """For one query, which is number `number` of the truth's."""
         start = time.perf_counter()
-        rows = self._engine.within(query[None], truth.radius, _EVERYWHERE)
+        rows = self._engine.within(query[None], truth.radius, EVERYWHERE)
         seconds = time.perf_counter() - start
         self.score += truth.score(number, rows, self.faces)
         return seconds

@@ -10,10 +10,11 @@ import pytest
 from benchmarks.pairs import changed_decisions, different_people, pair_distances, same_person
 from benchmarks.quality import _accuracy, _best
 from benchmarks.report import Measure, Report
-from benchmarks.soak import _EVERYWHERE, _Answer, _check, _Images, _Soak, _tell
+from benchmarks.soak import _Answer, _check, _Images, _Soak, _tell
 from facematch.faces import face_ids
 from facematch.log import Tail
 from facematch.memory_store import MemoryStore
+from index.engine import EVERYWHERE
 
 PEOPLE = np.array([3, 1, 3, 3, 2, 1])
 
@@ -93,7 +94,7 @@ class TestSoak:
         images.fill(4)
         images.erase()
         assert images.came.tolist() == [1, 2, 3, 4]
-        assert images.went.tolist() == [5, _EVERYWHERE, _EVERYWHERE, _EVERYWHERE]
+        assert images.went.tolist() == [5, EVERYWHERE, EVERYWHERE, EVERYWHERE]
         return _Soak(images, on_a_line(100, 0), Path("nowhere"))
 
     @pytest.mark.parametrize(
