@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from histories import running
 from indexes import FOREVER, ask, asking
 
 from facematch.errors import Unavailable
@@ -115,9 +116,9 @@ def asking_all_the_time(
 ) -> Iterator[Heard]:
     """A client that asks the sidecar at this socket, in a thread, without an end: every answer
     must be right for the place it states, or a refusal that says so."""
-    heard, stop = Heard(), threading.Event()
+    heard = Heard()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         rng = np.random.default_rng(len(queries))
         with asking(path) as sidecar:
             while not stop.wait(pause):
@@ -135,14 +136,8 @@ def asking_all_the_time(
                     heard.right += right
                     heard.elsewhere += not right
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with running(work, seconds=30):
         yield heard
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
     assert not heard.wrong, heard.wrong[0]
     assert heard.refused.keys() <= {"index_unavailable", "index_loading"}
 

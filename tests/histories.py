@@ -33,8 +33,8 @@ def erase(store: Store, name: str) -> None:
 
 
 @contextmanager
-def running(run: Callable[[Event], None]) -> Iterator[None]:
-    """`run(stop)` in a thread for the time of the block."""
+def running(run: Callable[[Event], None], seconds: float = 10.0) -> Iterator[None]:
+    """`run(stop)` in a thread for the time of the block; it may take so long to end."""
     stop = Event()
     thread = Thread(target=run, args=(stop,))
     thread.start()
@@ -42,7 +42,7 @@ def running(run: Callable[[Event], None]) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(seconds)
         assert not thread.is_alive()
 
 

@@ -17,8 +17,9 @@ import pytest
 import requests
 from answers import Truth, asking_all_the_time, assert_equal_to_brute_force
 from cluster import Cluster
-from histories import THRESHOLD
+from histories import THRESHOLD, running
 from indexes import FOREVER, asking, up
+from patience import patient
 from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
 from servers import RedisServer
@@ -78,16 +79,7 @@ class Client:
 
     def ask(self, method: str, path: str, **options: object) -> requests.Response:
         """A request repeated until the service answers it."""
-        until = time.monotonic() + 60
-        while True:
-            try:
-                answer = requests.request(method, f"{self.url}/v1/{path}", timeout=30, **options)  # type: ignore[arg-type]
-                if answer.status_code < 500:
-                    return answer
-            except requests.RequestException:
-                pass
-            assert time.monotonic() < until, f"{method} {path}: no answer within a minute"
-            time.sleep(0.1)
+        return patient(method, f"{self.url}/v1/{path}", **options)
 
     @property
     def live(self) -> set[str]:
@@ -135,10 +127,9 @@ class Client:
 @contextmanager
 def at_work(client: Client) -> Iterator[Callable[[], None]]:
     """The client works all the time, in a thread; call what is given to hear of its errors."""
-    stop = threading.Event()
     errors: list[BaseException] = []
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         try:
             while not stop.is_set():
                 client.come_and_go()
@@ -149,13 +140,8 @@ def at_work(client: Client) -> Iterator[Callable[[], None]]:
     def look() -> None:
         assert not errors, errors[0]
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with running(work, seconds=120):
         yield look
-    finally:
-        stop.set()
-        thread.join()
     look()
 
 
@@ -241,6 +227,7 @@ def test_indexes_are_killed_and_nothing_is_wrong(
             client.wait()
             for path in sockets:
                 with asking(path) as sidecar:
+                    up(sidecar)
                     assert_equal_to_brute_force(sidecar, store, queries)
         client.assert_matches()
         cluster.fsck()

@@ -19,6 +19,7 @@ import pytest
 import requests
 from cluster import Cluster
 from drawn import FORMATS, encoded, quarters
+from histories import running
 from mutations import mutations
 from nasty import BUILDERS, ENDLESS, expected_end
 from PIL import Image
@@ -97,10 +98,10 @@ class Watch:
 
 @contextmanager
 def watched(pid: int) -> Iterator[Watch]:
-    watch, stop = Watch(), threading.Event()
+    watch = Watch()
     process = psutil.Process(pid)
 
-    def look() -> None:
+    def look(stop: threading.Event) -> None:
         while not stop.wait(0.05):
             used = []
             with suppress(psutil.NoSuchProcess):
@@ -109,13 +110,8 @@ def watched(pid: int) -> Iterator[Watch]:
                         used.append(one.memory_full_info().pss)
             watch.together = max(watch.together, sum(used))
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
+    with running(look):
         yield watch
-    finally:
-        stop.set()
-        thread.join()
 
 
 def until(seconds: float, pictures: Iterable[bytes]) -> Iterator[bytes]:

@@ -13,9 +13,9 @@ from typing import cast
 
 import numpy as np
 import pytest
-import requests
 from cluster import Cluster
 from milvus_server import MilvusServer
+from patience import patient
 from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
 from servers import RedisServer
@@ -43,20 +43,6 @@ class Ledger:
 
     def live_of(self, person: int) -> set[str]:
         return {h for h, owner in self.person.items() if owner == person and h not in self.erased}
-
-
-def patient(method: str, url: str, **options: object) -> requests.Response:
-    """A request repeated until the service answers it, as a client would."""
-    until = time.monotonic() + 60
-    while True:
-        try:
-            answer = requests.request(method, url, timeout=30, **options)  # type: ignore[arg-type]
-            if answer.status_code < 500:
-                return answer
-        except requests.RequestException:
-            pass
-        assert time.monotonic() < until, f"{method} {url}: no answer within a minute"
-        time.sleep(0.1)
 
 
 def come_and_go(

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import cast
 
 import pytest
 from answers import Heard, asking_all_the_time, assert_equal_to_brute_force, is_ready
@@ -21,17 +20,6 @@ from facematch.sidecar import Sidecar
 from worker.matching import find_matches
 
 LOADED = '"event": "loaded"'
-
-
-@pytest.fixture(params=["redis", "valkey"])
-def server(request: pytest.FixtureRequest) -> RedisServer:
-    return cast(RedisServer, request.getfixturevalue(f"{request.param}_server"))
-
-
-@pytest.fixture
-def writer(server: RedisServer) -> Iterator[Writer]:
-    with writing(server) as writer:
-        yield writer
 
 
 @pytest.fixture

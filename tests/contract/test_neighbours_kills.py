@@ -5,10 +5,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -19,17 +17,6 @@ from waiting import eventually
 from writers import Writer, writing
 
 from facematch.errors import Unavailable
-
-
-@pytest.fixture(params=["redis", "valkey"])
-def server(request: pytest.FixtureRequest) -> RedisServer:
-    return cast(RedisServer, request.getfixturevalue(f"{request.param}_server"))
-
-
-@pytest.fixture
-def writer(server: RedisServer) -> Iterator[Writer]:
-    with writing(server) as writer:
-        yield writer
 
 
 def assert_starts_and_is_right(url: str, writer: Writer, folder: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import requests
 from cluster import Cluster
 from histories import add
-from indexes import get
+from indexes import asking, get, up
 from planted import PLANTED, people, pictures_of, planted_picture
 from prometheus_client.parser import text_string_to_metric_families
 from waiting import eventually
@@ -72,6 +72,8 @@ def test_answers_say_that_they_may_lack_matches_and_how_much_is_found_is_measure
     pictures = [planted_picture(face[None]) for face in pictures_of(rng, person, 12)]
     with Cluster(tmp_path, redis_url, redis_url, workers=1, **settings) as cluster:
         path = tmp_path / "index-1.sock"
+        with asking(path) as sidecar:
+            up(sidecar)
         eventually(lambda: metric(path, "exact") == 0, "it is trained", 120)
         answers = [submit(cluster, picture) for picture in pictures]
         assert all(answer["exact"] is False for answer in answers)
