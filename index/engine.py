@@ -22,8 +22,6 @@ from index.flat import Flat
 # with; what underflows is covered by the smallest normal float32.
 _RELATIVE_MARGIN = 2.0**-16
 _ABSOLUTE_MARGIN = 2.0**-126
-#: Bounds what is found before what was found twice is thrown away.
-_QUERIES_AT_ONCE = 16
 #: No two float32 encodings are so far apart.
 _FARTHEST = 1e50
 #: What a collection takes beside its faces: 2.7 MB were measured, its follower's thread included,
@@ -223,10 +221,7 @@ class Engine(Budgeted):
         points = self._space.project(encodings)
         with self._lock:
             found = self._codes.within(points, squared, limit)
-            others = np.empty(0, dtype=np.int64)
-            for start in range(0, len(encodings) if len(self._flat) else 0, _QUERIES_AT_ONCE):
-                some = encodings[start : start + _QUERIES_AT_ONCE]
-                others = np.union1d(others, self._flat.search(some, squared, limit)[1])
+            others = self._flat.within(encodings, squared, limit)
         # Both ascend already, which this way to sort makes use of.
         return np.sort(np.append(found, others), kind="stable") if len(others) else found
 

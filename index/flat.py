@@ -27,6 +27,8 @@ _NEVER = 2**31 - 1
 #: Of a face: the encoding, the id, and whether it is there.
 FACE_BYTES = ENCODING_BYTES + 8 + 1
 _LEAST_DEAD = 4096
+#: Bounds the pairs that are held before a face found twice is known once.
+_QUERIES_AT_ONCE = 16
 
 
 class Flat:
@@ -76,6 +78,21 @@ class Flat:
         self, encodings: Encodings, radius_squared: float, below: int
     ) -> tuple[NDArray[np.int64], FaceIds]:
         """See index.codes.Codes.search; of encodings (q, 128)."""
+        numbers, rows = self._pairs(encodings, radius_squared, below)
+        return numbers, self._rows.ids(rows)
+
+    def within(self, encodings: Encodings, radius_squared: float, below: int) -> FaceIds:
+        """See index.codes.Codes.within; of encodings (q, 128)."""
+        near = np.zeros(self._rows.used, dtype=np.bool_)
+        for start in range(0, len(encodings), _QUERIES_AT_ONCE):
+            some = encodings[start : start + _QUERIES_AT_ONCE]
+            near[self._pairs(some, radius_squared, below)[1]] = True
+        return self._rows.ids(np.flatnonzero(near))
+
+    def _pairs(
+        self, encodings: Encodings, radius_squared: float, below: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of encodings, and rows of faces near them."""
         rows = self._rows.below(below)
         if rows == 0:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
@@ -85,7 +102,7 @@ class Flat:
             limits, _, found = self._index.range_search(encodings, radius_squared)
             numbers = np.repeat(np.arange(len(encodings)), np.diff(limits.astype(np.int64)))
         known = (found < rows) & self._rows.alive(found)
-        return numbers[known], self._rows.ids(found[known])
+        return numbers[known], found[known]
 
     def _encodings(self) -> Encodings:
         """The rows in FAISS's own memory, writable; void after the next change of their number."""

@@ -165,7 +165,7 @@ def test_requests_of_another_form_are_refused_and_harm_nothing(
 def test_the_largest_query_and_a_large_answer_pass(store: MemoryStore, path: Path) -> None:
     for number in range(800):
         add(store, str(number), np.repeat(FACE, 256, axis=0))
-    with serving(store, path), asking(path) as sidecar:
+    with serving(store, path), asking(path, timeout=60) as sidecar:
         answer = ask(sidecar, store, np.repeat(FACE, MAX_ENCODINGS, axis=0))
     assert len(answer.faces) == 800 * 256
 
