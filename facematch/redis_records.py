@@ -1,13 +1,12 @@
 """What the scripts of `facematch.redis_store` return, as the values of `facematch.store`."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
-from facematch.errors import NotFound
+from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
 from facematch.log import Entry, Tail
-from facematch.store import Collection, Image, Job, State
+from facematch.store import Collection, Generation, Image, Job, State
 
 
 def texts(values: list[bytes]) -> tuple[str, ...]:
@@ -15,10 +14,16 @@ def texts(values: list[bytes]) -> tuple[str, ...]:
     return tuple(sorted(value.decode() for value in values))
 
 
-def collection(values: Sequence[Any]) -> Collection:
-    """Of epoch, model, threshold, position, chain."""
-    epoch, model, threshold, position, chain = (value.decode() for value in values)
-    return Collection(epoch, model, float(threshold), Tail(int(position), chain))
+def collection(values: Any) -> Collection:
+    """Of `collection_view` in prelude.lua. Raises Unavailable for none."""
+    if not values:
+        raise Unavailable("store_unavailable", "the collection was not created yet")
+    epoch, model, position, chain = (value.decode() for value in values[:4])
+    generations = tuple(
+        Generation(int(number), float(threshold), int(since) if since is not None else None)
+        for number, threshold, since in values[4:]
+    )
+    return Collection(epoch, model, Tail(int(position), chain), generations)
 
 
 def job(job_id: str, values: Any) -> Job:

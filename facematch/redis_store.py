@@ -2,10 +2,11 @@
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
 
-    meta               hash    epoch, model, threshold; position and chain of the log's tail;
-                               submissions (the last number), backlog (bytes);
-                               approximate_since, the lowest position linked with an answer
-                               that may lack matches
+    meta               hash    epoch, model; position and chain of the log's tail; submissions (the
+                               last number), backlog (bytes); generations of match sets (their
+                               numbers, with commas) and generation (the one served), if they are
+                               not just 0; of each of them threshold[.g], and approximate_since[.g],
+                               the lowest position linked with an answer that may lack matches
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
@@ -13,13 +14,16 @@ All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
     names:<hash>       set     the names the image was submitted under
     faces:<position>   string  k × 512 bytes, float32
     blob:<hash>        string  uploaded bytes, until a worker has looked at them
-    matches:<position> zset    position of the other image, by distance; written in both directions
+    matches[.g]:<position>
+                       zset    position of the other image, by distance; written in both directions
     pending            zset    image, by position: indexed and not yet done
     accepted           zset    job, by the time somebody last looked after it
     erasing            set     positions of erased images whose matches are being removed
     lease:<name>       string  who has it; it expires with the lease
     job:<id>           hash    state, name, url, image, attempts, code, detail, number
     events             channel "job:<id>" and "image:<hash>" when one changes state
+
+What there is of each generation has .g, its number, in its name; but not for generation 0.
 """
 
 import json
@@ -92,11 +96,7 @@ class RedisStore:
     @translated()
     def collection(self) -> Collection:
         """See Store."""
-        fields = ("epoch", "model", "threshold", "position", "chain")
-        values = self._redis.hmget(self._key("meta"), *fields)
-        if values[0] is None:
-            raise Unavailable("store_unavailable", "the collection was not created yet")
-        return decode.collection(values)
+        return decode.collection(self._run("collection"))
 
     # -- accept
 
@@ -210,7 +210,8 @@ class RedisStore:
             "link",
             *(link.image, link.committed.position, link.committed.nonce),
             *(link.seen.position, link.seen.chain),
-            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact), *flat),
+            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact)),
+            *(",".join(map(str, sorted(link.generations))), *flat),
         )
         return Linked(result.decode())
 
@@ -268,11 +269,13 @@ class RedisStore:
             shown, page = pipe.execute()
         matches = tuple(
             Match(hash_.decode(), decode.texts(names), float(distance), int(position))
-            for hash_, names, distance, position in page[3:]
+            for hash_, names, distance, position in page[4:]
         )
         next_ = Cursor(matches[-1].distance, matches[-1].position) if page[1] else None
-        exact = bool(page[2])
-        return MatchPage(decode.image(image, shown), matches, int(page[0]), next_, exact)
+        threshold = float(page[3]) if page[3] is not None else None
+        return MatchPage(
+            decode.image(image, shown), matches, int(page[0]), threshold, next_, bool(page[2])
+        )
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -306,30 +309,27 @@ class RedisStore:
             pipe.zrange(self._key("accepted"), 0, -1, withscores=True)
             pipe.smembers(self._key("erasing"))
             pipe.xrange(self._key("log"))
-            fields = ("epoch", "model", "threshold", "position", "chain", "approximate_since")
-            pipe.hmget(self._key("meta"), *fields)
-            positions, pending, accepted, erasing, log, meta = pipe.execute()
-        if meta[0] is None:
-            raise Unavailable("store_unavailable", "the collection was not created yet")
+            self._run("collection", client=pipe)
+            positions, pending, accepted, erasing, log, collection = pipe.execute()
         return Snapshot(
-            decode.collection(meta[:5]),
+            decode.collection(collection),
             {int(position): image.decode() for position, image in positions.items()},
             {image.decode(): int(position) for image, position in pending},
             {job.decode(): due for job, due in accepted},
             tuple(sorted(map(int, erasing))),
             tuple(decode.log_entry(*entry) for entry in log),
-            int(meta[5]) if meta[5] else None,
         )
 
     @translated()
-    def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
+    def linked(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
         """See Store."""
+        matches = f"matches.{generation}" if generation else "matches"
         found: dict[int, dict[int, float]] = {}
         for start in range(0, len(positions), _PORTION):
             portion = positions[start : start + _PORTION]
             with self._redis.pipeline(transaction=False) as pipe:
                 for position in portion:
-                    pipe.zrange(self._key("matches", position), 0, -1, withscores=True)
+                    pipe.zrange(self._key(matches, position), 0, -1, withscores=True)
                 for position, pairs in zip(portion, pipe.execute(), strict=True):
                     found[position] = {int(other): distance for other, distance in pairs}
         return found

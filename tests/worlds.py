@@ -42,7 +42,7 @@ def true_matches(picture: int, live: set[int]) -> list[tuple[str, float]]:
 
 REPLICATED = {
     *("_pinned", "_entries", "_first", "_submissions", "_jobs", "_images", "_blobs"),
-    *("_positions", "_faces", "_links", "_pending", "_erasing", "_approximate_since"),
+    *("_positions", "_faces", "_links", "_pending", "_erasing", "_generations", "_served"),
 }
 
 
@@ -56,7 +56,7 @@ class World:
         looker = DirectLooker(PlantedEncoder(), limits)
         self.indexes = [ExactNeighbours(store) for _ in range(2)]
         self.parts = [
-            Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6, THRESHOLD)
+            Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6)
             for index in self.indexes
         ]
         self.jobs: list[str] = []

@@ -300,23 +300,23 @@ def test_a_link_that_may_lack_matches_is_told_of_wherever_one_may_be_missing(
 
     link(store, b"a", places[0])
     link(store, b"c", places[2], (1, 0.5), exact=False)
-    assert store.snapshot().approximate_since == 3
+    assert store.collection().generations[0].approximate_since == 3
     # Nothing is said yet of what is behind b.
     assert shown(b"a") == (1, True)
     link(store, b"b", places[1])
     assert shown(b"a") == shown(b"c") == (3, False)
     link(store, b"d", places[3], exact=False)
-    assert store.snapshot().approximate_since == 3
+    assert store.collection().generations[0].approximate_since == 3
     assert shown(b"d") == (4, False)
     assert listed(store, b"a") == [(image_hash(b"c"), 0.5)]
 
 
 def test_the_lowest_such_position_counts_whatever_the_order(store: Store) -> None:
     places = [submit(store, data) for data in (b"a", b"b", b"c")]
-    assert store.snapshot().approximate_since is None
+    assert store.collection().generations[0].approximate_since is None
     for number, expected in ((2, 3), (0, 1), (1, 1)):
         link(store, b"abc"[number : number + 1], places[number], exact=False)
-        assert store.snapshot().approximate_since == expected
+        assert store.collection().generations[0].approximate_since == expected
 
 
 def test_a_link_that_is_refused_says_nothing_of_what_may_be_missing(store: Store) -> None:
@@ -327,7 +327,7 @@ def test_a_link_that_is_refused_says_nothing_of_what_may_be_missing(store: Store
     assert store.link(refused) is Linked.MOVED
     link(store, b"a", place)
     link(store, b"a", place, exact=False)
-    assert store.snapshot().approximate_since is None
+    assert store.collection().generations[0].approximate_since is None
     assert store.matches(image_hash(b"a"), 10).exact
 
 
@@ -337,7 +337,7 @@ def test_of_many_chunks_the_first_says_it(store: Store) -> None:
         *(image_hash(b"a"), place, store.collection().tail, "t", 0, ()), last=False, exact=False
     )
     assert store.link(first) is Linked.WRITTEN
-    assert store.snapshot().approximate_since == 1
+    assert store.collection().generations[0].approximate_since == 1
 
 
 def test_linking_a_done_image_again_changes_nothing(store: Store) -> None:
@@ -402,10 +402,10 @@ def test_an_erased_image_is_hidden_at_once_and_then_unlinked(store: Store) -> No
     assert store.count_faces([a.position]) == 0
     assert store.count_faces([]) == 0
     assert store.erasing() == [a.position]
-    assert store.linked([b.position]) == {b.position: {a.position: 0.5}}
+    assert store.linked([b.position], 0) == {b.position: {a.position: 0.5}}
     assert not store.unlink(a.position)
     assert store.unlink(a.position)
-    assert store.linked([a.position, b.position]) == {a.position: {}, b.position: {}}
+    assert store.linked([a.position, b.position], 0) == {a.position: {}, b.position: {}}
     assert store.erasing() == []
     assert store.erase(image_hash(b"a")).position == a.position
     last = store.log(2, 10).entries[0]
@@ -426,7 +426,7 @@ def test_a_link_to_an_erased_image_is_left_out(store: Store) -> None:
     store.erase(image_hash(b"a"))
     pairs = [(a.position, 0.5)]
     assert store.link(Link(image_hash(b"b"), b, seen, "t", 0, pairs, last=True)) is Linked.DONE
-    assert store.linked([a.position, b.position]) == {a.position: {}, b.position: {}}
+    assert store.linked([a.position, b.position], 0) == {a.position: {}, b.position: {}}
 
 
 def test_jobs_from_before_an_erasure_do_not_bring_the_image_back(store: Store) -> None:
