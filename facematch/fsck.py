@@ -224,8 +224,8 @@ def _check_complete(
     pending, since = set(snapshot.pending.values()), generation.approximate_since
     for (low, high), distance in truth.items():
         # The later image's job writes the pair.
-        wanted = distance <= generation.threshold and high not in pending
-        if wanted and (low, high) not in stored:
+        settled = high not in pending and high > generation.building_to
+        if settled and distance <= generation.threshold and (low, high) not in stored:
             kind = "completeness" if since is None or high < since else "approximate"
             detail = f"{low} and {high} lack ({distance})"
             yield Finding(kind, detail, (low, high), generation.number)

@@ -62,6 +62,10 @@ class MemoryStore:
         self._pinned: tuple[str, str] | None = None
         self._served = 0
         self._generations: dict[int, Generation] = {}
+        self._last_generation = 0
+        #: What facematch.memory_reindexing keeps here.
+        self._reindex: object | None = None
+        self._dropped: set[int] = set()
         self._entries: list[Entry] = []
         self._first = 1
         self._submissions = 0
@@ -278,8 +282,11 @@ class MemoryStore:
             recent = self._clock() - record.linked_at < LINKER_SECONDS
             if link.offset == 0 and record.linker not in ("", link.token) and recent:
                 return Linked.SUPERSEDED
-            for generation in self._generations.values():
-                self._write(generation, place.position, link.pairs, link.exact)
+            for generation in list(self._generations.values()):
+                self._note_exactness(generation.number, place.position, link.exact)
+                for other, distance in link.pairs:
+                    if distance <= generation.threshold:
+                        self._write(generation.number, place.position, other, distance)
             if not link.last:
                 record.linker, record.linked = link.token, link.offset + len(link.pairs)
                 record.linked_at = self._clock()
@@ -290,22 +297,19 @@ class MemoryStore:
             self._tell(f"image:{link.image}")
             return Linked.DONE
 
-    def _write(
-        self,
-        generation: Generation,
-        position: int,
-        pairs: Sequence[tuple[int, float]],
-        exact: bool,
-    ) -> None:
-        """Matches of one image, in both directions, into a generation."""
+    def _note_exactness(self, number: int, position: int, exact: bool) -> None:
+        """That an image, or a range from there on, was linked with such an answer."""
+        generation = self._generations[number]
         since = generation.approximate_since
         if not exact and (since is None or position < since):
-            self._generations[generation.number] = replace(generation, approximate_since=position)
-        links = self._links[generation.number]
-        for other, distance in pairs:
-            if other in self._positions and distance <= generation.threshold:
-                links.setdefault(position, {})[other] = distance
-                links.setdefault(other, {})[position] = distance
+            self._generations[number] = replace(generation, approximate_since=position)
+
+    def _write(self, number: int, position: int, other: int, distance: float) -> None:
+        """A match, in both directions, unless one of the two was erased since the query."""
+        if position in self._positions and other in self._positions:
+            links = self._links[number]
+            links.setdefault(position, {})[other] = distance
+            links.setdefault(other, {})[position] = distance
 
     # -- erase
 

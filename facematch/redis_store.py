@@ -1,12 +1,15 @@
-"""The store in Redis or Valkey: the only home of its keys and scripts.
+"""The store in Redis or Valkey: with `facematch.redis_reindexing` the only home of its keys and
+scripts.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
 
     meta               hash    epoch, model; position and chain of the log's tail; submissions (the
                                last number), backlog (bytes); generations of match sets (their
-                               numbers, with commas) and generation (the one served), if they are
-                               not just 0; of each of them threshold[.g], and approximate_since[.g],
-                               the lowest position linked with an answer that may lack matches
+                               numbers, with commas), generation (the one served) and
+                               last_generation, if there was ever more than 0; of each of them
+                               threshold[.g], approximate_since[.g], the lowest position linked
+                               with an answer that may lack matches, and while it is being built
+                               building_to[.g], up to where it is not complete
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
@@ -20,6 +23,12 @@ All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
     accepted           zset    job, by the time somebody last looked after it
     erasing            set     positions of erased images whose matches are being removed
     lease:<name>       string  who has it; it expires with the lease
+    reindex            hash    id, phase, generation, former, base, span, ranges, share, begun
+    reindex:ranges     zset    first position of each range that is not done, by the time somebody
+                               last looked after it
+    reindex:linking    hash    first position → token and number of pairs of a range half written
+    dropped            hash    generation that was given up → position from which on its match sets
+                               are still there
     job:<id>           hash    state, name, url, image, attempts, code, detail, number
     events             channel "job:<id>" and "image:<hash>" when one changes state
 
@@ -30,17 +39,16 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import cache
-from importlib.resources import files
-from typing import Any, cast
+from typing import cast
 
 from facematch import redis_records as decode
-from facematch.collection_name import DEFAULT, check_name
+from facematch.collection_name import DEFAULT
 from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.faces import ENCODING_BYTES, Encodings, pack_encodings, unpack_encodings
 from facematch.job import new_job_id
 from facematch.log import Tail
-from facematch.redis_connection import Redis, Script, Subscription, translated
+from facematch.redis_connection import Redis, Subscription, translated
+from facematch.redis_scripts import Scripted
 from facematch.store import (
     LINK_CHUNK,
     LINKER_SECONDS,
@@ -65,7 +73,7 @@ from facematch.store import (
 _PORTION = 1000
 
 
-class RedisStore:
+class RedisStore(Scripted):
     """See facematch.store.Store. Safe to share between threads."""
 
     def __init__(
@@ -77,11 +85,9 @@ class RedisStore:
         log_keep: int = 100_000,
     ) -> None:
         """Raises ValueError for what is no name of a collection."""
-        self._redis = client
-        self._prefix = f"fm:{{{check_name(collection)}}}:"
+        super().__init__(client, collection)
         self._job_ttl = int(job_days * 86_400)
         self._log_keep = log_keep
-        self._scripts: dict[str, Script] = {}
 
     @translated()
     def check(self) -> None:
@@ -333,20 +339,3 @@ class RedisStore:
                 for position, pairs in zip(portion, pipe.execute(), strict=True):
                     found[position] = {int(other): distance for other, distance in pairs}
         return found
-
-    # -- inside
-
-    def _key(self, *parts: object) -> str:
-        return self._prefix + ":".join(map(str, parts))
-
-    def _run(self, name: str, *args: Any, client: Any = None) -> Any:
-        script = self._scripts.get(name)
-        if script is None:
-            script = self._scripts[name] = self._redis.register_script(_source(name))
-        return script(keys=[self._prefix], args=args, client=client)
-
-
-@cache
-def _source(name: str) -> str:
-    scripts = files("facematch") / "scripts"
-    return (scripts / "prelude.lua").read_text() + (scripts / f"{name}.lua").read_text()

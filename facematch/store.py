@@ -38,11 +38,13 @@ class Generation:
     served and another one, and whatever happens to an image happens in both.
 
     `approximate_since`: the lowest position that was linked with an answer that may lack matches.
+    `building_to`: images at positions up to this one still lack matches with each other.
     """
 
     number: int
     threshold: float
     approximate_since: int | None = None
+    building_to: int = 0
 
 
 @dataclass(frozen=True)

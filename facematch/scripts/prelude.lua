@@ -8,6 +8,8 @@ end
 
 local META, LOG, POSITIONS = key('meta'), key('log'), key('positions')
 local PENDING, ACCEPTED, ERASING = key('pending'), key('accepted'), key('erasing')
+local REINDEX, RANGES, LINKING = key('reindex'), key('reindex', 'ranges'), key('reindex', 'linking')
+local DROPPED = key('dropped')
 
 local function now()
   local time = redis.call('TIME')
@@ -106,8 +108,19 @@ local function collection_view()
   end)
   for _, generation in ipairs(numbers) do
     view[#view + 1] = {generation, unpack(redis.call('HMGET', META,
-      of(generation, 'threshold'), of(generation, 'approximate_since')))}
+      of(generation, 'threshold'), of(generation, 'approximate_since'),
+      of(generation, 'building_to')))}
   end
+  return view
+end
+
+local function reindex_view()
+  local view = redis.call('HMGET', REINDEX, 'id', 'phase', 'generation', 'former', 'base', 'span',
+    'ranges', 'share', 'begun')
+  if not view[1] then return false end
+  view[#view + 1] = redis.call('ZCARD', RANGES)
+  view[#view + 1] = redis.call('HGET', META, of(view[3], 'threshold'))
+  view[#view + 1] = redis.call('HGET', META, of(view[4], 'threshold'))
   return view
 end
 

@@ -1,25 +1,23 @@
 """One contract for the store: in memory, in Redis, in Valkey."""
 
-import secrets
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from servers import RedisServer
+from submitting import BACKLOG, MODEL, commit, link, listed, submit, upload
 
 from facematch import memory_store, redis_store
 from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import Box, Face, image_hash
+from facematch.faces import Box, image_hash
 from facematch.log import follow, genesis
 from facematch.memory_store import MemoryStore
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.store import (
     LINK_CHUNK,
-    Commit,
     Committed,
     Cursor,
     Job,
@@ -29,9 +27,6 @@ from facematch.store import (
     State,
     Store,
 )
-
-MODEL = "a-model"
-BACKLOG = 1000
 
 
 @pytest.fixture(params=["memory", "redis", "valkey"])
@@ -49,36 +44,6 @@ def fresh_store(request: pytest.FixtureRequest) -> Iterator[Store]:
 def store(fresh_store: Store) -> Store:
     fresh_store.create(MODEL, 0.6)
     return fresh_store
-
-
-def upload(store: Store, data: bytes, name: str = "a.jpg") -> str:
-    job = secrets.token_hex(4)
-    store.accept(NewJob(job, name, image=image_hash(data), data=data), BACKLOG)
-    return job
-
-
-def commit(store: Store, job: str, data: bytes, faces: int = 1, model: str = MODEL) -> Committed:
-    encodings = np.full((faces, 128), 0.5, dtype=np.float32)
-    found = [Face(Box(1, 4, 3, 2), encoding) for encoding in encodings]
-    return store.commit(
-        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces)
-    )
-
-
-def submit(store: Store, data: bytes, name: str = "a.jpg") -> Committed:
-    return commit(store, upload(store, data, name), data)
-
-
-def link(
-    store: Store, data: bytes, place: Committed, *pairs: tuple[int, float], exact: bool = True
-) -> Linked:
-    seen = store.collection().tail
-    return store.link(Link(image_hash(data), place, seen, "t", 0, pairs, last=True, exact=exact))
-
-
-def listed(store: Store, data: bytes) -> list[tuple[str, float]]:
-    page = store.matches(image_hash(data), 100)
-    return [(match.hash, match.distance) for match in page.matches]
 
 
 def test_a_collection_is_made_once_and_keeps_what_it_was_made_with(store: Store) -> None:
