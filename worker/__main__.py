@@ -10,6 +10,7 @@ from facematch import startup
 from facematch.brokers import open_broker
 from facematch.errors import Misconfigured
 from facematch.indexes import open_feeder, open_neighbours
+from facematch.job import job_of
 from facematch.redis_connection import Redis, connect
 from facematch.redis_durability import check_durable
 from facematch.redis_store import RedisStore
@@ -98,7 +99,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         thread.start()
     _log.info("ready", model=encoder.model, threshold=threshold)
     try:
-        consume(broker, work, ready, stop, hands)
+        consume(broker, job_of, work, ready, stop, hands)
     finally:
         stop.set()
         finished.set()
