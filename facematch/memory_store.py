@@ -257,6 +257,11 @@ class MemoryStore:
                 if position in self._faces
             }
 
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+        """See Store."""
+        with self._lock:
+            return self.faces(positions), self.collection().tail
+
     def count_faces(self, positions: Sequence[int]) -> int:
         """See Store."""
         return sum(map(len, self.faces(positions).values()))

@@ -39,7 +39,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from facematch import redis_records as decode
 from facematch.collection_name import DEFAULT
@@ -192,10 +192,21 @@ class RedisStore(Scripted):
         for start in range(0, len(positions), _PORTION):
             portion = positions[start : start + _PORTION]
             values = self._redis.mget([self._key("faces", position) for position in portion])
-            for position, value in zip(portion, values, strict=True):
-                if value:
-                    found[position] = unpack_encodings(cast(bytes, value))
+            found.update(_unpacked(portion, values))
         return found
+
+    @translated()
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+        """See Store."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(self._key("meta"), "position", "chain")
+            if positions:
+                pipe.mget([self._key("faces", position) for position in positions])
+            (position, chain), *values = pipe.execute()
+        if position is None:
+            raise Unavailable("store_unavailable", "the collection was not created yet")
+        found = _unpacked(positions, values[0]) if values else {}
+        return found, Tail(int(position), chain.decode())
 
     @translated()
     def count_faces(self, positions: Sequence[int]) -> int:
@@ -339,3 +350,11 @@ class RedisStore(Scripted):
                 for position, pairs in zip(portion, pipe.execute(), strict=True):
                     found[position] = {int(other): distance for other, distance in pairs}
         return found
+
+
+def _unpacked(positions: Sequence[int], values: Sequence[Any]) -> dict[int, Encodings]:
+    return {
+        position: unpack_encodings(cast(bytes, value))
+        for position, value in zip(positions, values, strict=True)
+        if value
+    }

@@ -310,6 +310,9 @@ class Store(Protocol):
     def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
         """The encodings (k, 128) of the images at these positions; erased ones are left out."""
 
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+        """The same as of one instant, and where the log ended then. For a few thousand at once."""
+
     def count_faces(self, positions: Sequence[int]) -> int:
         """How many faces the images at these positions have; erased ones have none."""
 
