@@ -10,6 +10,7 @@ FacematchError
 
 CODES: dict[str, str] = {
     "address_not_allowed": "the URL leads to an address that is not public",
+    "answer_too_large": "more pairs than go into one answer; ask for fewer faces at once",
     "attempts_exhausted": "workers died or gave up on this picture too many times",
     "backlog_full": "too many uploaded bytes wait for workers; try again later",
     "bad_cursor": "the cursor is not one that this service gave out",

@@ -31,6 +31,7 @@ NAMES = (
     "before_place",
     "after_place",
     "after_removal",
+    "mid_pairs",
 )
 
 
