@@ -16,11 +16,11 @@ from facematch.commands.program import (
     asked,
     complain,
     limit_option,
-    output_options,
     service_options,
     wait_option,
 )
 from facematch.errors import NotFound
+from facematch.operator_cli import fsck, index, reindex
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -186,96 +186,6 @@ def serve(ctx: click.Context, host: str, port: int, data: Path | None, workers: 
     ctx.exit(embedded.serve(host, port, data or default_data(), workers))
 
 
-@main.command()
-@click.option(
-    "--data",
-    metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL, or the folder"
-    " that serve uses by default.",
-)
-@output_options
-@click.pass_context
-def fsck(ctx: click.Context, data: Path | None) -> None:
-    """Recompute every match set by brute force and compare.
-
-    Exits with 1 when something was found.
-    """
-    from facematch.commands import fsck as command
-
-    report = command.check(data)
-    asked(ctx).show(command.document(report), command.lines(report))
-    ctx.exit(1 if report.findings else 0)
-
-
-@main.group()
-def index() -> None:
-    """Look after the index: the sidecar's, or Milvus."""
-
-
-def _index_options(command: _Command) -> _Command:
-    data = click.option(
-        "--data",
-        metavar="DIR",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Of an embedded service that runs. Default: FACEMATCH_REDIS_URL and"
-        " FACEMATCH_INDEX_URL, or the folder that serve uses by default.",
-    )
-    return data(output_options(command))
-
-
-@index.command("status")
-@_index_options
-@click.pass_context
-def index_status(ctx: click.Context, data: Path | None) -> None:
-    """Show how far it is along the log.
-
-    Exits with 1 when it is not ready.
-    """
-    from facematch.commands import index as command
-
-    answer = command.status(data)
-    asked(ctx).show(command.document(answer), command.status_lines(answer))
-    ctx.exit(0 if answer.ready else 1)
-
-
-@index.command("rebuild")
-@_index_options
-@click.pass_context
-def index_rebuild(ctx: click.Context, data: Path | None) -> None:
-    """Load it anew from the store.
-
-    A sidecar answers nothing until it has; Milvus goes on with what it has.
-    """
-    from facematch.commands import index as command
-
-    answer = command.rebuild(data)
-    asked(ctx).show(command.document(answer), command.status_lines(answer))
-    ctx.exit(0 if answer.ready else 1)
-
-
-@index.command("verify")
-@click.option(
-    "--sample",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Faces to ask for, chosen by chance.",
-)
-@_index_options
-@click.pass_context
-def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
-    """Compare what it answers with brute force, and look for faces that should be gone.
-
-    Exits with 1 when something was found.
-    """
-    from facematch.commands import index as command
-
-    answer = command.check(data, sample)
-    asked(ctx).show(command.document(answer), command.verified_lines(answer))
-    ctx.exit(1 if answer.findings else 0)
-
-
 def _hash_of(what: str) -> str:
     """The hash that this is, or that of the file that it names."""
     from facematch.faces import image_hash, is_image_hash
@@ -296,3 +206,7 @@ def _check_hash(text: str) -> None:
 
     if not is_image_hash(text):
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
+
+
+for _command in (fsck, index, reindex):
+    main.add_command(_command)
