@@ -60,6 +60,16 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
+@dataclass(frozen=True)
+class Series:
+    """How something went: (x, value) for each look at it. Kept, and not shown."""
+
+    name: str
+    unit: str
+    x: str
+    points: Sequence[tuple[float, float]]
+
+
 @dataclass
 class Report:
     """The outcome of one run."""
@@ -71,6 +81,7 @@ class Report:
     #: Measures that are kept like the others, and shown by `tables` instead.
     details: list[Measure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    series: list[Series] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -81,12 +92,14 @@ class Report:
         """Note whether something that must hold does."""
         self.checks.append(Check(name, bool(passed), detail))
 
-    def at_least(self, measure: Measure, must: float, aim: float | None = None) -> None:
-        """Note a measure, and whether its ratio is what it must be."""
+    def at_least(
+        self, measure: Measure, must: float, aim: float | None = None, remark: str = ""
+    ) -> None:
+        """Note a measure, and whether its ratio is what it must be; `remark`: how it came about."""
         self.measures.append(measure)
         ratio = measure.ratio or 0.0
-        aimed = _aimed(aim, aim is None or ratio >= aim)
-        self.require(measure.name, ratio >= must, f"{ratio:.2f} ×, must {must:g}{aimed}")
+        shown = f"{ratio:.2f} ×, must {must:g}{_aimed(aim, aim is None or ratio >= aim)}"
+        self.require(measure.name, ratio >= must, f"{shown}; {remark}" if remark else shown)
 
     def at_most(self, measure: Measure, must: float, aim: float | None = None) -> None:
         """Note a measure, and whether its value is what it must be."""
@@ -115,6 +128,8 @@ class Report:
             "measures": measures,
             "checks": [asdict(check) for check in self.checks],
         }
+        if self.series:
+            content["series"] = [asdict(series) for series in self.series]
         return json.dumps(content, indent=1) + "\n"
 
     def lines(self) -> Iterator[str]:
