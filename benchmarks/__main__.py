@@ -38,6 +38,17 @@ def _kept(command: Callable[..., Report]) -> Callable[..., None]:
     return kept
 
 
+def _keeping(context: click.Context) -> Callable[[Report], None]:
+    """Keeps a report before it is complete: what took long shall not be lost with the rest."""
+    file: Path | None = context.params["file"]
+
+    def keep(report: Report) -> None:
+        if file is not None:
+            file.write_text(report.to_json())
+
+    return keep
+
+
 def _reported(command: Callable[..., Report]) -> Callable[..., None]:
     """One that uses the reference, where there is one."""
 
@@ -88,15 +99,8 @@ def index(
         return run_soak(faces or 200_000, soak, short)
     from benchmarks.index import Part, run
 
-    file: Path | None = context.params["file"]
-
-    def keep(report: Report) -> None:
-        if file is not None:
-            file.write_text(report.to_json())
-
-    return run(
-        faces or 1_000_000, rounds, [Part(part) for part in parts] or list(Part), short, keep
-    )
+    chosen = [Part(part) for part in parts] or list(Part)
+    return run(faces or 1_000_000, rounds, chosen, short, _keeping(context))
 
 
 @main.command()
@@ -165,7 +169,8 @@ def quality(reference: Reference, short: bool) -> Report:
     multiple=True,
     help="Only this; may be given again. growth takes up to a million drawn images.",
 )
-def ingest(parts: tuple[str, ...], short: bool, **given: Any) -> Report:
+@click.pass_context
+def ingest(context: click.Context, /, parts: tuple[str, ...], short: bool, **given: Any) -> Report:
     """A whole service taking in pictures: how many a second, where the time goes, what it keeps.
 
     Beside it the seed way: face_recognition, and a scan of every stored image through Redis. And
@@ -184,7 +189,7 @@ def ingest(parts: tuple[str, ...], short: bool, **given: Any) -> Report:
         raise click.UsageError("--urls and --root go together")
     source = Source(**{name: given.pop(name) for name in Source.__dataclass_fields__})
     try:
-        return run(source, Setup(**given), chosen, short)
+        return run(source, Setup(**given), chosen, short, _keeping(context))
     except (Failed, FacematchError, ServerMissingError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -6,7 +6,7 @@ the other way is measured on some of the same pictures; see benchmarks.seed_way.
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ from benchmarks.report import Measure, Report
 from benchmarks.seed_way import Samples, SeedWay, drawn_encode, face_recognition_encode
 from benchmarks.servers import free_port, listens
 from benchmarks.services import Service, clustered, embedded, environment, python, tree_in
-from benchmarks.sources import Picture, drawn_pictures, folder_pictures, listed_pictures
+from benchmarks.sources import DrawnPictures, Picture, folder_pictures, listed_pictures
 from benchmarks.submitting import Submitting
 from benchmarks.watching import Watched, watching
 from facematch import progress
@@ -71,12 +71,24 @@ class Setup:
     threshold: float = 0.6
 
 
-def run(source: Source, setup: Setup, parts: Sequence[Part], short: bool) -> Report:
-    """Measure these parts. `short`: few pictures, and only what became of them counts."""
-    report = Report("ingest", {})
-    went_on = Part.MAIN not in parts or _main(report, source, setup, short)
-    if Part.GROWTH in parts and went_on:
-        measure_growth(report, SIZES[:2] if short else SIZES, judged=not short)
+def run(
+    source: Source,
+    setup: Setup,
+    parts: Collection[Part],
+    short: bool,
+    kept: Callable[[Report], None],
+) -> Report:
+    """Measure these parts. `short`: few pictures, and only what became of them counts. `kept` is
+    given the report when one part is measured and another follows."""
+    report = Report("ingest", {"parts": sorted(parts), "short": short})
+    if Part.MAIN in parts and not _main(report, source, setup, short):
+        return report
+    if Part.GROWTH in parts:
+        kept(report)
+        try:
+            measure_growth(report, SIZES[:2] if short else SIZES, judged=not short)
+        except KeyboardInterrupt:
+            report.require("growth came to its end", passed=False, detail="interrupted")
     return report
 
 
@@ -89,7 +101,7 @@ def _main(report: Report, source: Source, setup: Setup, short: bool) -> bool:
         if source.drawn:
             settings["encoder"] = ENCODER
         pictures = _pictures(source, folder, stack, settings, short)
-        report.options = _options(source, setup, len(pictures), short)
+        report.options = {**report.options, **_options(source, setup, len(pictures))}
         (folder / "service").mkdir()
         start = clustered if setup.clustered else embedded
         service = stack.enter_context(
@@ -98,7 +110,7 @@ def _main(report: Report, source: Source, setup: Setup, short: bool) -> bool:
         with closing(connect(service.redis_url)) as redis:
             empty = data_bytes(redis)
         way = stack.enter_context(_seed_way(folder, setup.threshold, drawn=bool(source.drawn)))
-        samples = Samples(way, [picture.read for picture in pictures])
+        samples = Samples(way, pictures)
         work = Submitting(stack.enter_context(Client(service.url)), setup.concurrency)
         try:
             _in_turns(report, pictures, work, service, watched, samples, short)
@@ -116,7 +128,7 @@ def _main(report: Report, source: Source, setup: Setup, short: bool) -> bool:
     return not interrupted
 
 
-def _options(source: Source, setup: Setup, pictures: int, short: bool) -> dict[str, object]:
+def _options(source: Source, setup: Setup, pictures: int) -> dict[str, object]:
     return {
         "pictures": pictures,
         "workers": setup.workers,
@@ -124,7 +136,6 @@ def _options(source: Source, setup: Setup, pictures: int, short: bool) -> dict[s
         "mode": "clustered" if setup.clustered else "embedded",
         "concurrency": setup.concurrency,
         "threshold": setup.threshold,
-        "short": short,
     }
 
 
@@ -150,7 +161,7 @@ def _pictures(
         (folder / "made").mkdir()
         return folder_pictures(source.pictures, count, folder / "made")
     if source.drawn is not None:
-        return drawn_pictures(min(source.drawn, _SHORT) if short else source.drawn)
+        return DrawnPictures(range(min(source.drawn, _SHORT) if short else source.drawn))
     assert source.urls is not None
     assert source.root is not None
     port = free_port()
@@ -186,6 +197,7 @@ def _in_turns(
             rate = (end - first) / (work.seconds - before)
             name = f"pictures a second, from {first:,} to {end:,} images"
             report.details.append(Measure(name, rate, "1/s", more_is_better=True))
-            samples.measure(end, 1 if short else 5)
-    if not short:
+            if end <= _BEYOND:
+                samples.measure(end, 1 if short else 5)
+    if not short and samples.sizes[-1] < _BEYOND:
         samples.measure(_BEYOND, 2)

@@ -85,7 +85,10 @@ def run(images: int, seconds: float, threshold: float, short: bool) -> Report:
         }
         for ladder in ladders.values():
             run_open_loop(ladder.send, _FIRST_RATE, 1.0, _THREADS)  # until everything is loaded
-        climb(ladders, seconds, 2 if short else None)
+        try:
+            climb(ladders, seconds, 2 if short else None)
+        except KeyboardInterrupt:
+            report.require("it came to its end", passed=False, detail="interrupted")
     _tell(report, ladders)
     return report
 
@@ -149,12 +152,16 @@ def _tell(report: Report, ladders: Mapping[str, Ladder]) -> None:
             shown = [what, f"{step.rate:,.0f}/s"]
             for share in _SHARES:
                 value = step.percentile(share) * 1000
+                if not np.isfinite(value):
+                    shown.append("never")
+                    continue
                 shown.append(f"{value:,.1f} ms")
                 report.details.append(Measure(f"{what}, {step.rate:.0f}/s, p{share}", value, "ms"))
             failed = step.failures.total()
             rows.append((*shown, f"{step.answered:,.0f}/s", f"{failed:,}", f"{step.unsent:,}"))
         for share in _SHARES:
             points = [(step.rate, step.percentile(share) * 1000) for step in ladder.steps]
+            points = [point for point in points if np.isfinite(point[1])]
             report.series.append(Series(f"{what}, p{share}", "ms", "requests a second", points))
         failures = sum((step.failures for step in ladder.steps), Counter[str]())
         # Once it is late, it may well refuse.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.drawn_encoder import DrawnEncoder
+from benchmarks.sources import Picture
 from facematch.encoding_model import encoding_model
 from facematch.faces import DIMENSIONS, Encodings, image_hash
 from facematch.redis_connection import Redis
@@ -71,7 +72,7 @@ class SeedWay:
 class Samples:
     """What a picture takes with more and more images stored: drawn ones, beside the pictures."""
 
-    def __init__(self, way: SeedWay, pictures: Sequence[Callable[[], bytes]]) -> None:
+    def __init__(self, way: SeedWay, pictures: Sequence[Picture]) -> None:
         self._way, self._pictures = way, pictures
         self._rng = np.random.default_rng(3)
         self._stored = self._next = 0
@@ -95,10 +96,10 @@ class Samples:
     def _read(self) -> bytes:
         """The next picture that there is."""
         for _ in range(len(self._pictures)):
-            read = self._pictures[self._next % len(self._pictures)]
+            picture = self._pictures[self._next % len(self._pictures)]
             self._next += 1
             try:
-                return read()
+                return picture.read()
             except OSError:
                 continue
         raise FileNotFoundError("none of the pictures can be read")

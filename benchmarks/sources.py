@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import overload
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -77,12 +78,26 @@ def served_file(root: Path, path: str) -> Path | None:
     return next((file for file in ends if file.is_file()), None)
 
 
-def drawn_pictures(count: int, first: int = 0) -> Sequence[Picture]:
-    """Pictures of the drawn faces with so many numbers, from `first` on."""
-    return [
-        Picture(f"drawn {number}", partial(drawn_picture, number))
-        for number in range(first, first + count)
-    ]
+class DrawnPictures(Sequence[Picture]):
+    """Pictures of the drawn faces with these numbers; a million of them need no memory."""
+
+    def __init__(self, numbers: range) -> None:
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "DrawnPictures": ...
+
+    def __getitem__(self, index: int | slice) -> "Picture | DrawnPictures":
+        if isinstance(index, slice):
+            return DrawnPictures(self._numbers[index])
+        number = self._numbers[index]
+        return Picture(f"drawn {number}", partial(drawn_picture, number))
 
 
 def changed(data: bytes, version: int) -> bytes:

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 
 from benchmarks.sources import Picture
 from facematch.client import MAX_WAIT, Client
-from facematch.errors import FacematchError
+from facematch.errors import FacematchError, Unavailable
 from facematch.store import State
 
 _TICK = 0.25
 _EXAMPLES = 5
+#: So many pictures for each that is under way may find no service, one after the other.
+_PATIENCE = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A picture: when it ended, in seconds on the clock of `Submitting`; how long that was after it
     was sent; and how: `code` is "" unless it failed."""
@@ -47,7 +49,9 @@ class Submitting:
         self.seconds = 0.0
         self.ended: list[Ended] = []
         self.failures: dict[str, Failures] = {}
-        self.hashes: list[str] = []
+        #: Pictures in a row that the service did not answer for.
+        self._silent = 0
+        self._lost: Unavailable | None = None
 
     @property
     def failed(self) -> int:
@@ -62,7 +66,8 @@ class Submitting:
     def run(self, pictures: Sequence[Picture], tick: Callable[[], None]) -> None:
         """Submit these and see each to its end; `tick` is called four times a second.
 
-        An interrupt ends it once what is under way has ended, and is raised then.
+        An interrupt ends it once what is under way has ended, and is raised then. Raises
+        Unavailable when the service does not answer any more.
         """
         self._began = time.perf_counter() - self.seconds
         numbers = itertools.count()
@@ -84,6 +89,8 @@ class Submitting:
             raise
         finally:
             self.seconds = self.clock()
+        if self._lost is not None:
+            raise self._lost
 
     def clock(self) -> float:
         """Seconds of running so far."""
@@ -112,8 +119,13 @@ class Submitting:
                 job = self._client.wait_for(job, MAX_WAIT)
             if job.state is not State.DONE:
                 code = job.code or str(job.state)
-            elif job.hash is not None:
-                self.hashes.append(job.hash)
+            self._silent = 0
+        except Unavailable as error:
+            code = error.code
+            self._silent += 1
+            if self._silent > _PATIENCE * self._concurrency:
+                self._lost = error
+                self._stop.set()
         except FacematchError as error:
             code = error.code
         except OSError:

@@ -21,8 +21,8 @@ from benchmarks.redis_bytes import data_bytes, redis_bytes
 from benchmarks.report import Report, Series
 from benchmarks.seed_way import SeedWay, drawn_encode, mean_up_to
 from benchmarks.sources import (
+    DrawnPictures,
     changed,
-    drawn_pictures,
     folder_pictures,
     listed_pictures,
     served_file,
@@ -32,6 +32,7 @@ from benchmarks.watching import Watched
 from facematch import fsck
 from facematch.client import Client
 from facematch.encoding_model import encoding_model
+from facematch.errors import Unavailable
 from facematch.faces import distances, image_hash
 from facematch.redis_connection import Redis, connect
 from facematch.redis_store import RedisStore
@@ -310,5 +311,16 @@ def test_what_is_to_be_submitted_has_to_be_clear(options: tuple[str, ...], said:
 
 
 def test_drawn_pictures_are_of_the_numbers_asked_for() -> None:
-    pictures = drawn_pictures(3, first=7)
+    pictures = DrawnPictures(range(10**12))[7:10]
+    assert len(pictures) == 3
     assert [picture.read() for picture in pictures] == [drawn_picture(n) for n in (7, 8, 9)]
+    assert len({picture.name for picture in pictures}) == 3
+
+
+def test_a_service_that_is_gone_ends_it() -> None:
+    with closing(Client("http://127.0.0.1:9", timeout=1, attempts=1)) as client:
+        work = Submitting(client, 4)
+        with pytest.raises(Unavailable):
+            work.run(DrawnPictures(range(10**6)), lambda: None)
+    assert 4 < len(work.ended) < 20
+    assert work.failures["service_unavailable"].count == len(work.ended)
