@@ -85,20 +85,37 @@ def test_a_rate_at_which_nothing_is_sent_is_refused(
         run(lambda number: None, rate, seconds, threads)
 
 
-def test_a_ladder_ends_when_it_was_late_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[float] = []
+@pytest.mark.parametrize(
+    ("typical", "late", "asked", "highest"),
+    [
+        # Late at one rate by chance, and then half of all.
+        ({200: 0.06}, {71, 200}, [50, 71, 100, 141, 200], 141),
+        # Some are late for four rates.
+        ({}, {100, 141, 200, 283, 400}, [50, 71, 100, 141, 200, 283], 71),
+        ({}, {71, 100, 141}, [50, 71, 100, 141, 200, 283, 400], 400),
+    ],
+)
+def test_a_ladder_ends_when_it_does_not_keep_up(
+    typical: dict[int, float],
+    late: set[int],
+    asked: list[int],
+    highest: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates: list[int] = []
 
     def pretend(send: object, rate: float, seconds: float, threads: int) -> Latencies:
-        asked.append(rate)
-        late = 60 < rate < 75 or rate > 150  # the first by chance
-        return Latencies(rate, np.full(100, 0.2 if late else 0.01))
+        rates.append(round(rate))
+        taken = np.full(100, typical.get(rates[-1], 0.01))
+        taken[-2:] = 0.2 if rates[-1] in late else taken[0]
+        return Latencies(rate, taken)
 
     monkeypatch.setattr("benchmarks.read.run_open_loop", pretend)
     ladder = Ladder(lambda number: None)
-    climb({"it": ladder}, 1.0, None)
-    assert [round(rate) for rate in asked] == [50, 71, 100, 141, 200, 283]
-    assert round(ladder.highest) == 141
-    assert not in_time(ladder.steps[-1])
+    climb({"it": ladder}, 1.0, len(asked))
+    assert rates == asked
+    assert round(ladder.highest) == highest
+    assert ladder.over is (len(asked) < 7)
 
 
 def test_a_ladder_that_is_never_in_time_has_no_rate() -> None:
