@@ -44,6 +44,9 @@ def tell_ingest(report: Report, work: Submitting, watched: Watched, log: JobLog)
     for part in ("api", "worker", "index", "store", "queue"):
         if part in watched.memory:
             note(Measure(f"memory {part}", watched.memory[part], "bytes"))
+    for part, taken in watched.processor.items():
+        each = taken / max(1, len(work.ended)) * 1000
+        note(Measure(f"processor {part}", each, "ms/picture, of one core"))
     if watched.depths:
         deepest = max(depth for _, depth in watched.depths)
         note(Measure("queue depth, most", deepest, "jobs"))

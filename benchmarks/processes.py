@@ -37,6 +37,17 @@ def memory_of(pid: int) -> int:
     return sum(_proportional(number) for number in tree_of(pid))
 
 
+def processor_seconds(pid: int) -> float:
+    """Seconds that a process and all below it have computed for, those that have ended included
+    if somebody waited for them."""
+    ticks = 0
+    for number in tree_of(pid):
+        # Its name, which may have any character in it, is in parentheses.
+        fields = _text(Path(f"/proc/{number}/stat")).rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def resident(pid: int) -> int:
     """Bytes of memory that a process alone has in use (RSS)."""
     text = Path(f"/proc/{pid}/status").read_text()

@@ -2,6 +2,7 @@
 whose files are in a folder, or drawn ones."""
 
 import io
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
 
 from benchmarks.drawn_encoder import drawn_picture
 from benchmarks.pictures import jpeg
@@ -43,7 +45,8 @@ def folder_pictures(folder: Path, count: int | None, made: Path) -> list[Picture
     names = sorted(found)
     np.random.default_rng(1).shuffle(names)
     pictures = []
-    for number in range(len(names) if count is None else count):
+    numbers = range(len(names) if count is None else count)
+    for number in tqdm(numbers, "pictures", disable=not sys.stderr.isatty()):
         name = names[number % len(names)]
         path, version = found[name], number // len(names)
         if version:

@@ -22,7 +22,8 @@ from worker.golden_drawing import golden_picture
 ROOT = Path(__file__).parents[2]
 STAGES = {f"stage {name}" for name in ("fetch", "decode", "commit", "query", "link")}
 STORED = {"Redis bytes an image", "Redis bytes a face", "Redis bytes a match", "index bytes a face"}
-MEMORY = {"memory api", "memory worker", "memory index", "memory store"}
+PARTS = ("api", "worker", "index", "store")
+MEMORY = {f"{what} {part}" for what in ("memory", "processor") for part in PARTS}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,10 @@ def test_an_ingest_of_urls_into_a_clustered_service_in_short(tmp_path: Path) -> 
     source = ["--urls", str(urls), "--root", str(folder.parent)]
     options = ["ingest", *source, "--clustered", "--workers", "2", "--part", "main"]
     values, printed = run_shortly(options, tmp_path, all_shown=False)
-    assert STAGES | STORED | MEMORY | {"memory queue", "stage detect"} <= values.keys()
+    assert (
+        STAGES | STORED | MEMORY | {"memory queue", "processor client", "stage detect"}
+        <= values.keys()
+    )
     assert (values["pictures failed"], values["pictures failed, http_status"]) == (1, 1)
     assert values["matches, in both directions"] == 12 * 11
     assert missing_one in printed

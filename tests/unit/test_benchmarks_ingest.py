@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +20,7 @@ from benchmarks.filling import FillingStore, fill_store, link_all
 from benchmarks.ingest_results import tell_ingest
 from benchmarks.job_log import JobLog
 from benchmarks.pictures import jpeg
+from benchmarks.processes import children_of, command_of, processor_seconds
 from benchmarks.redis_bytes import data_bytes, redis_bytes
 from benchmarks.report import Report, Series
 from benchmarks.seed_way import SeedWay, drawn_encode, mean_up_to
@@ -269,6 +273,7 @@ class TestResults:
         report, log = Report("ingest", {}), JobLog()
         log.hear('{"event": "job", "seconds": {"decode": 0.002}}')
         watched = Watched([(1.0, 5), (2.0, 9)], {"api": 1000, "worker": 2000})
+        watched.processor["worker"] = 3.0
         tell_ingest(report, work, watched, log)
         return report
 
@@ -280,6 +285,7 @@ class TestResults:
         assert values["match-set latency p50"] == values["match-set latency p99"] == 0.5
         assert (values["memory api"], values["memory worker"]) == (1000, 2000)
         assert "memory queue" not in values
+        assert values["processor worker"] == 30.0
 
     def test_what_went_on_over_time_is_kept(self) -> None:
         kept = json.loads(self.told().to_json())["series"]
@@ -293,6 +299,26 @@ class TestResults:
         assert "series" not in json.loads(Report("name", {}).to_json())
         report = Report("name", {}, series=[Series("x", "s", "s", [(1.0, 2.0)])])
         assert json.loads(report.to_json())["series"][0]["points"] == [[1.0, 2.0]]
+
+
+class TestProcessor:
+    def test_what_a_process_and_its_children_computed_is_told(self) -> None:
+        work = "import time\nwhile time.process_time() < 0.3: pass\n"
+        wait = "import sys; print(); sys.stdin.read()"
+        child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {work!r}])\n"
+        for program in (work, child):
+            with subprocess.Popen(
+                [sys.executable, "-c", f"{program}\n{wait}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                assert 0.28 < processor_seconds(process.pid) < 3
+                assert process.pid in children_of(os.getpid())
+                assert command_of(process.pid)[1] == "-c"
+                process.kill()
+        assert processor_seconds(process.pid) == 0.0
 
 
 @pytest.mark.parametrize(
