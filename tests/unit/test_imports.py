@@ -186,7 +186,8 @@ def test_each_library_from_outside_has_one_home():
 def test_only_where_a_process_is_put_together_is_an_implementation_chosen(module):
     own = module.partition(".")[2]
     # An implementation may rest on another one, as that of a reindex does on a store's.
-    if own not in CHOOSERS | CHOICES and not (module.startswith("facematch.") and own in LAYERS["drivers"]):
+    driver = module.startswith("facematch.") and own in LAYERS["drivers"]
+    if own not in CHOOSERS | CHOICES and not driver:
         # The index is what the sidecar's other end asks, in the words of facematch.sidecar.
         choices = CHOICES - {"sidecar"} if module.startswith("index.") else CHOICES
         assert set(imports_of(module)) & {f"facematch.{name}" for name in choices} == set()
