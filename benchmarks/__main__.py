@@ -240,6 +240,23 @@ def reindex(images: int, first: float, second: float, idle: float, short: bool) 
         raise click.ClickException(str(error)) from error
 
 
+@main.command("all")
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/benchmarks"),
+    show_default=True,
+    help="Where the results are kept.",
+)
+def all_of_them(results: Path) -> None:
+    """A short form of every benchmark: whether all of it works on this machine."""
+    from benchmarks.everything import NAMES, run
+
+    failed = run(NAMES, results)
+    click.echo(f"results in {results}" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    sys.exit(1 if failed else 0)
+
+
 @main.command()
 @click.option("--results", type=_FOLDER, default=Path(__file__).with_name("results"))
 def plot(results: Path) -> None:
