@@ -14,6 +14,7 @@ from facematch import DEFAULT_URL
 from facematch.errors import FacematchError
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_RESULTS = Path(__file__).with_name("results")
 
 
 @click.group()
@@ -117,7 +118,7 @@ def quality(reference: Reference, short: bool) -> Report:
 
 
 @main.command()
-@click.option("--results", type=_FOLDER, default=Path(__file__).with_name("results"))
+@click.option("--results", type=_FOLDER, default=_RESULTS)
 def plot(results: Path) -> None:
     """Draw the results that are kept, where a curve says more than a table."""
     from benchmarks.plot import plot
@@ -128,6 +129,35 @@ def plot(results: Path) -> None:
         raise click.ClickException(f"{error}: pip install 'facematch[peers]'") from error
     for picture in made:
         click.echo(picture)
+
+
+@main.command()
+@click.option("--faces", type=click.IntRange(1000), default=1_000_000, show_default=True)
+@_kept
+def sizing(faces: int, short: bool) -> Report:
+    """What `facematch plan` reckons with: bytes in Redis, and time as a collection grows."""
+    from benchmarks.sizing import run
+
+    return run(faces, short)
+
+
+@main.command("sizing-file")
+@click.option("--results", type=_FOLDER, default=_RESULTS, help="Default: the results kept here.")
+@click.option(
+    "--ingest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of real pictures, by `python -m benchmarks ingest`: what a picture takes.",
+)
+def sizing_file(results: Path, ingest: Path | None) -> None:
+    """Put what is kept of `sizing`, `index` and `encode` into facematch/sizing.json."""
+    from benchmarks.sizing_file import renew
+
+    file = _RESULTS.parents[1] / "facematch" / "sizing.json"
+    try:
+        renewed = renew(file, results, ingest)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{file.name}: {', '.join(renewed)}")
 
 
 @main.command()

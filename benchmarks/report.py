@@ -60,6 +60,16 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
+@dataclass(frozen=True)
+class Series:
+    """How something went: (x, value) for each look at it. Kept, and not shown."""
+
+    name: str
+    unit: str
+    x: str
+    points: Sequence[tuple[float, float]]
+
+
 @dataclass
 class Report:
     """The outcome of one run."""
@@ -71,6 +81,7 @@ class Report:
     #: Measures that are kept like the others, and shown by `tables` instead.
     details: list[Measure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    series: list[Series] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -115,6 +126,8 @@ class Report:
             "measures": measures,
             "checks": [asdict(check) for check in self.checks],
         }
+        if self.series:
+            content["series"] = [asdict(series) for series in self.series]
         return json.dumps(content, indent=1) + "\n"
 
     def lines(self) -> Iterator[str]:
@@ -124,8 +137,8 @@ class Report:
             compared = one.baseline_value is not None
             rows.append(
                 (
-                    *(one.name, _number(one.value), one.unit, one.baseline),
-                    _number(one.baseline_value) if one.baseline_value is not None else "",
+                    *(one.name, number(one.value), one.unit, one.baseline),
+                    number(one.baseline_value) if one.baseline_value is not None else "",
                     f"{one.ratio:.2f} ×" if compared and one.ratio else "",
                 )
             )
@@ -170,7 +183,8 @@ def _version(package: str) -> str:
         return ""
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """As it is shown."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 

@@ -50,6 +50,17 @@ def test_the_soak_of_the_index_in_short(tmp_path: Path) -> None:
     assert "answers 0 faces missing, 0 too many; 0 for places" in printed
 
 
+def test_what_a_plan_is_reckoned_with_in_short(tmp_path: Path) -> None:
+    values, _ = run_shortly(["sizing"], tmp_path)
+    assert values["Redis bytes an image with one face and no match"] > 512
+    assert values["Redis bytes an entry of the log"] > 100
+    short, long = (
+        values[f"Redis bytes a match, one way, in {sets}"]
+        for sets in ("sets of up to 128", "larger sets")
+    )
+    assert 10 < short < long < 200
+
+
 def run_shortly(options: list[str], folder: Path) -> tuple[dict[str, float], str]:
     """The measures by name, which are printed and kept; and all that is printed."""
     file = folder / "result.json"
