@@ -132,6 +132,45 @@ def plot(results: Path) -> None:
 
 
 @main.command()
+@click.option("--results", type=_FOLDER, default=_RESULTS, help="Default: the results kept here.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page. Default: report.html in the folder of results.",
+)
+@click.option("--against", type=_FOLDER, help="A folder of former results to compare with.")
+@click.option(
+    "--noise",
+    type=click.FloatRange(0, 1000),
+    default=20.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="By which a figure that was measured once in each folder differs by chance.",
+)
+@click.option("--allow-worse", is_flag=True, help="Exit with 0 even when something got worse.")
+def report(
+    results: Path, out: Path | None, against: Path | None, noise: float, allow_worse: bool
+) -> None:
+    """Make one HTML page of a folder of results, and say what got better or worse.
+
+    Files that are no results are named, and left out. With --against, exits with 1 when something
+    got worse by more than noise, or when there was nothing to compare. Runs with the same options
+    are of one kind; where a folder has several, their own differences are the noise.
+    """
+    from benchmarks.publishing import publish
+
+    target = out or results / "report.html"
+    try:
+        published = publish(results, target, against, noise / 100)
+    except OSError as error:
+        raise click.ClickException(f"{target}: {error.strerror or error}") from error
+    for line in published.lines:
+        click.echo(line)
+    click.echo(target)
+    sys.exit(0 if published.well or allow_worse else 1)
+
+
+@main.command()
 @click.option("--faces", type=click.IntRange(1000), default=1_000_000, show_default=True)
 @_kept
 def sizing(faces: int, short: bool) -> Report:
