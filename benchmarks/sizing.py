@@ -192,7 +192,7 @@ def _queries(report: Report, faces: int, rounds: int) -> None:
             rows.append([1.0, size, len(found) / _QUERIES])
             times.append(taken)
             name = f"one query, {radius:g}, {size:,} faces"
-            report.details.append(Measure(name, taken * 1000, "ms"))
+            report.measures.append(Measure(name, taken * 1000, "ms"))
     relative = np.array(rows) / np.array(times)[:, None]
     start, each, match = np.linalg.lstsq(relative, np.ones(len(times)), rcond=None)[0].tolist()
     for name, value, unit in (
