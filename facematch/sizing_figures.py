@@ -23,6 +23,8 @@ from facematch.sizing import (
     true_matches,
 )
 
+#: Entries of the log that are kept unless told (FACEMATCH_LOG_KEEP).
+LOG_KEEP = 100_000
 _FILE = Path(__file__).with_name("sizing.json")
 _UNITS = {"bytes": 1.0, "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
@@ -43,8 +45,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Ingest:
-    """A measured ingest: `pictures` in so many `seconds`, on so many cores. Bytes are None where
-    they were not measured; so is `matches`, the mean size of a match set in the end."""
+    """A measured ingest: so many `images` at a `rate` of pictures a second, on all cores of a
+    machine. What is None was not measured. `matches`: the mean size of a match set in the end;
+    `image_bytes`: everything in Redis but faces and matches, for each image; `data_bytes`: all
+    of it; `drawn`: of drawn faces, so that nobody had to look for them."""
 
     file: Path
     date: datetime
@@ -52,9 +56,11 @@ class Ingest:
     images: int
     workers: int
     rate: float
+    drawn: bool = False
     threshold: float | None = None
     faces: float | None = None
     matches: float | None = None
+    data_bytes: float | None = None
     image_bytes: float | None = None
     face_bytes: float | None = None
     match_bytes: float | None = None
@@ -161,16 +167,20 @@ def _ingest(file: Path) -> Ingest:
     if result.benchmark != "ingest":
         raise ValueError(f"{file} is a result of {result.benchmark!r}, not of an ingest")
     values = {measure.name: measure for measure in result.measures}
+    images = _option(result, file, "pictures")
+    faces, found = _value(values, "faces"), _value(values, "matches, in both directions")
     return Ingest(
         file=file,
         date=result.date,
         machine=Machine(result.machine.cores, result.machine.memory),
-        images=int(_option(result, file, "pictures")),
+        images=int(images),
         workers=int(_option(result, file, "workers")),
         rate=_positive(values, "pictures a second", file),
+        drawn=result.options.get("source") == "drawn",
         threshold=_maybe(result.options, "threshold"),
-        faces=_maybe(result.options, "faces a picture"),
-        matches=_value(values, "matches an image"),
+        faces=faces / images if faces else None,
+        matches=found / images if found else None,
+        data_bytes=_value(values, "Redis bytes"),
         image_bytes=_value(values, "Redis bytes an image"),
         face_bytes=_value(values, "Redis bytes a face"),
         match_bytes=_value(values, "Redis bytes a match"),
@@ -220,8 +230,7 @@ def adapted(figures: Figures, ingest: Ingest, pictures: Pictures, threshold: flo
     rate = rate_at(rates, threshold)
     costs = adjusted(figures.costs, ingest.images, rate, pictures, ingest.core_seconds)
     measured: dict[str, float | None] = {
-        "image_bytes": ingest.image_bytes,
-        "face_bytes": ingest.face_bytes,
+        "image_bytes": _image_bytes(costs, ingest, pictures),
         "index_face_bytes": ingest.index_face_bytes,
         "worker_bytes": ingest.worker_bytes,
     }
@@ -238,6 +247,16 @@ def adapted(figures: Figures, ingest: Ingest, pictures: Pictures, threshold: flo
         {**figures.sources, **dict.fromkeys(["picture", *known], source)},
         figures.rates_source if ingest.matches is None else f"{source}; {figures.rates_source}",
     )
+
+
+def _image_bytes(costs: Costs, ingest: Ingest, pictures: Pictures) -> float | None:
+    """Of an image with its first face, without its job and its entry of the log."""
+    if ingest.image_bytes is None or ingest.face_bytes is None:
+        return None
+    faces = pictures.faces * ingest.face_bytes - (pictures.faces - 1) * costs.face_bytes
+    logged = min(1.0, LOG_KEEP / ingest.images) * costs.log_bytes
+    left = ingest.image_bytes + faces - costs.job_bytes - logged
+    return left if left > 0 else None
 
 
 def _observed(

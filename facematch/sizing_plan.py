@@ -22,6 +22,7 @@ from facematch.sizing import (
     index_bytes,
     ingest_seconds,
     match_bytes,
+    matches,
     milvus_work,
     rate_at,
     redis_bytes,
@@ -29,11 +30,11 @@ from facematch.sizing import (
     true_matches,
     work,
 )
-from facematch.sizing_figures import Figures, Ingest
+from facematch.sizing_figures import LOG_KEEP, Figures, Ingest
 
 #: What a plan must agree with: the part by which it may be off.
 WITHIN = 0.25
-_JOB_DAYS, _LOG_KEEP = 7, 100_000
+_JOB_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def _redis(wanted: Wanted, figures: Figures, rate: Rate, seconds: float) -> floa
     week = _JOB_DAYS * DAY_SECONDS
     first = wanted.images * min(1.0, week / max(seconds, 1e-9))
     jobs = max(first, wanted.per_day * _JOB_DAYS)
-    return redis_bytes(figures.costs, wanted.images, rate, wanted.pictures, jobs, _LOG_KEEP)
+    return redis_bytes(figures.costs, wanted.images, rate, wanted.pictures, jobs, LOG_KEEP)
 
 
 def _speed(
@@ -263,18 +264,25 @@ class Agreement:
 def compared(
     ingest: Ingest, figures: Figures, pictures: Pictures, threshold: float
 ) -> list[Agreement]:
-    """A measured ingest beside what these figures say of it: its time, and the memory of Redis and
-    of an index where that was measured. Raises ValueError for a threshold beyond the rates."""
+    """A measured ingest beside what these figures say of it: its time, and where they were
+    measured matches, the memory of Redis and that of an index. Raises ValueError for a threshold
+    beyond the rates."""
     rate, costs, images = rate_at(figures.rates, threshold), figures.costs, ingest.images
     seconds = ingest_seconds(costs, images, rate, pictures, ingest.machine.cores)
-    found = [Agreement("time of the ingest", images / ingest.rate, seconds, "s")]
-    if ingest.store_bytes is not None:
-        says = redis_bytes(costs, images, rate, pictures, images, _LOG_KEEP)
-        found.append(Agreement("memory of Redis", ingest.store_bytes, says, "bytes"))
-    if ingest.index_bytes is not None:
-        says = index_bytes(costs, images, pictures)
-        found.append(Agreement("memory of an index", ingest.index_bytes, says, "bytes"))
-    if ingest.match_bytes is not None:
-        says = match_bytes(costs, images, rate, pictures)
-        found.append(Agreement("Redis bytes a match", ingest.match_bytes, says, "bytes"))
-    return found
+    redis = redis_bytes(costs, images, rate, pictures, images, LOG_KEEP)
+    rows = (
+        ("time of the ingest", images / ingest.rate, seconds, "s"),
+        ("matches of an image", ingest.matches, matches(images, rate, pictures), ""),
+        (
+            "Redis bytes a match",
+            ingest.match_bytes,
+            match_bytes(costs, images, rate, pictures),
+            "B",
+        ),
+        ("data in Redis", ingest.data_bytes, redis - costs.store_bytes, "B"),
+        ("memory of Redis", ingest.store_bytes, redis, "B"),
+        ("memory of an index", ingest.index_bytes, index_bytes(costs, images, pictures), "B"),
+    )
+    return [
+        Agreement(name, measured, says, unit) for name, measured, says, unit in rows if measured
+    ]

@@ -54,6 +54,10 @@ def run(request: Request, show: Callable[[Document, Iterable[str]], None]) -> bo
     if request.compare is not None:
         return _compare(request, request.compare, show)
     figures, ingest = figures_for(request.measured, request.pictures, request.threshold)
+    if ingest is not None and ingest.drawn:
+        raise ValueError(
+            f"{ingest.file} is of drawn faces, which nobody had to look for: measure real pictures"
+        )
     if request.explain:
         show(explanation(figures), explained(figures))
         return True
@@ -120,6 +124,10 @@ def comparison(
     figures, base = figures_for(measured, pictures, threshold)
     if base is not None and base.file.resolve() == ingest.file.resolve():
         raise ValueError(f"{ingest.file} would be compared with itself")
+    if ingest.drawn and not (base is not None and base.drawn):
+        raise ValueError(
+            f"{ingest.file} is of drawn faces, which nobody had to look for: --measured must be too"
+        )
     return ingest, compared(ingest, figures, pictures, seen)
 
 
@@ -223,7 +231,7 @@ def comparison_lines(ingest: Ingest, found: Sequence[Agreement]) -> Iterator[str
     )
     rows = [("", "measured", "planned", "off")]
     for each in found:
-        of = _bytes if each.unit == "bytes" else duration
+        of = {"s": duration, "B": _bytes}.get(each.unit, _number)
         rows.append((each.name, of(each.measured), of(each.planned), f"{each.off:+.1%}"))
     yield from _aligned(rows)
     for each in found:

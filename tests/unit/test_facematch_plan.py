@@ -44,8 +44,8 @@ def ingest(folder: Path, name: str = "ingest", images: int = 13_233, **changed: 
         "options": {"pictures": images, "workers": 1, "threshold": 0.6},
         "checks": [],
     }
-    measures |= {key: value for key, value in changed.items() if " " in key}
-    fields |= {key: value for key, value in changed.items() if " " not in key}
+    measures |= {key: value for key, value in changed.items() if isinstance(value, tuple)}
+    fields |= {key: value for key, value in changed.items() if not isinstance(value, tuple)}
     fields.setdefault(
         "measures",
         [{"name": key, "value": value, "unit": unit} for key, (value, unit) in measures.items()],
@@ -170,6 +170,15 @@ def test_a_folder_without_an_ingest_is_told(tmp_path: Path) -> None:
     assert "holds no result of `python -m benchmarks ingest`" in result.stderr
 
 
+def test_drawn_faces_say_nothing_of_pictures(tmp_path: Path) -> None:
+    options = {"pictures": 13_233, "workers": 1, "threshold": 0.6, "source": "drawn"}
+    drawn, other = (ingest(tmp_path, name, options=options) for name in ("drawn", "other"))
+    for words in (("--measured", drawn), ("--compare", drawn)):
+        result = run(*words)
+        assert (result.exit_code, "is of drawn faces" in result.stderr) == (2, True)
+    assert run("--compare", drawn, "--measured", other).exit_code == 0
+
+
 class TestCompared:
     """A measured ingest beside the plan."""
 
@@ -190,6 +199,16 @@ class TestCompared:
         result = run("--compare", ingest(tmp_path, **{name: (1e12, "bytes")}))
         assert result.exit_code == 1
         assert result.stdout.count("FAILED") == 1
+
+    def test_faces_and_matches_count_for_each_image(self, tmp_path: Path) -> None:
+        counted = {
+            "faces": (2 * 13_233.0, ""),
+            "matches, in both directions": (13_233 * 330.0, ""),
+        }
+        result = run("--compare", ingest(tmp_path, **counted))
+        (row,) = (line for line in result.stdout.splitlines() if line.startswith("  matches"))
+        # Any of two faces with any of two others; and four images of one person.
+        assert row.split() == ["matches", "of", "an", "image", "330", "329", "-0.3%"]
 
     def test_one_run_foretells_another(self, tmp_path: Path) -> None:
         small = ingest(tmp_path, "small", 2000, **{"pictures a second": (20.0, "1/s")})

@@ -166,6 +166,15 @@ class TestAnIngest:
         assert figures.costs.match < COSTS.match
         assert mean_over(1e6, lambda n: work(figures.costs, n, rate, ONE)) == pytest.approx(2e-4)
 
+    def test_bytes_of_an_image_are_without_its_job_and_place_in_the_log(self) -> None:
+        measured = ingest(200_000, image_bytes=1500.0, face_bytes=600.0)
+        figures = adapted(FIGURES, measured, Pictures(1, 5), 0.6)
+        rest = COSTS.job_bytes + COSTS.log_bytes / 2
+        assert figures.costs.image_bytes == pytest.approx(2100 - rest)
+        assert adapted(FIGURES, ingest(image_bytes=1500.0), ONE, 0.6).costs.image_bytes == (
+            COSTS.image_bytes
+        )
+
     def test_what_was_not_measured_stays(self) -> None:
         assert adapted(FIGURES, ingest(), ONE, 0.6).rates == RATES
 
