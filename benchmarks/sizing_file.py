@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.kept import Result, read
 from benchmarks.report import Measure
 from facematch.sizing import Costs, Pictures, adjusted, rate_at
-from facematch.sizing_figures import packaged, read_ingest
+from facematch.sizing_figures import bare_index, packaged, read_ingest
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9, "bytes": 1.0, "MiB": 2.0**20}
 #: Pictures of the ingest that is kept: half of Labeled Faces in the Wild.
@@ -75,7 +75,9 @@ def renew(file: Path, results: Path, ingest: Path | None) -> list[str]:
             )
         content["costs"][name] = cost
     if ingest is not None:
-        found["picture"] = content["costs"]["picture"] = _picture(ingest, content["costs"])
+        own = _of_ingest(ingest, content["costs"])
+        content["costs"] |= own
+        found |= own
     file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return list(found)
 
@@ -97,17 +99,25 @@ def _costs(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _picture(file: Path, costs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a picture takes, so that the model gives the time of this ingest."""
+def _of_ingest(file: Path, costs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a picture takes, so that the model gives the time of this ingest; and the memory of the
+    processes that an index and a worker are."""
     ingest = read_ingest(file)
-    others = {name: cost["value"] for name, cost in costs.items() if name != "picture"}
+    if ingest.drawn:
+        raise ValueError(f"{file} is of drawn faces, which nobody had to look for")
+    known = Costs(**{name: float(cost["value"]) for name, cost in costs.items()})
     rate = rate_at(packaged().rates, ingest.threshold or _THRESHOLD)
     pictures = Pictures(ingest.faces or 1.0)
-    fitted = adjusted(
-        Costs(picture=1.0, **others), ingest.images, rate, pictures, ingest.core_seconds
-    )
-    about = (
-        f"{ingest.date:%Y-%m-%d}, {ingest.file.name}: {ingest.images:,} pictures at"
-        f" {ingest.rate:.1f}/s on {ingest.machine.cores} cores, without what grows"
-    )
-    return {"value": float(f"{fitted.picture:.4g}"), "unit": "s", "measured": about}
+    fitted = adjusted(known, ingest.images, rate, pictures, ingest.core_seconds)
+    about = f"{ingest.date:%Y-%m-%d}, {ingest.file.name}: {ingest.images:,} pictures"
+    taken = f"{about} at {ingest.rate:.1f}/s on {ingest.machine.cores} cores, without what grows"
+    values = {
+        "picture": (fitted.picture, "s", taken),
+        "index_bytes": (bare_index(known, ingest, pictures), "bytes", f"{about}, without faces"),
+        "worker_bytes": (ingest.worker_bytes, "bytes", about),
+    }
+    return {
+        name: {"value": float(f"{value:.4g}"), "unit": unit, "measured": measured}
+        for name, (value, unit, measured) in values.items()
+        if value is not None
+    }

@@ -232,6 +232,7 @@ def adapted(figures: Figures, ingest: Ingest, pictures: Pictures, threshold: flo
     measured: dict[str, float | None] = {
         "image_bytes": _image_bytes(costs, ingest, pictures),
         "index_face_bytes": ingest.index_face_bytes,
+        "index_bytes": bare_index(costs, ingest, pictures),
         "worker_bytes": ingest.worker_bytes,
     }
     if ingest.match_bytes is not None:
@@ -247,6 +248,15 @@ def adapted(figures: Figures, ingest: Ingest, pictures: Pictures, threshold: flo
         {**figures.sources, **dict.fromkeys(["picture", *known], source)},
         figures.rates_source if ingest.matches is None else f"{source}; {figures.rates_source}",
     )
+
+
+def bare_index(costs: Costs, ingest: Ingest, pictures: Pictures) -> float | None:
+    """Bytes of the process of an index without its faces; None where that was not measured."""
+    if ingest.index_bytes is None:
+        return None
+    each = ingest.index_face_bytes or costs.index_face_bytes
+    left = ingest.index_bytes - ingest.images * pictures.faces * each
+    return left if left > 0 else None
 
 
 def _image_bytes(costs: Costs, ingest: Ingest, pictures: Pictures) -> float | None:

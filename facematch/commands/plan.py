@@ -227,7 +227,8 @@ def comparison_lines(ingest: Ingest, found: Sequence[Agreement]) -> Iterator[str
     """What was measured beside what is planned, for people."""
     yield (
         f"{ingest.file.name}, {ingest.date:%Y-%m-%d}: {ingest.images:,} pictures,"
-        f" {ingest.workers} workers on {ingest.machine.cores} cores"
+        f" {ingest.workers} {'worker' if ingest.workers == 1 else 'workers'} on"
+        f" {ingest.machine.cores} cores"
     )
     rows = [("", "measured", "planned", "off")]
     for each in found:
@@ -285,7 +286,7 @@ def explained(figures: Figures) -> Iterator[str]:
 
 def _faces(wanted: Wanted) -> str:
     faces = wanted.pictures.faces
-    return f"{faces:g} {'face' if faces == 1 else 'faces'}"
+    return f"{faces:.3g} {'face' if faces == 1 else 'faces'}"
 
 
 def _aligned(rows: Sequence[Sequence[str]], texts: Sequence[int] = (0,)) -> Iterator[str]:
