@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,8 +23,14 @@ _MOST_LINES = 7
 _LONGEST = 28
 #: Points up to so many have a mark each.
 _MARKED = 20
+#: By which part the values of a level line differ at the most.
+_LEVEL = 0.02
 #: From so many times the least on, an axis counts by powers of ten.
 _WIDE = 20
+#: And from so many on, by those alone.
+_VERY_WIDE = 300
+#: What goes on in these goes on evenly.
+_TIMES = ("s", "seconds")
 
 
 Lines = Mapping[str, Sequence[tuple[float, float]]]
@@ -38,6 +43,14 @@ def available() -> bool:
     except ModuleNotFoundError:
         return False
     return True
+
+
+def flat(lines: Lines) -> bool:
+    """Whether there is nothing to see in these: all are level."""
+    return all(
+        max(values) - min(values) <= _LEVEL * max(map(abs, values))
+        for values in ([value for _, value in points] for points in lines.values())
+    )
 
 
 def chart(title: str, x: str, unit: str, lines: Lines) -> str:
@@ -55,7 +68,7 @@ def chart(title: str, x: str, unit: str, lines: Lines) -> str:
 
 def _drawn(x: str, unit: str, lines: Lines) -> str:
     pyplot = import_module("matplotlib.pyplot")
-    figure, place = pyplot.subplots(figsize=(5.6, 3.3), layout="constrained")
+    figure, place = pyplot.subplots(figsize=(4.6, 2.9), layout="constrained")
     figure.patch.set_alpha(0)
     place.patch.set_alpha(0)
     for number, (name, points) in enumerate(lines.items()):
@@ -84,18 +97,20 @@ def _drawn(x: str, unit: str, lines: Lines) -> str:
 def _axes(place: Any, x: str, unit: str, lines: Lines) -> None:
     across = [at for points in lines.values() for at, _ in points]
     up = [value for points in lines.values() for _, value in points]
-    place.set_xscale("log" if _wide(across) else "linear")
-    place.set_yscale("log" if _wide(up) else "linear")
+    ticker = import_module("matplotlib.ticker")
+    for axis, scale, values, name in (
+        (place.xaxis, place.set_xscale, across, x),
+        (place.yaxis, place.set_yscale, up, unit),
+    ):
+        if _wide(values) and not (axis is place.xaxis and name in _TIMES):
+            scale("log")
+            few = max(values) / min(values) < _VERY_WIDE
+            axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,)))
+            axis.set_minor_locator(ticker.NullLocator())
+        axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: _short(value)))
+        axis.set_label_text(name, color=_INK)
     if not _wide(up):
         place.set_ylim(bottom=min(0.0, *up), top=max(up) * 1.1 or 1)
-    if _wide(across):
-        ticks = sorted(set(across))[:: math.ceil(len(set(across)) / 6)]
-        place.set_xticks(ticks, [_short(at) for at in ticks])
-        place.minorticks_off()
-    if _wide(up):
-        place.yaxis.set_major_formatter(import_module("matplotlib.ticker").FormatStrFormatter("%g"))
-    place.set_xlabel(x, color=_INK)
-    place.set_ylabel(unit, color=_INK)
     place.grid(color=_LINE, linewidth=0.8)
     place.set_axisbelow(True)
     place.tick_params(colors=_INK, which="both", labelsize=9)
@@ -133,4 +148,4 @@ def _short(number: float) -> str:
     for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= size:
             return f"{number / size:g}{letter}"
-    return f"{number:g}"
+    return f"{number:.3g}"

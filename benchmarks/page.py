@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmarks.against import Change, Comparison, Verdict
-from benchmarks.charts import Lines, available, chart
+from benchmarks.charts import Lines, available, chart, flat
 from benchmarks.families import OURS, Family, families_in
 from benchmarks.kept import Broken, Result
 from benchmarks.report import Check, Measure, Series, number
@@ -41,11 +41,11 @@ _CHANGES = [
 
 @dataclass(frozen=True)
 class Row:
-    """Cells as they are shown; the class of the last, or of the one that is `coloured`."""
+    """Cells as they are shown; `colour` is the class of the one with the number `coloured`."""
 
     cells: Sequence[str]
     colour: str = ""
-    coloured: int = -1
+    coloured: int = 0
 
 
 def page(
@@ -105,7 +105,7 @@ def _check(check: Check) -> Row:
 def _measure(measure: Measure) -> Row:
     baseline = "" if measure.baseline_value is None else number(measure.baseline_value)
     cells = measure.name, number(measure.value), measure.unit, baseline, measure.baseline
-    return Row((*cells, _ratio(measure)), _colour(measure.ratio))
+    return Row((*cells, _ratio(measure)), _colour(measure.ratio), coloured=len(cells))
 
 
 def _series(series: Series) -> dict[str, Any]:
@@ -124,7 +124,8 @@ def _family(family: Family) -> dict[str, Any]:
         if compared:
             baseline = "" if measure.baseline_value is None else number(measure.baseline_value)
             cells += [baseline, measure.baseline, _ratio(measure)]
-        rows.append(Row(cells, _colour(measure.ratio) if compared else ""))
+        colour = _colour(measure.ratio) if compared else ""
+        rows.append(Row(cells, colour, coloured=len(cells) - 1))
     ours = f"facematch, {family.unit}" if family.unit else "facematch"
     columns = [(family.along, False), (ours, True)]
     if compared:
@@ -141,7 +142,7 @@ def _drawn(
     rows: Sequence[Row],
 ) -> dict[str, Any]:
     # What matplotlib writes has every text escaped.
-    svg = Markup(chart(name, x, unit, lines)) if lines else ""
+    svg = Markup(chart(name, x, unit, lines)) if not flat(lines) else ""
     return {"name": name, "svg": svg, "columns": columns, "rows": rows}
 
 
@@ -160,7 +161,8 @@ def _comparison(comparison: Comparison, folder: str) -> dict[str, Any]:
         changes = comparison.of(verdict)
         if changes:
             rows = [_change(change, colour) for change in changes]
-            groups.append({"caption": f"{verdict.capitalize()} ({len(rows)})", "rows": rows})
+            caption = f"{verdict.capitalize()} ({len(rows)})"
+            groups.append({"caption": caption, "rows": rows, "folded": verdict == Verdict.SAME})
     counts = [f"{len(comparison.of(verdict))} {verdict}" for verdict in Verdict]
     return {
         "folder": folder,
@@ -183,6 +185,12 @@ def _change(change: Change, colour: str) -> Row:
 
 
 def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
