@@ -8,12 +8,14 @@ from typing import Any
 
 from benchmarks.kept import Result, read
 from benchmarks.report import Measure
-from facematch.sizing import Costs, Pictures, adjusted, rate_at
+from facematch.sizing import LOOKED_AT, PORTRAIT, Costs, Pictures, adjusted, rate_at
 from facematch.sizing_figures import bare_index, packaged, read_ingest
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9, "bytes": 1.0, "MiB": 2.0**20}
 #: Pictures of the ingest that is kept: half of Labeled Faces in the Wild.
 _THRESHOLD = 0.6
+_PORTRAIT = "250×250 picture to encodings, one core"
+_LARGE = "12-megapixel picture with a face of 200 pixels to encodings, one core"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,13 @@ def _without_faces(measure: Measure, result: Result) -> float:
     return measure.value * _UNITS[measure.unit] - faces
 
 
+def _each_megapixel(measure: Measure, result: Result) -> float:
+    """Of a large picture, beyond those of a portrait."""
+    portrait = next(one for one in result.measures if one.name == _PORTRAIT)
+    further = measure.value * _UNITS[measure.unit] - portrait.value * _UNITS[portrait.unit]
+    return further / (LOOKED_AT - PORTRAIT)
+
+
 _TAKEN = (
     _Taken("store_bytes", "sizing", "memory of a Redis with nothing in it"),
     _Taken("image_bytes", "sizing", "Redis bytes an image with one face and no match"),
@@ -55,6 +64,7 @@ _TAKEN = (
     _Taken("index_face_bytes", "index", "memory of a face"),
     _Taken("milvus_face", "index", "one query, 0.5", _each),
     _Taken("index_bytes", "index", "memory of the index in the end", _without_faces),
+    _Taken("megapixel", "encode", _LARGE, _each_megapixel),
     _Taken("more_face", "encode", "face chip to encoding, one thread, batch of 16"),
     _Taken("worker_bytes", "encode", "memory of a worker with two slots"),
 )

@@ -229,6 +229,14 @@ def fsck(ctx: click.Context, data: Path | None) -> None:
     help="How many images show the person of one.",
 )
 @click.option(
+    "--megapixels",
+    type=click.FloatRange(0.01, 1000),
+    default=0.0625,
+    show_default=True,
+    metavar="MP",
+    help="Of a picture; by default those of the ones that were measured, 250 × 250 pixels.",
+)
+@click.option(
     "--false-matches",
     type=click.FloatRange(0, min_open=True, max=1e9),
     default=10.0,

@@ -3,7 +3,7 @@
 A model with a few measured figures (`facematch.sizing_figures`), for `facematch plan`. With n
 images there, of f faces each, taking in one more costs, in seconds of one core:
 
-    work(n) = picture + (f - 1) × more_face
+    work(n) = picture + megapixel × (pixels looked at - 0.0625 million) + (f - 1) × more_face
             + f × (query + query_face × f × n)
             + (query_match + match) × matches(n)
     matches(n) = same person's images that are found + (1 - (1 - rate)^(f × f)) × n
@@ -15,7 +15,10 @@ its own for each picture and match. Every match is kept twice, once for each of 
 
 Match sets are not all alike: some faces have many more look-alikes than others. Their number
 is taken as log-normal with a measured spread, because Redis keeps a set of up to 128 in a
-fifth of the memory that a larger one takes for each match.
+third of the memory that a larger one takes for each match.
+
+Not in it: networks and disks slower than a core; jobs that fail; the api's readers. Bytes are those
+of the Valkey of the embedded service; redis-server takes up to half as much again.
 """
 
 import math
@@ -33,6 +36,8 @@ SHORT_SET = 128
 MILVUS_FACE_BYTES = 512
 MONTH_HOURS = 730
 DAY_SECONDS = 86_400
+#: Millions of pixels: of the pictures that were measured (250 × 250), and looked at at the most.
+PORTRAIT, LOOKED_AT = 0.0625, 1.92
 _STEPS = 64
 _QUANTILES = [NormalDist().inv_cdf((step + 0.5) / 200) for step in range(200)]
 
@@ -54,7 +59,10 @@ class Costs:
     """What was measured. Seconds are those of one core; bytes are Redis's own count
     (`used_memory`) where they are its.
 
-    picture           everything done for a picture with one face in an empty collection
+    picture           everything done for a picture of 250 × 250 pixels with one face in an empty
+                      collection
+    megapixel         each further million of pixels, as far as faces are looked for in them: in
+                      1600 × 1200 at the most, unless told (FACEMATCH_MAX_SIDE)
     more_face         each further face of it
     query             asking the index for one face; for each face there: `query_face`; for each
                       face found: `query_match`
@@ -73,6 +81,7 @@ class Costs:
     """
 
     picture: float
+    megapixel: float
     more_face: float
     query: float
     query_face: float
@@ -96,10 +105,12 @@ class Costs:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What the pictures are like: faces in each, and images that show one person."""
+    """What the pictures are like: faces in each, images that show one person, and millions of
+    pixels in each."""
 
     faces: float = 1.0
     per_person: float = 5.0
+    megapixels: float = PORTRAIT
 
 
 @dataclass(frozen=True)
@@ -166,7 +177,9 @@ def work(
     takes `milvus`, where the index is one."""
     query = costs.query + (0 if milvus else costs.query_face * pictures.faces * images)
     pairs = (costs.query_match + costs.match) * matches(images, rate, pictures)
-    return costs.picture + (pictures.faces - 1) * costs.more_face + pictures.faces * query + pairs
+    larger = min(pictures.megapixels, LOOKED_AT) - PORTRAIT
+    looking = costs.picture + larger * costs.megapixel + (pictures.faces - 1) * costs.more_face
+    return looking + pictures.faces * query + pairs
 
 
 def milvus_work(costs: Costs, images: float, pictures: Pictures) -> float:
@@ -272,6 +285,6 @@ def adjusted(
     factor = min(1.0, 0.9 * core_seconds / growing)
     smaller = {
         name: getattr(costs, name) * factor
-        for name in ("more_face", "query", "query_face", "query_match", "match")
+        for name in ("megapixel", "more_face", "query", "query_face", "query_match", "match")
     }
     return replace(costs, **smaller, picture=core_seconds - growing * factor)

@@ -1,8 +1,9 @@
 """`facematch plan`: what a collection takes, as tables for people and documents for scripts."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from facematch import sizing
@@ -27,6 +28,7 @@ class Request:
     threshold: float | None
     faces_per_image: float
     images_per_person: float
+    megapixels: float
     false_matches: float
     workers: int | None
     headroom: float
@@ -39,7 +41,7 @@ class Request:
     @property
     def pictures(self) -> Pictures:
         """What the pictures are like."""
-        return Pictures(self.faces_per_image, self.images_per_person)
+        return Pictures(self.faces_per_image, self.images_per_person, self.megapixels)
 
 
 def run(request: Request, show: Callable[[Document, Iterable[str]], None]) -> bool:
@@ -132,7 +134,7 @@ def comparison(
 
 
 def _pictures(ingest: Ingest, pictures: Pictures) -> Pictures:
-    return Pictures(ingest.faces, pictures.per_person) if ingest.faces else pictures
+    return replace(pictures, faces=ingest.faces) if ingest.faces else pictures
 
 
 def document(plan: Plan) -> Document:
@@ -144,7 +146,7 @@ def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
     """One plan for people."""
     machine = f"{wanted.machine.cores} cores and {_bytes(wanted.machine.memory)}"
     yield (
-        f"{plan.images:,} images with {_faces(wanted)} each, {plan.per_day:,} more a"
+        f"{plan.images:,} images of {_faces(wanted)} each, {plan.per_day:,} more a"
         f" day; machines with {machine}"
     )
     yield ""
@@ -193,7 +195,7 @@ def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
 def table_lines(plans: Sequence[Plan], wanted: Wanted) -> Iterator[str]:
     """Several sizes for people, beside each other."""
     machine = f"{wanted.machine.cores} cores and {_bytes(wanted.machine.memory)}"
-    yield f"images with {_faces(wanted)} each; machines with {machine}"
+    yield f"images of {_faces(wanted)} each; machines with {machine}"
     yield ""
     header = ("images", "a day", "threshold", "found", "workers", "first ingest", "index", "Redis")
     rows = [(*header, "machines", "machine-hours a month")]
@@ -266,7 +268,7 @@ def explained(figures: Figures) -> Iterator[str]:
     """The model, and where each figure comes from."""
     yield from (sizing.__doc__ or "").strip().splitlines()
     yield ""
-    yield from (line.strip() for line in (Costs.__doc__ or "").strip().splitlines())
+    yield from inspect.cleandoc(Costs.__doc__ or "").splitlines()
     yield ""
     rows = [("figure", "value", "measured")]
     for field in fields(Costs):
@@ -286,7 +288,8 @@ def explained(figures: Figures) -> Iterator[str]:
 
 def _faces(wanted: Wanted) -> str:
     faces = wanted.pictures.faces
-    return f"{faces:.3g} {'face' if faces == 1 else 'faces'}"
+    pixels = f"{wanted.pictures.megapixels:.2g} megapixels"
+    return f"{pixels} with {faces:.3g} {'face' if faces == 1 else 'faces'}"
 
 
 def _aligned(rows: Sequence[Sequence[str]], texts: Sequence[int] = (0,)) -> Iterator[str]:

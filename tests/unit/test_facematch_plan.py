@@ -59,7 +59,9 @@ def test_one_size_for_people() -> None:
     result = run("--images", "13233", "--per-day", "500", "--threshold", "0.6")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("13,233 images with 1 face each, 500 more a day; machines with 2 co")
+    assert lines[0].startswith(
+        "13,233 images of 0.062 megapixels with 1 face each, 500 more a day; mach"
+    )
     for words in ("threshold       0.6", "82 false matches an image", "Redis  ", "machine-hours"):
         assert any(words in line for line in lines)
     assert lines[-1] == "! 82 of an image's matches are false at 0.6; 0.5 keeps to 10"
@@ -87,6 +89,8 @@ def test_options_change_the_plan() -> None:
     assert document("--images", "1M", "--workers", "4")["first_hours"] < plain["first_hours"] / 3
     assert document("--images", "1M", "--cores", "8")["first_hours"] < plain["first_hours"] / 3
     assert document("--images", "2M", "--memory", "1")["index"] == "milvus"
+    hours = [document("--images", "1M", "--megapixels", n)["first_hours"] for n in (1, 2, 12, 24)]
+    assert plain["first_hours"] * 3 < hours[0] < hours[1] == hours[2] == hours[3]
     busy = [document("--images", "1M", "--headroom", n)["busy"] for n in (1, 2)]
     assert busy[1] == pytest.approx(2 * busy[0])
 
@@ -119,6 +123,7 @@ def test_the_model_explains_itself() -> None:
         (["--faces-per-image", "nan"], "--faces-per-image: nan is no number"),
         (["--images-per-person", "0"], "is not in the range"),
         (["--false-matches", "0"], "is not in the range"),
+        (["--megapixels", "0"], "is not in the range"),
         (["--memory", "inf"], "is not in the range"),
         (["--workers", "0"], "is not in the range"),
         (["--headroom", "0.5"], "is not in the range"),
