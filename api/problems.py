@@ -23,6 +23,7 @@ RETRY_AFTER = "2"
 #: of a route that must have the picture's result and cannot.
 STATUS: dict[str, int] = {
     "address_not_allowed": 422,
+    "answer_too_large": 413,
     "attempts_exhausted": 422,
     "backlog_full": 503,
     "bad_cursor": 400,

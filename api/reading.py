@@ -66,12 +66,6 @@ class Reading:
             if after is None:
                 return found
 
-    def threshold(self, page: MatchPage) -> float | None:
-        """The collection's threshold; None for an image that nobody has looked at yet."""
-        if page.image.state not in (State.INDEXED, State.DONE):
-            return None
-        return self._store.collection().threshold
-
 
 def _awaited(job: Job) -> Awaited[Job]:
     if job.state not in UNFINISHED:

@@ -205,7 +205,7 @@ class MatchesOut(BaseModel):
     next: str | None = Field(description="cursor of the next page")
 
     @classmethod
-    def of(cls, page: MatchPage, threshold: float | None) -> "MatchesOut":
+    def of(cls, page: MatchPage) -> "MatchesOut":
         """Show a page of matches."""
         image = page.image
         done = image.state is State.DONE
@@ -216,7 +216,7 @@ class MatchesOut(BaseModel):
             code=image.code or None,
             faces=len(image.boxes) if looked_at else None,
             position=image.position or None,
-            threshold=threshold,
+            threshold=page.threshold if looked_at else None,
             model=image.model or None,
             complete_through=page.complete_through if done else None,
             exact=page.exact if done else None,

@@ -73,7 +73,7 @@ def blueprint(
         page = reading.matches(_checked(image), query_data.limit, after, query_data.wait)
         if page.image.state is State.ERASED:
             return _erased(page.image)
-        answer = MatchesOut.of(page, reading.threshold(page))
+        answer = MatchesOut.of(page)
         return (answer, _NOT_YET, RETRY_AFTER) if answer.state in UNFINISHED else answer
 
     @routes.delete("/images/<image>")

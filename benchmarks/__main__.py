@@ -100,6 +100,23 @@ def index(
     )
 
 
+@main.command()
+@_kept
+@click.option("--faces", type=click.IntRange(1000), default=1_000_000, show_default=True)
+@click.option(
+    "--whole", is_flag=True, help="Let FAISS join all faces, not only a part: 22 minutes."
+)
+def join(faces: int, whole: bool, short: bool) -> Report:
+    """All pairs of faces within 0.5: the time, against FAISS, and that none is missing.
+
+    FAISS joins 24 of 1,000 batches, unless --whole is given. Ctrl-C ends that and tells of what was
+    done by then.
+    """
+    from benchmarks.join import run
+
+    return run(faces, whole, short)
+
+
 @_reported
 @click.option("--rounds", type=click.IntRange(1), default=24, show_default=True)
 def encode(reference: Reference, rounds: int, short: bool) -> Report:

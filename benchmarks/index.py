@@ -4,8 +4,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import faiss
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.baseline import faiss_as_it_comes
 from benchmarks.filling import MODEL, add_image, fill
 from benchmarks.peers.comparison import Comparison
 from benchmarks.pod import start_valkey
@@ -29,8 +29,6 @@ from facematch.tree import Console, Tree
 from index.engine import EVERYWHERE, Engine
 
 _BASELINE = "IndexFlatL2"
-#: What FAISS comes with, before index.flat changes it: from where on it multiplies matrices.
-_BLAS_FROM = faiss.cvar.distance_compute_blas_threshold
 _QUERIES, _BATCH = 20, 1000
 _LOADED, _LOADS = 100_000, 3
 
@@ -62,7 +60,7 @@ def run(
     if Part.MAIN in parts:
         _main(report, encodings, queries, rounds, short)
         kept(report)
-    with _one_thread():
+    with faiss_as_it_comes(threads=1):
         if Part.SIZES in parts:
             measure_sizes(report, 3 * faces, rounds, lambda: kept(report))
         if Part.PEERS in parts:
@@ -78,7 +76,7 @@ def _main(
     _fill(report, engine, encodings)
     flat = faiss.IndexFlatL2(DIMENSIONS)
     flat.add(encodings)
-    with _one_thread():
+    with faiss_as_it_comes(threads=1):
         for radius, goals in zip(RADII, ((4, 10), (2.5, 6)), strict=True):
             _singly(report, engine, flat, queries[:_QUERIES], radius, rounds, goals)
         _together(report, engine, flat, queries, rounds)
@@ -102,18 +100,6 @@ def _fill(report: Report, engine: Engine, encodings: Encodings) -> None:
         one_by_one.add(ids[row : row + 1], encodings[row : row + 1])
     each = (time.perf_counter() - start) / 1000
     report.at_most(Measure("a face added alone", each * 1e6, "µs"), 50)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads, blas = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
-    faiss.omp_set_num_threads(1)
-    faiss.cvar.distance_compute_blas_threshold = _BLAS_FROM
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
-        faiss.cvar.distance_compute_blas_threshold = blas
 
 
 def _singly(

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from typing import Protocol
 
-from facematch.job import Message
+from facematch.job import Message, RangeMessage
 
 
 class Delivery(Protocol):
@@ -26,14 +26,14 @@ class Delivery(Protocol):
         """Give it back; another worker, or this one later, shall have it."""
 
     def reject(self) -> None:
-        """It is no job message: to the dead letters."""
+        """It is no message of ours: to the dead letters."""
 
 
 class Broker(Protocol):
-    """What api, worker and sweeper need of a broker. Unless it says otherwise, a method raises
-    Unavailable("broker_unavailable") when the broker does not answer."""
+    """What api, worker and sweeper need of a broker, for one queue. Unless it says otherwise, a
+    method raises Unavailable("broker_unavailable") when the broker does not answer."""
 
-    def publish(self, message: Message) -> None:
+    def publish(self, message: Message | RangeMessage) -> None:
         """Send a wake-up, durably; returns when the broker has it."""
 
     def receive(self, timeout: float) -> Delivery | None:
@@ -61,7 +61,7 @@ class MemoryBroker:
         self._changed = threading.Condition()
         self.dead: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
-    def publish(self, message: Message) -> None:
+    def publish(self, message: Message | RangeMessage) -> None:
         """See Broker."""
         self._put(message.encode())
 

@@ -3,9 +3,10 @@ when it is chosen, so that a process needs no other."""
 
 from facematch.broker import Broker
 from facematch.errors import Misconfigured
+from facematch.job import QUEUE
 
 
-def open_broker(url: str, prefetch: int = 1) -> Broker:
+def open_broker(url: str, prefetch: int = 1, queue: str = QUEUE) -> Broker:
     """RabbitMQ for amqp:// and amqps://, Redis Streams for redis://, rediss:// and unix://.
 
     `prefetch`: messages that whoever receives has in hand at the most. Nothing is connected yet.
@@ -15,11 +16,11 @@ def open_broker(url: str, prefetch: int = 1) -> Broker:
     if scheme in ("amqp", "amqps"):
         from facematch.rabbit_broker import RabbitBroker
 
-        return RabbitBroker(url, prefetch=prefetch)
+        return RabbitBroker(url, queue=queue, prefetch=prefetch)
     if scheme in ("redis", "rediss", "unix"):
         from facematch.streams import StreamsBroker
 
-        return StreamsBroker(url)
+        return StreamsBroker(url, queue=queue)
     raise Misconfigured(
         "a broker URL begins with amqp://, amqps://, redis://, rediss:// or unix://"
     )

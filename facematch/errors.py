@@ -4,11 +4,13 @@ FacematchError
 ├── Rejected      this input can never be processed; its job ends as failed
 ├── Unavailable   a part is not there now; try again and nothing is lost
 ├── NotFound      no such job or image, or it was erased
+├── Conflict      it does not go with how things are now; look, and decide anew
 └── Misconfigured a process cannot work as it is set up; it refuses to start
 """
 
 CODES: dict[str, str] = {
     "address_not_allowed": "the URL leads to an address that is not public",
+    "answer_too_large": "more pairs than go into one answer; ask for fewer faces at once",
     "attempts_exhausted": "workers died or gave up on this picture too many times",
     "backlog_full": "too many uploaded bytes wait for workers; try again later",
     "bad_cursor": "the cursor is not one that this service gave out",
@@ -33,9 +35,13 @@ CODES: dict[str, str] = {
     "method_not_allowed": "this route does not take that method",
     "misconfigured": "a process cannot work as it is set up",
     "no_collection": "there is no such collection",
+    "no_reindex": "there is no such reindex",
     "not_an_image": "the bytes are no picture of a supported format",
     "not_found": "no such thing here",
     "out_of_memory": "looking at the picture took too much memory",
+    "reindex_exists": "there is a second generation of match sets already",
+    "reindex_phase": "the reindex is not in a phase for that",
+    "reindex_stopped": "the new match sets are not what was expected; they are not served",
     "sandbox_unavailable": "there is no process to look at pictures with",
     "service_unavailable": "the service does not answer",
     "store_unavailable": "Redis does not answer",
@@ -82,6 +88,10 @@ class Unavailable(FacematchError):
 
 class NotFound(FacematchError):
     """No such job or image."""
+
+
+class Conflict(FacematchError):
+    """It does not go with how things are now."""
 
 
 class Misconfigured(FacematchError):

@@ -105,6 +105,17 @@ def positions_of(ids: FaceIds) -> list[int]:
     return [int(position) for position in np.unique(ids // FACES_PER_POSITION)]
 
 
+def pair_distances(a: Encodings, b: Encodings) -> NDArray[np.float64]:
+    """Distances between the rows of a (n, 128) and those of b (n, 128): float64, (n,). The same
+    numbers as those of `distances`."""
+    out = np.empty(len(a), dtype=np.float64)
+    for start in range(0, len(a), _DISTANCE_BLOCK):
+        rows = slice(start, start + _DISTANCE_BLOCK)
+        block = np.asarray(b[rows], dtype=np.float64) - np.asarray(a[rows], dtype=np.float64)
+        out[rows] = np.sqrt(np.square(block).sum(axis=1))
+    return out
+
+
 def distances(a: Encodings, b: Encodings) -> NDArray[np.float64]:
     """Distances between all rows of a (n, 128) and all of b (m, 128): float64, (n, m).
 

@@ -22,6 +22,9 @@ NAMES = (
     "mid_link",
     "after_link",
     "after_ack",
+    "range_found",
+    "mid_range",
+    "range_done",
     "after_accept",
     "after_publish",
     "mid_load",
@@ -31,6 +34,7 @@ NAMES = (
     "before_place",
     "after_place",
     "after_removal",
+    "mid_pairs",
 )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facematch.errors import Unavailable
 from facematch.faces import Encodings
 from facematch.log import Tail, follow, genesis
-from facematch.store import Snapshot, Store
+from facematch.store import Generation, Snapshot, Store
 
 _BLOCK = 2048
 _PORTION = 1000
@@ -26,16 +26,19 @@ class Finding:
 
     `invariant`: log, index, faces, erasure, symmetry, soundness, completeness; or approximate, a
     match that an approximate index did not find: it lacks as much, but nothing is broken.
+    `generation`: that of the match sets it is about, None when it is about none.
     """
 
     invariant: str
     detail: str
     positions: tuple[int, ...] = ()
+    generation: int | None = None
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was looked at and what was found. `unfinished`: jobs, images and erasures under way."""
+    """What was looked at and what was found. `matches`: those there should be in the match sets
+    that are served. `unfinished`: jobs, images and erasures under way."""
 
     images: int
     faces: int
@@ -52,23 +55,31 @@ def run(store: Store, indexes: Iterable[Tail] = (), progress: Progress | None = 
     """
     snapshot = store.snapshot()
     faces = _Faces.load(store, sorted(snapshot.positions))
-    stored = _stored_pairs(store, snapshot)
+    generations = snapshot.collection.generations
+    stored = {one.number: _stored_pairs(store, snapshot, one) for one in generations}
     findings = [
         *_check_log(snapshot),
         *_check_indexes(store, indexes),
         *_check_present(snapshot, faces),
-        *_check_pairs(snapshot, faces, stored),
     ]
-    truth, compared = faces.matching_pairs(snapshot.collection.threshold, progress)
-    findings += _check_complete(snapshot, truth, stored)
+    truth, compared = faces.matching_pairs(snapshot.collection.reach, progress)
+    for generation in generations:
+        pairs = stored[generation.number]
+        findings += _check_pairs(snapshot, generation, faces, pairs)
+        findings += _check_complete(snapshot, generation, truth, pairs)
+    now = store.collection()
     gone = _erased_since(store, snapshot.collection.tail)
     return Report(
         images=len(snapshot.positions),
         faces=len(faces.encodings),
         pairs=compared,
-        matches=len(truth),
+        matches=sum(distance <= generations[0].threshold for distance in truth.values()),
         unfinished=len(snapshot.accepted) + len(snapshot.pending) + len(snapshot.erasing),
-        findings=tuple(found for found in findings if gone.isdisjoint(found.positions)),
+        findings=tuple(
+            found
+            for found in findings
+            if gone.isdisjoint(found.positions) and found.generation in {None, *now.numbers}
+        ),
     )
 
 
@@ -127,12 +138,14 @@ def _exact(
         yield from zip(zip(low.tolist(), high.tolist(), strict=True), exact.tolist(), strict=True)
 
 
-def _stored_pairs(store: Store, snapshot: Snapshot) -> dict[tuple[int, int], float]:
+def _stored_pairs(
+    store: Store, snapshot: Snapshot, generation: Generation
+) -> dict[tuple[int, int], float]:
     """Distance by (position, position of the other), each direction for itself."""
     positions = [*sorted(snapshot.positions), *snapshot.erasing]
     found: dict[tuple[int, int], float] = {}
     for start in range(0, len(positions), _PORTION):
-        linked = store.linked(positions[start : start + _PORTION])
+        linked = store.linked(positions[start : start + _PORTION], generation.number)
         for position, others in linked.items():
             found.update({(position, other): distance for other, distance in others.items()})
     return found
@@ -171,8 +184,12 @@ def _check_present(snapshot: Snapshot, faces: _Faces) -> Iterator[Finding]:
 
 
 def _check_pairs(
-    snapshot: Snapshot, faces: _Faces, stored: dict[tuple[int, int], float]
+    snapshot: Snapshot,
+    generation: Generation,
+    faces: _Faces,
+    stored: dict[tuple[int, int], float],
 ) -> Iterator[Finding]:
+    number = generation.number
     rows: dict[int, list[int]] = {}
     for row, owner in enumerate(faces.owners.tolist()):
         rows.setdefault(owner, []).append(row)
@@ -182,13 +199,15 @@ def _check_pairs(
             continue
         both = (position, other)
         if other not in snapshot.positions:
-            yield Finding("erasure", f"{position} matches {other}, which is erased", both)
+            yield Finding("erasure", f"{position} matches {other}, which is erased", both, number)
         elif stored.get((other, position)) != distance:
-            yield Finding("symmetry", f"{position} matches {other}, not the other way round", both)
+            detail = f"{position} matches {other}, not the other way round"
+            yield Finding("symmetry", detail, both, number)
         elif position < other and position in rows and other in rows:
             exact = _smallest(faces.encodings, rows[position], rows[other])
-            if exact != distance or exact > snapshot.collection.threshold:
-                yield Finding("soundness", f"{position} and {other} are {exact} apart", both)
+            if exact != distance or exact > generation.threshold:
+                detail = f"{position} and {other} are {exact} apart"
+                yield Finding("soundness", detail, both, number)
 
 
 def _smallest(x: Encodings, left: list[int], right: list[int]) -> float:
@@ -198,15 +217,18 @@ def _smallest(x: Encodings, left: list[int], right: list[int]) -> float:
 
 def _check_complete(
     snapshot: Snapshot,
+    generation: Generation,
     truth: dict[tuple[int, int], float],
     stored: dict[tuple[int, int], float],
 ) -> Iterator[Finding]:
-    pending, since = set(snapshot.pending.values()), snapshot.approximate_since
+    pending, since = set(snapshot.pending.values()), generation.approximate_since
     for (low, high), distance in truth.items():
         # The later image's job writes the pair.
-        if high not in pending and (low, high) not in stored:
+        settled = high not in pending and high > generation.building_to
+        if settled and distance <= generation.threshold and (low, high) not in stored:
             kind = "completeness" if since is None or high < since else "approximate"
-            yield Finding(kind, f"{low} and {high} lack ({distance})", (low, high))
+            detail = f"{low} and {high} lack ({distance})"
+            yield Finding(kind, detail, (low, high), generation.number)
 
 
 def _unsettled(snapshot: Snapshot) -> set[int]:

@@ -7,14 +7,19 @@ place has claimed it, so all that the search may have seen are claimed by the pl
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facematch.errors import Unavailable
 from facematch.faces import FACES_PER_POSITION, Encodings, FaceIds
 from facematch.generations import Generations, Place, current
-from facematch.neighbours import Candidates, Query
+from facematch.log import Tail
+from facematch.neighbours import Candidates, Pairs, Query
+from facematch.wire import Gathering
 
 #: The most neighbours that Milvus tells of in one answer.
 MOST = 16_384
@@ -33,6 +38,17 @@ _RELATIVE_MARGIN = 2.0**-14
 _ABSOLUTE_MARGIN = 2.0**-20
 _FARTHEST = 1e18
 
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, eq=False)
+class _Settled:
+    """What the result of a search holds for: a place in the log, once the images at the positions
+    `between` (n,) are candidates as well, which the search may not have seen."""
+
+    tail: Tail
+    between: NDArray[np.int64]
+
 
 class GenerationSearch:
     """See facematch.neighbours.Neighbours. Safe to share between threads."""
@@ -45,25 +61,29 @@ class GenerationSearch:
     def within(self, query: Query) -> Candidates:
         """See Neighbours. Also raises Unavailable("index_behind") when what its places say does
         not go together, as after a failover."""
-        answer: Candidates | None = None
-        for again in range(_TRIES):
-            time.sleep(again * _PAUSE)
-            used = self._newest()
-            try:
-                found = self._search(used, query)
-            except Unavailable:
-                if self._newest().generation == used.generation:
-                    raise
-                continue
-            after = self._places()
-            answer = _settled(used, after, found) or answer
-            said = {tail for place in (used, *after) for tail in (place.erased, place.done)}
-            if answer is not None and len(said) == 1:
-                return answer
-        # Right as it is; what is being deleted may be in it.
-        if answer is None:
-            raise Unavailable("index_behind", "its places contradict each other")
-        return answer
+
+        def search(used: Place) -> FaceIds:
+            found = [ids for _, ids in self._search(used, query)]
+            return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+
+        found, settled = self._settle(search)
+        between = settled.between[settled.between < query.before]
+        return Candidates(np.union1d(found, between * FACES_PER_POSITION), settled.tail)
+
+    def pairs(self, query: Query) -> Pairs:
+        """See Neighbours and `within`."""
+
+        def search(used: Place) -> Gathering:
+            gathering = Gathering()
+            for number, ids in self._search(used, query):
+                gathering.add(np.full(len(ids), number), ids)
+            return gathering
+
+        found, settled = self._settle(search)
+        between = settled.between[settled.between < query.before]
+        for number in range(len(query.encodings)):
+            found.add(np.full(len(between), number), between * FACES_PER_POSITION)
+        return found.pairs(settled.tail)
 
     def check(self) -> None:
         """See Neighbours."""
@@ -82,50 +102,82 @@ class GenerationSearch:
             raise Unavailable("index_loading", "no generation of faces is loaded yet")
         return places[-1]
 
-    def _search(self, used: Place, query: Query) -> FaceIds:
+    def _settle(self, search: Callable[[Place], _Found]) -> tuple[_Found, _Settled]:
+        """What is found from the place it is given, and what it holds for."""
+        answer: tuple[_Found, _Settled] | None = None
+        for again in range(_TRIES):
+            time.sleep(again * _PAUSE)
+            used = self._newest()
+            try:
+                found = search(used)
+            except Unavailable:
+                if self._newest().generation == used.generation:
+                    raise
+                continue
+            after = self._places()
+            settled = _settled(used, after)
+            if settled is not None:
+                answer = found, settled
+            said = {tail for place in (used, *after) for tail in (place.erased, place.done)}
+            if answer is not None and len(said) == 1:
+                return answer
+        # Right as it is; what is being deleted may be in it.
+        if answer is None:
+            raise Unavailable("index_behind", "its places contradict each other")
+        return answer
+
+    def _search(self, used: Place, query: Query) -> Iterator[tuple[int, FaceIds]]:
+        """Numbers of encodings and ids that are near them, each pair once."""
         high = min(int(query.before), used.tail.position + 1)
         encodings = np.asarray(query.encodings, dtype=np.float32)
         largest = float(np.square(encodings, dtype=np.float64).sum(axis=1).max())
         radius = min(float(query.radius), _FARTHEST) ** 2
         squared = radius * (1 + _RELATIVE_MARGIN) + largest * _ABSOLUTE_MARGIN
-        found: list[FaceIds] = [np.empty(0, dtype=np.int64)]
+        numbers = np.arange(len(encodings))
         for start in range(0, len(encodings), _QUERIES_AT_ONCE):
-            some = encodings[start : start + _QUERIES_AT_ONCE]
-            found += self._all_within(used.generation, some, squared, high)
-        return np.unique(np.concatenate(found))
+            some = numbers[start : start + _QUERIES_AT_ONCE]
+            yield from self._all_within(used.generation, encodings, some, squared, high)
 
     def _all_within(
-        self, generation: str, encodings: Encodings, squared: float, high: int
-    ) -> list[FaceIds]:
+        self,
+        generation: str,
+        encodings: Encodings,
+        numbers: NDArray[np.int64],
+        squared: float,
+        high: int,
+    ) -> Iterator[tuple[int, FaceIds]]:
         """Ask for more where there may be more, and beyond `most` by halves of the positions."""
-        found: list[FaceIds] = []
-        open_ = [(encodings, 0, high, min(_FIRST, self._most))]
+        open_ = [(numbers, 0, high, min(_FIRST, self._most))]
         while open_:
             asked, low, high, limit = open_.pop()
             if low >= high:
                 continue
-            answers = self._generations.search(generation, asked, squared, low, high, limit)
-            found += answers
-            more = asked[[len(ids) >= limit for ids in answers]]
-            if len(more) == 0:
+            answers = self._generations.search(
+                generation, encodings[asked], squared, low, high, limit
+            )
+            full = np.array([len(ids) >= limit for ids in answers])
+            for number, ids, more in zip(asked.tolist(), answers, full, strict=True):
+                if not more:
+                    yield number, np.unique(ids)
+            if not full.any():
                 continue
+            asked = asked[full]
             if limit < self._most:
-                open_.append((more, low, high, min(limit * _GROWTH, self._most)))
+                open_.append((asked, low, high, min(limit * _GROWTH, self._most)))
             elif high - low > 1:
                 middle = (low + high) // 2
-                open_ += [(more, low, middle, limit), (more, middle, high, limit)]
+                open_ += [(asked, low, middle, limit), (asked, middle, high, limit)]
             else:
                 raise Unavailable("index_unavailable", f"too many faces at position {low}")
-        return found
 
 
-def _settled(used: Place, after: Sequence[Place], found: FaceIds) -> Candidates | None:
-    """The answer, from the place read before the search and those read after it; None when they
-    do not tell which deletions the search may have seen."""
+def _settled(used: Place, after: Sequence[Place]) -> _Settled | None:
+    """What is found from the place read before the search holds for, by those read after it; None
+    when they do not tell which deletions the search may have seen."""
     if not after or after[-1].generation != used.generation:
         return None
     if all(place.erased == used.erased for place in after):
-        return Candidates(found, used.tail)
+        return _Settled(used.tail, np.empty(0, dtype=np.int64))
     last = after[-1].tail
     history = {last}
     for place in reversed(after):
@@ -138,4 +190,4 @@ def _settled(used: Place, after: Sequence[Place], found: FaceIds) -> Candidates 
         return None
     # It holds for the later place once everything between the two is a candidate.
     between = np.arange(used.tail.position + 1, last.position + 1, dtype=np.int64)
-    return Candidates(np.union1d(found, between * FACES_PER_POSITION), last)
+    return _Settled(last, between)

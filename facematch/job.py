@@ -1,13 +1,16 @@
-"""The job message: what travels from api to worker. Its one home, and that of the queue names.
+"""The messages of the broker, and the names of its queues: their one home.
 
-A message is only a wake-up: the job itself, its bytes and its attempts are in the store.
+A message is only a wake-up: what there is to do, and how far it is, is in the store.
 """
 
 import json
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
+#: What comes to workers: jobs from the api, and the ranges of a reindex.
 QUEUE = "facematch.jobs"
+REINDEX_QUEUE = "facematch.reindex"
 DEAD_LETTERS = "facematch.dead"
 VERSION = 1
 
@@ -25,15 +28,49 @@ class Message:
     @classmethod
     def decode(cls, data: bytes) -> "Message":
         """The inverse of `encode`. Raises ValueError for anything else."""
-        fields = json.loads(data)
-        if not isinstance(fields, dict) or fields.get("v") != VERSION:
-            raise ValueError(f"not a job message of version {VERSION}")
-        job = fields.get("job")
+        job = _fields(data).get("job")
         if not isinstance(job, str) or not job:
             raise ValueError("a job message without a job")
         return cls(job)
 
 
+def job_of(data: bytes) -> str:
+    """The job that an encoded Message is about. Raises ValueError for anything else."""
+    return Message.decode(data).job
+
+
+@dataclass(frozen=True)
+class RangeMessage:
+    """Look at the range of this reindex that begins at position `first`."""
+
+    reindex: str
+    first: int
+
+    def __str__(self) -> str:
+        return f"{self.reindex}:{self.first}"
+
+    def encode(self) -> bytes:
+        """JSON, UTF-8."""
+        fields = {"v": VERSION, "reindex": self.reindex, "first": self.first}
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "RangeMessage":
+        """The inverse of `encode`. Raises ValueError for anything else."""
+        fields = _fields(data)
+        reindex, first = fields.get("reindex"), fields.get("first")
+        if not isinstance(reindex, str) or not reindex or type(first) is not int or first < 1:
+            raise ValueError("a range message without a range")
+        return cls(reindex, first)
+
+
 def new_job_id() -> str:
     """A fresh job id: 32 hexadecimal digits, unguessable."""
     return secrets.token_hex(16)
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    fields = json.loads(data)
+    if not isinstance(fields, dict) or fields.get("v") != VERSION:
+        raise ValueError(f"not a message of version {VERSION}")
+    return fields

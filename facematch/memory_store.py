@@ -19,6 +19,7 @@ from facematch.store import (
     Committed,
     Cursor,
     Erased,
+    Generation,
     Image,
     Job,
     Link,
@@ -58,7 +59,13 @@ class MemoryStore:
         self._clock = clock
         self._log_keep = log_keep
         self._lock = threading.RLock()
-        self._pinned: tuple[str, str, float] | None = None
+        self._pinned: tuple[str, str] | None = None
+        self._served = 0
+        self._generations: dict[int, Generation] = {}
+        self._last_generation = 0
+        #: What facematch.memory_reindexing keeps here.
+        self._reindex: object | None = None
+        self._dropped: set[int] = set()
         self._entries: list[Entry] = []
         self._first = 1
         self._submissions = 0
@@ -67,10 +74,10 @@ class MemoryStore:
         self._blobs: dict[str, bytes] = {}
         self._positions: dict[int, str] = {}
         self._faces: dict[int, bytes] = {}
-        self._links: dict[int, dict[int, float]] = {}
+        #: Of each generation.
+        self._links: dict[int, dict[int, dict[int, float]]] = {}
         self._pending: dict[str, int] = {}
         self._erasing: list[int] = []
-        self._approximate_since: int | None = None
         self._leases: dict[str, tuple[str, float]] = {}
         self._listeners: list[queue.SimpleQueue[str]] = []
 
@@ -81,7 +88,9 @@ class MemoryStore:
         """See Store."""
         with self._lock:
             if self._pinned is None:
-                self._pinned = (new_job_id(), model, threshold)
+                self._pinned = (new_job_id(), model)
+                self._generations = {0: Generation(0, threshold)}
+                self._links = {0: {}}
             return self.collection()
 
     def collection(self) -> Collection:
@@ -89,8 +98,11 @@ class MemoryStore:
         with self._lock:
             if self._pinned is None:
                 raise Unavailable("store_unavailable", "the collection was not created yet")
-            epoch, model, threshold = self._pinned
-            return Collection(epoch, model, threshold, self._tail())
+            epoch, model = self._pinned
+            served_first = sorted(
+                self._generations.values(), key=lambda one: (one.number != self._served, one.number)
+            )
+            return Collection(epoch, model, self._tail(), tuple(served_first))
 
     # -- accept
 
@@ -245,6 +257,11 @@ class MemoryStore:
                 if position in self._faces
             }
 
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+        """See Store."""
+        with self._lock:
+            return self.faces(positions), self.collection().tail
+
     def count_faces(self, positions: Sequence[int]) -> int:
         """See Store."""
         return sum(map(len, self.faces(positions).values()))
@@ -263,18 +280,18 @@ class MemoryStore:
                 return Linked.DONE if record.image.state is State.DONE else Linked.GONE
             if self.log(link.seen.position, 0).start != link.seen:
                 return Linked.MOVED
+            if link.generations != self._generations.keys():
+                return Linked.MOVED
             if link.offset > 0 and (record.linker, record.linked) != (link.token, link.offset):
                 return Linked.SUPERSEDED
             recent = self._clock() - record.linked_at < LINKER_SECONDS
             if link.offset == 0 and record.linker not in ("", link.token) and recent:
                 return Linked.SUPERSEDED
-            since = self._approximate_since
-            if not link.exact and (since is None or place.position < since):
-                self._approximate_since = place.position
-            for other, distance in link.pairs:
-                if other in self._positions:
-                    self._links.setdefault(place.position, {})[other] = distance
-                    self._links.setdefault(other, {})[place.position] = distance
+            for generation in list(self._generations.values()):
+                self._note_exactness(generation.number, place.position, link.exact)
+                for other, distance in link.pairs:
+                    if distance <= generation.threshold:
+                        self._write(generation.number, place.position, other, distance)
             if not link.last:
                 record.linker, record.linked = link.token, link.offset + len(link.pairs)
                 record.linked_at = self._clock()
@@ -284,6 +301,20 @@ class MemoryStore:
             del self._pending[link.image]
             self._tell(f"image:{link.image}")
             return Linked.DONE
+
+    def _note_exactness(self, number: int, position: int, exact: bool) -> None:
+        """That an image, or a range from there on, was linked with such an answer."""
+        generation = self._generations[number]
+        since = generation.approximate_since
+        if not exact and (since is None or position < since):
+            self._generations[number] = replace(generation, approximate_since=position)
+
+    def _write(self, number: int, position: int, other: int, distance: float) -> None:
+        """A match, in both directions, unless one of the two was erased since the query."""
+        if position in self._positions and other in self._positions:
+            links = self._links[number]
+            links.setdefault(position, {})[other] = distance
+            links.setdefault(other, {})[position] = distance
 
     # -- erase
 
@@ -321,14 +352,15 @@ class MemoryStore:
     def unlink(self, position: int) -> bool:
         """See Store."""
         with self._lock:
-            links = self._links.get(position, {})
-            others = list(links)[:LINK_CHUNK]
-            for other in others:
-                del links[other]
-                self._links.get(other, {}).pop(position, None)
-            if others:
-                return False
-            self._links.pop(position, None)
+            for links in self._links.values():
+                own = links.get(position, {})
+                others = list(own)[:LINK_CHUNK]
+                for other in others:
+                    del own[other]
+                    links.get(other, {}).pop(position, None)
+                if others:
+                    return False
+                links.pop(position, None)
             if position in self._erasing:
                 self._erasing.remove(position)
             return True
@@ -384,7 +416,8 @@ class MemoryStore:
         with self._lock:
             shown = self.image(image)
             hidden = shown.state is State.ERASED
-            links = {} if hidden else self._links.get(shown.position, {})
+            generation = self._generations.get(self._served)
+            links = self._links.get(self._served, {}).get(shown.position, {}) if not hidden else {}
             ordered = sorted((distance, str(other)) for other, distance in links.items())
             if after is not None:
                 behind = (after.distance, str(after.position))
@@ -398,9 +431,10 @@ class MemoryStore:
             page = page[:limit]
             next_ = Cursor(page[-1].distance, page[-1].position) if more else None
             complete = min(self._pending.values(), default=self._tail().position + 1) - 1
-            since = self._approximate_since
+            since = generation.approximate_since if generation else None
             exact = since is None or complete < since
-            return MatchPage(shown, tuple(page), complete, next_, exact)
+            threshold = generation.threshold if generation else None
+            return MatchPage(shown, tuple(page), complete, threshold, next_, exact)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -434,13 +468,13 @@ class MemoryStore:
                 {job: self._jobs[job].due for job in self._accepted()},
                 tuple(self._erasing),
                 tuple(self._entries),
-                self._approximate_since,
             )
 
-    def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
+    def linked(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
         """See Store."""
         with self._lock:
-            return {position: dict(self._links.get(position, {})) for position in positions}
+            links = self._links.get(generation, {})
+            return {position: dict(links.get(position, {})) for position in positions}
 
     # -- inside
 

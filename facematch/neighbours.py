@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from facematch.faces import Encodings, distances, face_ids
 from facematch.log import Tail, follow, genesis
 from facematch.store import Store
-from facematch.wire import Candidates, Query
+from facematch.wire import Candidates, Gathering, Pairs, Query
 
-__all__ = ["Candidates", "ExactNeighbours", "Neighbours", "Query"]
+__all__ = ["Candidates", "ExactNeighbours", "Neighbours", "Pairs", "Query"]
 
 _PORTION = 1000
 
@@ -28,6 +28,15 @@ class Neighbours(Protocol):
         may be missing where the answer says that it is not exact.
 
         Raises Unavailable (index_unavailable, index_loading, index_full).
+        """
+
+    def pairs(self, query: Query) -> Pairs:
+        """Which faces of positions below `before` lie within the radius of which of the encodings,
+        each pair once; else as `within`. An image that may be near may be told by its first face
+        alone. For many images at once, which may be in the index themselves.
+
+        Raises as `within`, and Rejected("answer_too_large") for more than wire.MOST_PAIRS of them:
+        then to be asked for fewer encodings.
         """
 
     def check(self) -> None:
@@ -63,6 +72,18 @@ class ExactNeighbours:
             ]
             ids = np.concatenate(found) if found else np.empty(0, dtype=np.int64)
             return Candidates(ids, self._tail)
+
+    def pairs(self, query: Query) -> Pairs:
+        """See Neighbours."""
+        found = Gathering()
+        with self._lock:
+            self._catch_up()
+            for position, encodings in self._faces.items():
+                if position < query.before:
+                    near = distances(query.encodings, encodings) <= query.radius
+                    numbers, faces = np.nonzero(near)
+                    found.add(numbers, face_ids(position, len(encodings))[faces])
+            return found.pairs(self._tail)
 
     def check(self) -> None:
         """See Neighbours; always ready."""

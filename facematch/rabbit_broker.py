@@ -12,7 +12,7 @@ import structlog
 
 from facematch.broker import Delivery
 from facematch.errors import Unavailable
-from facematch.job import DEAD_LETTERS, QUEUE, Message
+from facematch.job import DEAD_LETTERS, QUEUE, Message, RangeMessage
 from facematch.loop_thread import Link, LoopThread
 from facematch.rabbitmq import CODE, CONNECT_SECONDS, Session, parameters
 
@@ -69,7 +69,7 @@ class RabbitBroker:
         self._publisher = Link(self._open_publisher, CODE, CONNECT_SECONDS)
         self._consumer = Link(self._open_consumer, CODE, CONNECT_SECONDS)
 
-    def publish(self, message: Message) -> None:
+    def publish(self, message: Message | RangeMessage) -> None:
         """See Broker. Persistent, mandatory and confirmed."""
         body = message.encode()
         self._thread.run(lambda: self._publish(body), _ANSWER_SECONDS)

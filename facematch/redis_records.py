@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from facematch.errors import NotFound
+from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
 from facematch.log import Entry, Tail
-from facematch.store import Collection, Image, Job, State
+from facematch.reindexing import Phase, Reindex
+from facematch.store import Collection, Generation, Image, Job, State
 
 
 def texts(values: list[bytes]) -> tuple[str, ...]:
@@ -15,10 +16,18 @@ def texts(values: list[bytes]) -> tuple[str, ...]:
     return tuple(sorted(value.decode() for value in values))
 
 
-def collection(values: Sequence[Any]) -> Collection:
-    """Of epoch, model, threshold, position, chain."""
-    epoch, model, threshold, position, chain = (value.decode() for value in values)
-    return Collection(epoch, model, float(threshold), Tail(int(position), chain))
+def collection(values: Any) -> Collection:
+    """Of `collection_view` in prelude.lua. Raises Unavailable for none."""
+    if not values:
+        raise Unavailable("store_unavailable", "the collection was not created yet")
+    epoch, model, position, chain = (value.decode() for value in values[:4])
+    generations = tuple(
+        Generation(
+            int(number), float(threshold), None if since is None else int(since), int(to or 0)
+        )
+        for number, threshold, since, to in values[4:]
+    )
+    return Collection(epoch, model, Tail(int(position), chain), generations)
 
 
 def job(job_id: str, values: Any) -> Job:
@@ -52,6 +61,28 @@ def image(hash_: str, result: Any) -> Image:
         int(height or 0),
         int(found or 0),
         code,
+    )
+
+
+def reindex(values: Sequence[Any]) -> Reindex:
+    """Of `reindex_view` in prelude.lua."""
+    reindex_id, phase, generation, former, base, span, ranges, share, begun = (
+        value.decode() for value in values[:9]
+    )
+    left, threshold, former_threshold = values[9:]
+    return Reindex(
+        id=reindex_id,
+        phase=Phase(phase),
+        generation=int(generation),
+        threshold=float(threshold),
+        former=int(former),
+        former_threshold=float(former_threshold),
+        base=int(base),
+        span=int(span),
+        ranges=int(ranges),
+        left=int(left),
+        share=float(share),
+        begun=float(begun),
     )
 
 

@@ -1,11 +1,15 @@
-"""The store in Redis or Valkey: the only home of its keys and scripts.
+"""The store in Redis or Valkey: with `facematch.redis_reindexing` the only home of its keys and
+scripts.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
 
-    meta               hash    epoch, model, threshold; position and chain of the log's tail;
-                               submissions (the last number), backlog (bytes);
-                               approximate_since, the lowest position linked with an answer
-                               that may lack matches
+    meta               hash    epoch, model; position and chain of the log's tail; submissions (the
+                               last number), backlog (bytes); generations of match sets (their
+                               numbers, with commas), generation (the one served) and
+                               last_generation, if there was ever more than 0; of each of them
+                               threshold[.g], approximate_since[.g], the lowest position linked
+                               with an answer that may lack matches, and while it is being built
+                               building_to[.g], up to where it is not complete
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
@@ -13,30 +17,38 @@ All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
     names:<hash>       set     the names the image was submitted under
     faces:<position>   string  k × 512 bytes, float32
     blob:<hash>        string  uploaded bytes, until a worker has looked at them
-    matches:<position> zset    position of the other image, by distance; written in both directions
+    matches[.g]:<position>
+                       zset    position of the other image, by distance; written in both directions
     pending            zset    image, by position: indexed and not yet done
     accepted           zset    job, by the time somebody last looked after it
     erasing            set     positions of erased images whose matches are being removed
     lease:<name>       string  who has it; it expires with the lease
+    reindex            hash    id, phase, generation, former, base, span, ranges, share, begun
+    reindex:ranges     zset    first position of each range that is not done, by the time somebody
+                               last looked after it
+    reindex:linking    hash    first position → token and number of pairs of a range half written
+    dropped            hash    generation that was given up → position from which on its match sets
+                               are still there
     job:<id>           hash    state, name, url, image, attempts, code, detail, number
     events             channel "job:<id>" and "image:<hash>" when one changes state
+
+What there is of each generation has .g, its number, in its name; but not for generation 0.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import cache
-from importlib.resources import files
 from typing import Any, cast
 
 from facematch import redis_records as decode
-from facematch.collection_name import DEFAULT, check_name
+from facematch.collection_name import DEFAULT
 from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.faces import ENCODING_BYTES, Encodings, pack_encodings, unpack_encodings
 from facematch.job import new_job_id
 from facematch.log import Tail
-from facematch.redis_connection import Redis, Script, Subscription, translated
+from facematch.redis_connection import Redis, Subscription, translated
+from facematch.redis_scripts import Scripted
 from facematch.store import (
     LINK_CHUNK,
     LINKER_SECONDS,
@@ -61,7 +73,7 @@ from facematch.store import (
 _PORTION = 1000
 
 
-class RedisStore:
+class RedisStore(Scripted):
     """See facematch.store.Store. Safe to share between threads."""
 
     def __init__(
@@ -73,11 +85,9 @@ class RedisStore:
         log_keep: int = 100_000,
     ) -> None:
         """Raises ValueError for what is no name of a collection."""
-        self._redis = client
-        self._prefix = f"fm:{{{check_name(collection)}}}:"
+        super().__init__(client, collection)
         self._job_ttl = int(job_days * 86_400)
         self._log_keep = log_keep
-        self._scripts: dict[str, Script] = {}
 
     @translated()
     def check(self) -> None:
@@ -92,11 +102,7 @@ class RedisStore:
     @translated()
     def collection(self) -> Collection:
         """See Store."""
-        fields = ("epoch", "model", "threshold", "position", "chain")
-        values = self._redis.hmget(self._key("meta"), *fields)
-        if values[0] is None:
-            raise Unavailable("store_unavailable", "the collection was not created yet")
-        return decode.collection(values)
+        return decode.collection(self._run("collection"))
 
     # -- accept
 
@@ -186,10 +192,21 @@ class RedisStore:
         for start in range(0, len(positions), _PORTION):
             portion = positions[start : start + _PORTION]
             values = self._redis.mget([self._key("faces", position) for position in portion])
-            for position, value in zip(portion, values, strict=True):
-                if value:
-                    found[position] = unpack_encodings(cast(bytes, value))
+            found.update(_unpacked(portion, values))
         return found
+
+    @translated()
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+        """See Store."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(self._key("meta"), "position", "chain")
+            if positions:
+                pipe.mget([self._key("faces", position) for position in positions])
+            (position, chain), *values = pipe.execute()
+        if position is None:
+            raise Unavailable("store_unavailable", "the collection was not created yet")
+        found = _unpacked(positions, values[0]) if values else {}
+        return found, Tail(int(position), chain.decode())
 
     @translated()
     def count_faces(self, positions: Sequence[int]) -> int:
@@ -210,7 +227,8 @@ class RedisStore:
             "link",
             *(link.image, link.committed.position, link.committed.nonce),
             *(link.seen.position, link.seen.chain),
-            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact), *flat),
+            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact)),
+            *(",".join(map(str, sorted(link.generations))), *flat),
         )
         return Linked(result.decode())
 
@@ -268,11 +286,13 @@ class RedisStore:
             shown, page = pipe.execute()
         matches = tuple(
             Match(hash_.decode(), decode.texts(names), float(distance), int(position))
-            for hash_, names, distance, position in page[3:]
+            for hash_, names, distance, position in page[4:]
         )
         next_ = Cursor(matches[-1].distance, matches[-1].position) if page[1] else None
-        exact = bool(page[2])
-        return MatchPage(decode.image(image, shown), matches, int(page[0]), next_, exact)
+        threshold = float(page[3]) if page[3] is not None else None
+        return MatchPage(
+            decode.image(image, shown), matches, int(page[0]), threshold, next_, bool(page[2])
+        )
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -306,47 +326,35 @@ class RedisStore:
             pipe.zrange(self._key("accepted"), 0, -1, withscores=True)
             pipe.smembers(self._key("erasing"))
             pipe.xrange(self._key("log"))
-            fields = ("epoch", "model", "threshold", "position", "chain", "approximate_since")
-            pipe.hmget(self._key("meta"), *fields)
-            positions, pending, accepted, erasing, log, meta = pipe.execute()
-        if meta[0] is None:
-            raise Unavailable("store_unavailable", "the collection was not created yet")
+            self._run("collection", client=pipe)
+            positions, pending, accepted, erasing, log, collection = pipe.execute()
         return Snapshot(
-            decode.collection(meta[:5]),
+            decode.collection(collection),
             {int(position): image.decode() for position, image in positions.items()},
             {image.decode(): int(position) for image, position in pending},
             {job.decode(): due for job, due in accepted},
             tuple(sorted(map(int, erasing))),
             tuple(decode.log_entry(*entry) for entry in log),
-            int(meta[5]) if meta[5] else None,
         )
 
     @translated()
-    def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
+    def linked(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
         """See Store."""
+        matches = f"matches.{generation}" if generation else "matches"
         found: dict[int, dict[int, float]] = {}
         for start in range(0, len(positions), _PORTION):
             portion = positions[start : start + _PORTION]
             with self._redis.pipeline(transaction=False) as pipe:
                 for position in portion:
-                    pipe.zrange(self._key("matches", position), 0, -1, withscores=True)
+                    pipe.zrange(self._key(matches, position), 0, -1, withscores=True)
                 for position, pairs in zip(portion, pipe.execute(), strict=True):
                     found[position] = {int(other): distance for other, distance in pairs}
         return found
 
-    # -- inside
 
-    def _key(self, *parts: object) -> str:
-        return self._prefix + ":".join(map(str, parts))
-
-    def _run(self, name: str, *args: Any, client: Any = None) -> Any:
-        script = self._scripts.get(name)
-        if script is None:
-            script = self._scripts[name] = self._redis.register_script(_source(name))
-        return script(keys=[self._prefix], args=args, client=client)
-
-
-@cache
-def _source(name: str) -> str:
-    scripts = files("facematch") / "scripts"
-    return (scripts / "prelude.lua").read_text() + (scripts / f"{name}.lua").read_text()
+def _unpacked(positions: Sequence[int], values: Sequence[Any]) -> dict[int, Encodings]:
+    return {
+        position: unpack_encodings(cast(bytes, value))
+        for position, value in zip(positions, values, strict=True)
+        if value
+    }

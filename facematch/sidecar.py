@@ -7,21 +7,27 @@ import http.client
 import json
 import socket
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from facematch.collection_name import DEFAULT
-from facematch.errors import CODES, Misconfigured, Unavailable
+from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.wire import (
     CONTENT_TYPE,
+    PAIRS,
     READY,
     REBUILD,
     STATUS,
     WITHIN,
     Candidates,
+    Pairs,
     Query,
     decode_error,
     path_of,
 )
+
+_Frame = TypeVar("_Frame")
 
 
 @dataclass(frozen=True)
@@ -83,23 +89,20 @@ class Sidecar:
         """`timeout`: seconds the index may be silent. Raises Misconfigured for a bad URL,
         ValueError for what is no name of a collection."""
         self._path = socket_path(url)
-        self._within, self._ready, self._state, self._rebuild = (
-            path_of(collection, what) for what in (WITHIN, READY, STATUS, REBUILD)
+        self._within, self._pairs, self._ready, self._state, self._rebuild = (
+            path_of(collection, what) for what in (WITHIN, PAIRS, READY, STATUS, REBUILD)
         )
         self._timeout = timeout
         self._idle: deque[_UnixConnection] = deque()
 
     def within(self, query: Query) -> Candidates:
         """See Neighbours. Raises ValueError when the index calls the query malformed."""
-        status, body = self._ask("POST", self._within, query.encode())
-        if status == http.client.OK:
-            try:
-                return Candidates.decode(body)
-            except ValueError as error:
-                raise Unavailable("index_unavailable", str(error)) from error
-        if status == http.client.BAD_REQUEST:
-            raise ValueError(f"the index refused the query: {decode_error(body)[1]}")
-        raise _unavailable(body)
+        return _read(Candidates.decode, self._answer(self._within, query))
+
+    def pairs(self, query: Query) -> Pairs:
+        """See Neighbours and `within`."""
+        body = self._answer(self._pairs, query)
+        return _read(lambda frame: Pairs.decode(frame, len(query.encodings)), body)
 
     def check(self) -> None:
         """See Neighbours. A collection that is not loaded because nobody has asked passes: the
@@ -107,7 +110,7 @@ class Sidecar:
         status, body = self._ask("GET", self._ready, None)
         if status != http.client.OK:
             raise _unavailable(body)
-        _decoded(body)
+        _read(IndexStatus.decode, body)
 
     def status(self) -> IndexStatus:
         """How far the index is, ready or not. Raises Unavailable: index_unavailable, and
@@ -115,7 +118,7 @@ class Sidecar:
         status, body = self._ask("GET", self._state, None)
         if status != http.client.OK:
             raise _unavailable(body)
-        return _decoded(body)
+        return _read(IndexStatus.decode, body)
 
     def rebuild(self) -> None:
         """Let it forget everything and load anew: it is not ready until it has.
@@ -130,6 +133,17 @@ class Sidecar:
         """See Neighbours."""
         while self._idle:
             self._idle.pop().close()
+
+    def _answer(self, path: str, query: Query) -> bytes:
+        status, body = self._ask("POST", path, query.encode())
+        if status == http.client.OK:
+            return body
+        code, detail = decode_error(body)
+        if status == http.client.BAD_REQUEST:
+            raise ValueError(f"the index refused the query: {detail}")
+        if code == "answer_too_large":
+            raise Rejected(code, detail)
+        raise _unavailable(body)
 
     def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         try:
@@ -156,9 +170,9 @@ def _unavailable(body: bytes) -> Unavailable:
     return Unavailable(code if code in CODES else "index_unavailable", detail)
 
 
-def _decoded(body: bytes) -> IndexStatus:
+def _read(decode: Callable[[bytes], _Frame], body: bytes) -> _Frame:
     try:
-        return IndexStatus.decode(body)
+        return decode(body)
     except ValueError as error:
         raise Unavailable("index_unavailable", str(error)) from error
 

@@ -22,6 +22,7 @@ from facematch.sizing import (
     index_bytes,
     ingest_seconds,
     match_bytes,
+    match_set_bytes,
     matches,
     milvus_work,
     rate_at,
@@ -72,7 +73,8 @@ class Plan:
     """The answer. Bytes, hours, and pictures a second; `same_person`: the share of one person's
     pairs that is found; `advised`: whether false matches keep to what is wanted; `busy` and
     `redis_busy`: shares of the workers' cores, and of Redis's one, at `headroom` times the daily
-    load. `milvus_from`: images from which on a sidecar does not fit beside a worker on such a
+    load. `reindex_bytes`: what match sets take once more while a reindex makes them anew.
+    `milvus_from`: images from which on a sidecar does not fit beside a worker on such a
     machine."""
 
     images: int
@@ -88,6 +90,7 @@ class Plan:
     last_rate: float
     index_bytes: float
     redis_bytes: float
+    reindex_bytes: float
     same_person: float
     true_matches: float
     false_matches: float
@@ -138,6 +141,7 @@ def planned(wanted: Wanted, figures: Figures) -> Plan:
         last_rate=_speed(wanted, figures, rate, cores, images, milvus_cores),
         index_bytes=held,
         redis_bytes=redis,
+        reindex_bytes=images * match_set_bytes(costs, images, rate, pictures),
         same_person=rate.same_person,
         true_matches=true_matches(images, rate, pictures),
         false_matches=false_matches(images, rate, pictures),

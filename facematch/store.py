@@ -33,13 +33,44 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
+class Generation:
+    """The match sets of all images for one threshold: there may be two of them, the one that is
+    served and another one, and whatever happens to an image happens in both.
+
+    `approximate_since`: the lowest position that was linked with an answer that may lack matches.
+    `building_to`: images at positions up to this one still lack matches with each other.
+    """
+
+    number: int
+    threshold: float
+    approximate_since: int | None = None
+    building_to: int = 0
+
+
+@dataclass(frozen=True)
 class Collection:
-    """What is pinned when a collection is made, and where its log ends."""
+    """What is pinned when a collection is made, where its log ends, and its generations of match
+    sets, the one that is served first."""
 
     epoch: str
     model: str
-    threshold: float
     tail: Tail
+    generations: tuple[Generation, ...]
+
+    @property
+    def threshold(self) -> float:
+        """That of the match sets that are served."""
+        return self.generations[0].threshold
+
+    @property
+    def reach(self) -> float:
+        """The largest threshold: how far away matches are looked for."""
+        return max(generation.threshold for generation in self.generations)
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Those of all generations."""
+        return frozenset(generation.number for generation in self.generations)
 
 
 @dataclass(frozen=True)
@@ -115,7 +146,7 @@ class Linked(StrEnum):
     WRITTEN = "written"
     DONE = "done"  # the image was already done
     GONE = "gone"  # the image is not there any more in this life
-    MOVED = "moved"  # the log is no longer the one the query saw: query again
+    MOVED = "moved"  # neither log nor generations are those the query was for: query again
     SUPERSEDED = "superseded"  # another worker is linking this image, or a chunk is missing
 
 
@@ -123,10 +154,12 @@ class Linked(StrEnum):
 class Link:
     """A chunk of an image's matches: distance by position of the other image.
 
-    `seen` is the log tail that the query was checked against (the fence). The chunks of one
-    query share a random `token` and state how many pairs went before, so that a chunk lost
-    with the store's tail is noticed; `last` marks the image done. `exact`: as far as is known,
-    no match is missing. The lowest position that was linked otherwise stays known.
+    `generations`: the numbers of those there were when matches were looked for; a pair goes into
+    each whose threshold it is within. `seen` is the log tail that the query was checked against
+    (the fence). The chunks of one query share a random `token` and state how many pairs went
+    before, so that a chunk lost with the store's tail is noticed; `last` marks the image done.
+    `exact`: as far as is known, no match is missing. The lowest position that was linked otherwise
+    stays known.
     """
 
     image: str
@@ -137,6 +170,7 @@ class Link:
     pairs: Sequence[tuple[int, float]]
     last: bool
     exact: bool = True
+    generations: frozenset[int] = frozenset({0})
 
 
 @dataclass(frozen=True)
@@ -173,7 +207,8 @@ class Match:
 
 @dataclass(frozen=True)
 class MatchPage:
-    """An image with a page of its matches, nearest first, as of one instant.
+    """An image with a page of its matches, nearest first, as of one instant. `threshold`: that of
+    the match sets they are from, None before there is a collection.
 
     Once the image is done, every match with an image at a position up to `complete_through` is
     known to be written; unless not `exact`: then an image at a position up to there was linked
@@ -185,6 +220,7 @@ class MatchPage:
     image: Image
     matches: Sequence[Match]
     complete_through: int
+    threshold: float | None
     next: "Cursor | None" = None
     exact: bool = True
 
@@ -211,10 +247,7 @@ class Erased:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything `fsck` looks at, read at one instant.
-
-    `approximate_since`: the lowest position that was linked with an answer that may lack matches.
-    """
+    """Everything `fsck` looks at, read at one instant."""
 
     collection: Collection
     positions: Mapping[int, str]
@@ -222,7 +255,6 @@ class Snapshot:
     accepted: Mapping[str, float]
     erasing: Sequence[int]
     entries: Sequence[Entry]
-    approximate_since: int | None = None
 
 
 class Store(Protocol):
@@ -278,11 +310,15 @@ class Store(Protocol):
     def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
         """The encodings (k, 128) of the images at these positions; erased ones are left out."""
 
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+        """The same as of one instant, and where the log ended then. For a few thousand at once."""
+
     def count_faces(self, positions: Sequence[int]) -> int:
         """How many faces the images at these positions have; erased ones have none."""
 
     def link(self, link: Link) -> Linked:
-        """Write a chunk of matches, both directions, if the log is still what `seen` says."""
+        """Write a chunk of matches, both directions, if the log is still what `seen` says and the
+        generations are those that are given."""
 
     # -- erase --------------------------------------------------------------------------------
     def erase(self, image: str, upto: int = 0) -> Erased:
@@ -333,5 +369,6 @@ class Store(Protocol):
     def snapshot(self) -> Snapshot:
         """State for `fsck`, with the whole log."""
 
-    def linked(self, positions: Sequence[int]) -> dict[int, dict[int, float]]:
-        """The stored match sets by position, as they are: distance by position of the other."""
+    def linked(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
+        """The match sets of a generation by position, as they are: distance by position of the
+        other."""

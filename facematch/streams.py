@@ -16,12 +16,9 @@ import structlog
 
 from facematch.broker import Delivery
 from facematch.errors import Unavailable
-from facematch.job import Message
+from facematch.job import QUEUE, Message, RangeMessage
 from facematch.redis_connection import Redis, ResponseError, connect, translated
 
-#: The hash tag keeps both in one slot of a cluster, for the transactions over both.
-STREAM = "fm:queue:{jobs}"
-DEAD_STREAM = "fm:queue:{jobs}:dead"
 GROUP = "workers"
 
 _CODE = "broker_unavailable"
@@ -56,6 +53,17 @@ end
 _log = structlog.get_logger()
 
 
+def stream_of(queue: str) -> str:
+    """The key of a queue's stream. The hash tag keeps it in one slot of a cluster with that of its
+    dead letters, for the transactions over both."""
+    return f"fm:queue:{{{queue.rpartition('.')[2]}}}"
+
+
+def dead_stream_of(queue: str) -> str:
+    """The key of the stream of a queue's dead letters."""
+    return f"{stream_of(queue)}:dead"
+
+
 class StreamsBroker:
     """See facematch.broker.Broker. For any thread; its first use must be behind a fork.
 
@@ -66,8 +74,9 @@ class StreamsBroker:
     again.
     """
 
-    def __init__(self, url: str, *, lease: float = 60.0) -> None:
+    def __init__(self, url: str, *, queue: str = QUEUE, lease: float = 60.0) -> None:
         """`url`: see redis_connection.connect; `lease`: seconds. Raises Misconfigured."""
+        self._stream, self._dead_stream = stream_of(queue), dead_stream_of(queue)
         self._redis: Redis = connect(url, timeout=_ANSWER_SECONDS)
         self._forget = self._redis.register_script(_FORGET)
         self._lease = lease
@@ -81,11 +90,11 @@ class StreamsBroker:
         self._cursor: bytes | str = _START
         self._next_claim = self._next_tidying = time.monotonic()
 
-    def publish(self, message: Message) -> None:
+    def publish(self, message: Message | RangeMessage) -> None:
         """See Broker."""
         self._check_open()
         with translated(_CODE):
-            self._redis.xadd(STREAM, {_BODY: message.encode()})
+            self._redis.xadd(self._stream, {_BODY: message.encode()})
 
     def receive(self, timeout: float) -> Delivery | None:
         """See Broker."""
@@ -102,7 +111,7 @@ class StreamsBroker:
                 self._closed.wait(min(left, _PAUSE))
                 continue
             if entry is not None:
-                return _StreamDelivery(self._settle, *entry)
+                return self._delivery(*entry)
             if time.monotonic() >= until:
                 return None
 
@@ -115,8 +124,8 @@ class StreamsBroker:
 
         def read() -> int:
             with self._redis.pipeline(transaction=True) as pipe:
-                pipe.xlen(STREAM)
-                pipe.xpending(STREAM, GROUP)
+                pipe.xlen(self._stream)
+                pipe.xpending(self._stream, GROUP)
                 length, pending = pipe.execute()
             return max(0, int(length) - int(pending["pending"]))
 
@@ -175,7 +184,7 @@ class StreamsBroker:
         for _ in range(_CLAIM_STEPS):
             self._cursor, entries, *_deleted = self._grouped(
                 lambda: self._redis.xautoclaim(
-                    STREAM, GROUP, self._name, int(self._lease * 1000), self._cursor, count=1
+                    self._stream, GROUP, self._name, int(self._lease * 1000), self._cursor, count=1
                 )
             )
             for entry_id, fields in entries:
@@ -188,7 +197,7 @@ class StreamsBroker:
     def _read_group(self, after: str, count: int, block: int | None = None) -> list[_Entry]:
         answer = self._grouped(
             lambda: self._redis.xreadgroup(
-                GROUP, self._name, {STREAM: after}, count=count, block=block
+                GROUP, self._name, {self._stream: after}, count=count, block=block
             )
         )
         # An entry that was deleted while it was ours comes without fields.
@@ -203,7 +212,7 @@ class StreamsBroker:
                 if not any(word in str(error) for word in ("NOGROUP", "UNBLOCKED")):
                     raise
             try:
-                self._redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+                self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
@@ -240,7 +249,7 @@ class StreamsBroker:
             self._in_hand.remove(entry_id)
         try:
             with translated(_CODE), self._redis.pipeline(transaction=True) as pipe:
-                _replace(pipe, entry_id, add, body)
+                self._replace(pipe, entry_id, add, body)
                 pipe.execute()
         except Unavailable as error:
             self._astray = True
@@ -252,8 +261,8 @@ class StreamsBroker:
         ours = self._read_group("0", _ALL_OURS)
         with translated(_CODE), self._redis.pipeline(transaction=True) as pipe:
             for entry_id, body in ours:
-                _replace(pipe, entry_id, STREAM, body)
-            pipe.xgroup_delconsumer(STREAM, GROUP, self._name)
+                self._replace(pipe, entry_id, self._stream, body)
+            pipe.xgroup_delconsumer(self._stream, GROUP, self._name)
             pipe.execute()
 
     def _tidy(self) -> None:
@@ -261,29 +270,37 @@ class StreamsBroker:
             return
         self._next_tidying = time.monotonic() + self._lease
         gone = int(_GONE_LEASES * self._lease * 1000)
-        self._grouped(lambda: self._forget(keys=[STREAM], args=[GROUP, self._name, gone]))
+        self._grouped(lambda: self._forget(keys=[self._stream], args=[GROUP, self._name, gone]))
+
+    def _replace(self, pipe: Any, entry_id: bytes, add: str, body: bytes) -> None:
+        if add:
+            bound = _MOST_DEAD_LETTERS if add == self._dead_stream else None
+            pipe.xadd(add, {_BODY: body}, maxlen=bound)
+        pipe.xack(self._stream, GROUP, entry_id)
+        pipe.xdel(self._stream, entry_id)
+
+    def _delivery(self, entry_id: bytes, body: bytes) -> Delivery:
+        return _StreamDelivery(self._settle, self._stream, self._dead_stream, entry_id, body)
 
 
 class _StreamDelivery:
     def __init__(
-        self, settle: Callable[[bytes, str, bytes], None], entry_id: bytes, body: bytes
+        self,
+        settle: Callable[[bytes, str, bytes], None],
+        stream: str,
+        dead_stream: str,
+        entry_id: bytes,
+        body: bytes,
     ) -> None:
         self._finish, self._id = settle, entry_id
+        self._stream, self._dead_stream = stream, dead_stream
         self.body = body
 
     def ack(self) -> None:
         self._finish(self._id, "", self.body)
 
     def retry(self) -> None:
-        self._finish(self._id, STREAM, self.body)
+        self._finish(self._id, self._stream, self.body)
 
     def reject(self) -> None:
-        self._finish(self._id, DEAD_STREAM, self.body)
-
-
-def _replace(pipe: Any, entry_id: bytes, add: str, body: bytes) -> None:
-    if add:
-        bound = _MOST_DEAD_LETTERS if add == DEAD_STREAM else None
-        pipe.xadd(add, {_BODY: body}, maxlen=bound)
-    pipe.xack(STREAM, GROUP, entry_id)
-    pipe.xdel(STREAM, entry_id)
+        self._finish(self._id, self._dead_stream, self.body)

@@ -19,6 +19,22 @@ radius of at least one encoding, plus possibly a few just outside: the asker rec
 the index looked only where such faces are likely, so some may be missing.
 Errors: status 400, 404 or 503 with `{"code", "detail"}`.
 
+    POST /collections/<name>/pairs, with the same request
+
+    reply (200)
+    +--------------------+
+    | "FMP1"      4 bytes|
+    | pairs m     u32    |
+    | flags       u32    |
+    | position    u64    |
+    | chain   20 bytes   |
+    | m ids       i64    |
+    | m numbers   u16    |
+    +--------------------+
+
+Of each pair the face's id and, in the same order, which of the encodings it is near: its row, from
+0 on. The flags and errors are the same, and 413 where there are more pairs than MOST_PAIRS.
+
 GET `/collections/<name>/readyz` and `/collections/<name>/status` tell how far the index of a
 collection is (`facematch.sidecar.IndexStatus`); POST `/collections/<name>/rebuild` has it loaded
 anew. `/healthz`, `/readyz`, `/status` and `/metrics`
@@ -31,11 +47,12 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facematch.collection_name import check_name
+from facematch.errors import Rejected
 from facematch.faces import (
     ENCODING_BYTES,
-    FACES_PER_POSITION,
     Encodings,
     FaceIds,
     pack_encodings,
@@ -44,14 +61,18 @@ from facematch.faces import (
 from facematch.log import Tail
 
 #: What there is of a collection.
-WITHIN, READY, STATUS, REBUILD = "within", "readyz", "status", "rebuild"
+WITHIN, PAIRS, READY, STATUS, REBUILD = "within", "pairs", "readyz", "status", "rebuild"
 CONTENT_TYPE = "application/x-facematch-1"
-MAX_ENCODINGS = FACES_PER_POSITION
+#: Of one query: at least the faces of one image.
+MAX_ENCODINGS = 1024
+#: So many take a gibibyte of memory: 16 bytes each.
+MOST_PAIRS = 2**26
 
 _REQUEST = struct.Struct("<4sIdQ")
 _REPLY = struct.Struct("<4sIIQ20s")
 _APPROXIMATE = 1
-_PATH = re.compile(rf"/collections/([^/]*)/({WITHIN}|{READY}|{STATUS}|{REBUILD})")
+_PAIR_BYTES = 8 + 2
+_PATH = re.compile(rf"/collections/([^/]*)/({WITHIN}|{PAIRS}|{READY}|{STATUS}|{REBUILD})")
 
 
 def path_of(collection: str, what: str) -> str:
@@ -110,21 +131,82 @@ class Candidates:
 
     def encode(self) -> bytes:
         """The reply frame."""
-        chain = bytes.fromhex(self.tail.chain)
-        flags = 0 if self.exact else _APPROXIMATE
-        header = _REPLY.pack(b"FMR2", len(self.faces), flags, self.tail.position, chain)
+        header = _header(b"FMR2", len(self.faces), self.exact, self.tail)
         return header + self.faces.astype("<i8").tobytes()
 
     @classmethod
     def decode(cls, data: bytes) -> "Candidates":
         """Raises ValueError for anything that is not a reply frame."""
-        if len(data) < _REPLY.size:
-            raise ValueError("the frame is shorter than its header")
-        magic, count, flags, position, chain = _REPLY.unpack_from(data)
-        if magic != b"FMR2" or flags > _APPROXIMATE or len(data) != _REPLY.size + 8 * count:
-            raise ValueError("not a reply frame of version 2")
-        faces = np.frombuffer(data, dtype="<i8", offset=_REPLY.size).astype(np.int64)
-        return cls(faces, Tail(position, chain.hex()), exact=flags != _APPROXIMATE)
+        count, exact, tail = _parse(data, b"FMR2", 8)
+        faces = np.frombuffer(data, "<i8", count, _REPLY.size).astype(np.int64)
+        return cls(faces, tail, exact)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The answer that tells them apart: `numbers` (m,), the rows of the encodings asked with, and
+    `faces` (m,), what is near them; in no order, each pair once. `tail`: the place in the log that
+    it reflects. `exact`: none is missing.
+    """
+
+    numbers: NDArray[np.int64]
+    faces: FaceIds
+    tail: Tail
+    exact: bool = True
+
+    def encode(self) -> bytes:
+        """The reply frame."""
+        header = _header(b"FMP1", len(self.faces), self.exact, self.tail)
+        ids, numbers = self.faces.astype("<i8", copy=False), self.numbers.astype("<u2")
+        return b"".join((header, ids.tobytes(), numbers.tobytes()))
+
+    @classmethod
+    def decode(cls, data: bytes, encodings: int) -> "Pairs":
+        """Raises ValueError for anything that is not a reply frame to so many encodings."""
+        count, exact, tail = _parse(data, b"FMP1", _PAIR_BYTES)
+        faces = np.frombuffer(data, "<i8", count, _REPLY.size).astype(np.int64)
+        numbers = np.frombuffer(data, "<u2", count, _REPLY.size + 8 * count).astype(np.int64)
+        if (faces < 0).any() or (numbers >= encodings).any():
+            raise ValueError("pairs of what was not asked for")
+        return cls(numbers, faces, tail, exact)
+
+
+class Gathering:
+    """Pairs that are found portion by portion, and no more than go into one answer."""
+
+    def __init__(self) -> None:
+        self._numbers: list[NDArray[np.integer]] = [np.empty(0, dtype=np.int64)]
+        self._faces: list[FaceIds] = [np.empty(0, dtype=np.int64)]
+        self._count = 0
+
+    def add(self, numbers: NDArray[np.integer], faces: FaceIds) -> None:
+        """Add a portion: see Pairs. Raises Rejected("answer_too_large") for one too many."""
+        self._count += len(faces)
+        if self._count > MOST_PAIRS:
+            raise Rejected("answer_too_large")
+        if len(faces):
+            self._numbers.append(numbers)
+            self._faces.append(faces)
+
+    def pairs(self, tail: Tail, exact: bool = True) -> Pairs:
+        """All of them, as of this place."""
+        numbers = np.concatenate(self._numbers, dtype=np.int64)
+        return Pairs(numbers, np.concatenate(self._faces), tail, exact)
+
+
+def _header(magic: bytes, count: int, exact: bool, tail: Tail) -> bytes:
+    flags = 0 if exact else _APPROXIMATE
+    return _REPLY.pack(magic, count, flags, tail.position, bytes.fromhex(tail.chain))
+
+
+def _parse(data: bytes, expected: bytes, size: int) -> tuple[int, bool, Tail]:
+    """How many there are, of so many bytes each, whether that is exact, and the place."""
+    if len(data) < _REPLY.size:
+        raise ValueError("the frame is shorter than its header")
+    magic, count, flags, position, chain = _REPLY.unpack_from(data)
+    if magic != expected or flags > _APPROXIMATE or len(data) != _REPLY.size + size * count:
+        raise ValueError(f"not a reply frame of version {expected[-1:].decode()}")
+    return count, flags != _APPROXIMATE, Tail(position, chain.hex())
 
 
 def encode_error(code: str, detail: str) -> bytes:

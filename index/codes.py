@@ -16,6 +16,8 @@ distance in the 48 directions, off by at most e, and B that in the others:
     (A - e)² + B² <= r²  implies  A² + B² <= (r + e)²
 """
 
+import threading
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -47,8 +49,12 @@ _ROUNDING = 1e-9
 #: how far from 0 the query and the codes may be.
 _SUM_ROUNDING, _PLACE_ROUNDING = 2.0**-17, 2.0**-22
 _MOST_FLOAT = float(np.finfo(np.float32).max)
-_QUERIES_AT_ONCE = 1024
+#: So many queries' weights stay in a core's nearest cache while faces come by.
+QUERIES_AT_ONCE = 256
 _FOUND = 1 << 16
+#: How many blocks of faces are compared with how many queries in one step: about 3 ms, and as much
+#: again where very many of them are near.
+_STEP = 1 << 18
 #: Of a face: first bytes, words and rests, the start, the distance from the space, the id.
 FACE_BYTES = LEADING + (LEADING + TRAILING) * (2 + 1) + 4 + 4 + 8
 
@@ -59,6 +65,13 @@ class Points:
 
     inside: Floats64
     outside: Floats64
+
+
+def in_portions(points: Points) -> Iterator[tuple[int, Points]]:
+    """At most QUERIES_AT_ONCE of them, and the number of the first, for all of them."""
+    for start in range(0, len(points.outside), QUERIES_AT_ONCE):
+        some = slice(start, start + QUERIES_AT_ONCE)
+        yield start, Points(points.inside[some], points.outside[some])
 
 
 class Space:
@@ -127,15 +140,33 @@ class _Chunk:
         other.held.memory[:] = 0
 
 
+class _Buffers(threading.local):
+    """What a thread needs while it searches. Kept, because the system takes long to give so much
+    memory anew for each search; one for all collections, because they may be many."""
+
+    def __init__(self) -> None:
+        self.found = np.empty((3, _FOUND), dtype=np.int32)
+
+
+_own = _Buffers()
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """The pairs that one pass through a chunk's rows has found: `found` (2, n), numbers of queries
+    and rows, void after the thread's next pass. `row`: the first that it did not come to."""
+
+    found: NDArray[np.int32]
+    row: int
+
+
 class Codes:
-    """Faces that the space holds. Not safe to share between threads."""
+    """Faces that the space holds. Any number of threads may search, while none changes it."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
         self._chunks: list[_Chunk] = []
         self._most = np.zeros(4)
-        # Kept, because the system takes long to give so much memory anew for each search.
-        self._found = np.empty((3, _FOUND), dtype=np.int32)
 
     def __len__(self) -> int:
         return sum(chunk.live for chunk in self._chunks)
@@ -173,43 +204,89 @@ class Codes:
         self._join()
 
     def search(
-        self, points: Points, radius_squared: float, below: int
-    ) -> tuple[NDArray[np.int64], FaceIds]:
-        """Which faces with ids below `below` lie within the radius of which of the points: two
-        arrays (n,), the point's number and the face's id, in no order. None is missing."""
-        numbers, ids = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        for chunk, start, found in self._pairs(points, radius_squared, below):
-            numbers.append(found[0] + np.int64(start))
+        self, points: Points, radius_squared: float, low: int, high: int
+    ) -> tuple[NDArray[np.int32], FaceIds]:
+        """Which faces with ids from `low` to below `high` lie within the radius of which of the
+        points: two arrays (n,), the point's number and the face's id, in no order. None is missing.
+        """
+        numbers, ids = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int64)]
+        for chunk, start, found in self._pairs(points, radius_squared, low, high):
+            numbers.append(found[0] + np.int32(start))
             ids.append(self._chunks[chunk].ids[found[1]])
         return np.concatenate(numbers), np.concatenate(ids)
 
-    def within(self, points: Points, radius_squared: float, below: int) -> FaceIds:
+    def within(self, points: Points, radius_squared: float, high: int) -> FaceIds:
         """The ids of the faces within the radius of at least one of the points, ascending; see
         `search`."""
         if len(points.outside) == 1:  # each is found once, and in order
-            return self.search(points, radius_squared, below)[1]
+            return self.search(points, radius_squared, 0, high)[1]
         near = [np.zeros(chunk.rows, dtype=np.bool_) for chunk in self._chunks]
-        for chunk, _, found in self._pairs(points, radius_squared, below):
+        for chunk, _, found in self._pairs(points, radius_squared, 0, high):
             near[chunk][found[1]] = True
         ids = [np.empty(0, dtype=np.int64)]
         for chunk_, rows in zip(self._chunks, near, strict=True):
             ids.append(chunk_.ids[: chunk_.rows][rows])
         return np.concatenate(ids)
 
+    def step(
+        self, asked: Asked, radius_squared: float, low: int, high: int
+    ) -> tuple[NDArray[np.int32], FaceIds, int]:
+        """A part of `search` that takes a few milliseconds, for what `ask` made of at most
+        QUERIES_AT_ONCE points: what it found, and the id to go on from, which is `high` in the end.
+
+        Between two steps there may be changes, because ids stay what they are: what was there
+        before the first and is there after the last is not missing. What is added meanwhile must
+        not lie below `high`: `asked` is not made for it.
+        """
+        number = max(0, bisect_right(self._chunks, low, key=lambda chunk: int(chunk.ids[0])) - 1)
+        for chunk in self._chunks[number:]:
+            row, rows = chunk.below(low), chunk.below(high)
+            if row < rows:
+                most = max(1, _STEP // max(1, len(asked.outside)))
+                passed = self._pass(chunk, row, rows, asked, radius_squared, most)
+                numbers, ids = passed.found[0].copy(), chunk.ids[passed.found[1]]
+                left = passed.row < chunk.rows
+                on = int(chunk.ids[passed.row]) if left else int(chunk.ids[passed.row - 1]) + 1
+                return numbers, ids, min(on, high)
+        return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64), high
+
     def _pairs(
-        self, points: Points, radius_squared: float, below: int
+        self, points: Points, radius_squared: float, low: int, high: int
     ) -> Iterator[tuple[int, int, NDArray[np.int32]]]:
         """A chunk's number, that of the first of some points, and pairs of points, counted from
         that one, and rows of the chunk."""
-        for start in range(0, len(points.outside), _QUERIES_AT_ONCE):
-            some = slice(start, start + _QUERIES_AT_ONCE)
-            asked = self._asked(Points(points.inside[some], points.outside[some]), radius_squared)
+        for start, some in in_portions(points):
+            asked = self.ask(some, radius_squared)
             for number, chunk in enumerate(self._chunks):
-                rows = chunk.below(below)
-                for found in self._passes(chunk, rows, asked, radius_squared):
-                    yield number, start, found
+                row, rows = chunk.below(low), chunk.below(high)
+                while row < rows:
+                    passed = self._pass(chunk, row, rows, asked, radius_squared)
+                    yield number, start, passed.found
+                    row = passed.row
 
-    def _asked(self, points: Points, radius_squared: float) -> Asked:
+    def _pass(
+        self,
+        chunk: _Chunk,
+        row: int,
+        rows: int,
+        asked: Asked,
+        radius_squared: float,
+        most: int = CHUNK,
+    ) -> _Pass:
+        """Search in these rows, in so many blocks at the most, or fewer when much is found."""
+        steps, error = self._space.steps, float(self._most[3]) + _ROUNDING
+        block = row // LANES
+        blocks = min(-(-rows // LANES), block + most)
+        count, block = kernels.search(
+            *(chunk.held, block, blocks, asked, steps, error, radius_squared, _own.found)
+        )
+        passed = _own.found[:2, :count]
+        if row % LANES or (rows != chunk.rows and block * LANES > rows):
+            passed = passed[:, (passed[1] >= row) & (passed[1] < rows)]
+        return _Pass(passed, min(rows, block * LANES))
+
+    def ask(self, points: Points, radius_squared: float) -> Asked:
+        """What is searched with for these points, among all faces that are there now."""
         steps, scale = self._space.steps, self._space.scale
         coarse_error, norm, word_error, _ = self._most
         places = points.inside - steps / 512
@@ -242,18 +319,6 @@ class Codes:
                 near=np.minimum(near, _MOST_FLOAT).astype(np.float32),
                 far=far.astype(np.float32),
             )
-
-    def _passes(
-        self, chunk: _Chunk, rows: int, asked: Asked, radius_squared: float
-    ) -> Iterator[NDArray[np.int32]]:
-        steps, error = self._space.steps, float(self._most[3]) + _ROUNDING
-        block, blocks = 0, -(-rows // LANES)
-        while block < blocks:
-            count, block = kernels.search(
-                *(chunk.held, block, blocks, asked, steps, error, radius_squared, self._found)
-            )
-            passed = self._found[:2, :count]
-            yield passed if rows == chunk.rows else passed[:, passed[1] < rows]
 
     def _join(self) -> None:
         """Give back what removed faces took: two neighbours whose faces fit into one become one."""

@@ -16,8 +16,9 @@ import structlog
 from facematch.collection_name import DEFAULT, check_name
 from facematch.errors import Unavailable
 from facematch.sidecar import IndexStatus
+from facematch.startup import usable_cores
 from facematch.store import Store
-from facematch.wire import Candidates, Query
+from facematch.wire import Candidates, Pairs, Query
 from index.budget import Budget
 from index.engine import AnyEngine, Engine
 from index.follower import Follower
@@ -80,6 +81,9 @@ class Collections:
         self._least_idle = least_idle
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
+        # More would be no faster. Threads of lower priority were tried instead: they hold what is
+        # shared while they wait for a core, so that the follower waits, and with it all others.
+        self._turns = threading.BoundedSemaphore(usable_cores())
         metrics.watch(budget, self.held)
 
     def start(self, name: str) -> None:
@@ -92,6 +96,12 @@ class Collections:
         Unavailable("index_loading"). Raises Unavailable: no_collection, store_unavailable."""
         with self._in_use(name) as follower, self._metrics.query(name):
             return follower.within(query)
+
+    def pairs(self, name: str, query: Query) -> Pairs:
+        """The same: see Follower. Also raises Rejected("answer_too_large"). As many at once as
+        there are cores, so that other queries find one soon; the others wait for their turn."""
+        with self._in_use(name) as follower, self._metrics.pairs(name), self._turns:
+            return follower.pairs(query)
 
     def rebuild(self, name: str) -> None:
         """Have it loaded anew. Raises as `within`, but for index_loading."""

@@ -5,9 +5,9 @@ Those where dlib's encodings lie are held by `index.codes`, any others by `index
 """
 
 import math
-import threading
 from abc import ABC, abstractmethod
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from facematch.faces import FACES_PER_POSITION, Encodings, FaceIds
 from index import codes, flat
 from index.budget import Budget, Share
-from index.codes import Codes, Points, Space
+from index.codes import Codes, Points, Space, in_portions
 from index.flat import Flat
+from index.sharing import SharedLock
 
 # Leaves room for roundings to float32, and for that of the float64 distance the asker checks
 # with; what underflows is covered by the smallest normal float32.
@@ -30,10 +31,16 @@ BASE_BYTES = 3_000_000 + 6 * 2**21
 #: A position above all others.
 EVERYWHERE = 2**62
 _LAST_POSITION = np.iinfo(np.int64).max // FACES_PER_POSITION
+#: Above every id.
+EVERY_ID = _LAST_POSITION * FACES_PER_POSITION
+
+#: Pairs: two arrays (n,), the encoding's number and the face's id, in no order.
+Found: TypeAlias = tuple[NDArray[np.int32], FaceIds]
 
 
 class AnyEngine(Protocol):
-    """What a follower needs of an engine. One thread changes it; any may search meanwhile."""
+    """What a follower needs of an engine. One thread changes it; any may search meanwhile, and do
+    so beside each other."""
 
     @property
     def exact(self) -> bool:
@@ -51,6 +58,10 @@ class AnyEngine(Protocol):
     def face_bytes(self) -> float:
         """What a face takes, on the average of those it holds. (What removed ones still take is
         no part of it.)"""
+
+    @property
+    def end(self) -> int:
+        """Above the id of every face that was ever added."""
 
     def __len__(self) -> int:
         """How many faces it holds."""
@@ -79,6 +90,15 @@ class AnyEngine(Protocol):
         """The ids of all faces of positions below `before` within `radius` of at least one of the
         encodings (k, 128), as far as it is exact. Ascending, each once."""
 
+    def pairs(self, encodings: Encodings, radius: float, low: int, high: int) -> Iterator[Found]:
+        """Which faces with ids from `low` to below `high` lie within `radius` of which of the
+        encodings (k, 128): each pair once, portion by portion.
+
+        A portion takes a few milliseconds; between two of them it may change, so that nobody waits
+        who has to change it. All those are found, as far as it is exact, that were there when the
+        first portion was asked for and are there after the last; of others, some may be.
+        """
+
     def measure(self, rng: np.random.Generator, radius: float) -> tuple[int, int]:
         """Of the other faces within the radius of one that it holds, drawn at random: how many it
         finds, and how many there are by brute force."""
@@ -93,7 +113,7 @@ class Budgeted(ABC):
     def __init__(self, budget: Budget | None) -> None:
         """`budget`: what its memory comes out of; None: it may take any. Raises Full."""
         self._share = Share(budget or Budget())
-        self._lock = threading.Lock()
+        self._lock = SharedLock()
         self._last = -1
         self._share.resize(BASE_BYTES)
 
@@ -106,6 +126,11 @@ class Budgeted(ABC):
     def taken(self) -> int:
         """See AnyEngine."""
         return self._share.taken
+
+    @property
+    def end(self) -> int:
+        """See AnyEngine."""
+        return self._last + 1
 
     def fits(self, faces: int) -> bool:
         """See AnyEngine."""
@@ -172,7 +197,7 @@ class Engine(Budgeted):
     def _add(self, ids: FaceIds, encodings: Encodings) -> None:
         points = self._space.project(encodings)
         ours = self._space.holds(points)
-        with self._lock:
+        with self._lock.writing():
             self._admit(ids, _size(int(ours.sum()), int((~ours).sum())))
             if ours.all():
                 self._codes.add(ids, points)
@@ -182,7 +207,7 @@ class Engine(Budgeted):
 
     def remove(self, ids: FaceIds) -> None:
         """See AnyEngine."""
-        with self._lock:
+        with self._lock.writing():
             self._codes.remove(ids)
             self._flat.remove(ids)
             self._share.resize(BASE_BYTES + self.bytes)
@@ -194,11 +219,9 @@ class Engine(Budgeted):
         """See AnyEngine: there is nothing to measure."""
         return 0, 0
 
-    def search(
-        self, encodings: Encodings, radius: float, before: int
-    ) -> tuple[NDArray[np.int64], FaceIds]:
+    def search(self, encodings: Encodings, radius: float, before: int) -> Found:
         """Which faces of positions below `before` lie within `radius` of which of the encodings
-        (k, 128): two arrays (n,), the encoding's number and the face's id, in no order.
+        (k, 128).
 
         None is missing. One that is a little farther may be among them: by 2^-16 of the radius, or
         1e-17; where both lie where dlib's encodings do by 2e-5, and more for an encoding that lies
@@ -207,10 +230,10 @@ class Engine(Budgeted):
         limit, squared = first_beyond(before), widened_square(radius)
         encodings = np.require(encodings, np.float32, ("C", "W"))
         points = self._space.project(encodings)
-        with self._lock:
-            numbers, ids = self._codes.search(points, squared, limit)
+        with self._lock.reading():
+            numbers, ids = self._codes.search(points, squared, 0, limit)
             if len(self._flat):
-                others = self._flat.search(encodings, squared, limit)
+                others = self._flat.search(encodings, squared, 0, limit)
                 numbers, ids = np.append(numbers, others[0]), np.append(ids, others[1])
         return numbers, ids
 
@@ -219,11 +242,34 @@ class Engine(Budgeted):
         limit, squared = first_beyond(before), widened_square(radius)
         encodings = np.require(encodings, np.float32, ("C", "W"))
         points = self._space.project(encodings)
-        with self._lock:
+        with self._lock.reading():
             found = self._codes.within(points, squared, limit)
             others = self._flat.within(encodings, squared, limit)
         # Both ascend already, which this way to sort makes use of.
         return np.sort(np.append(found, others), kind="stable") if len(others) else found
+
+    def pairs(self, encodings: Encodings, radius: float, low: int, high: int) -> Iterator[Found]:
+        """See AnyEngine and `search`."""
+        squared = widened_square(radius)
+        encodings = np.require(encodings, np.float32, ("C", "W"))
+        # What is added from now on is left out: what is searched with is not made for it.
+        high = min(high, self.end)
+        for start, points in in_portions(self._space.project(encodings)):
+            with self._lock.reading():
+                asked = self._codes.ask(points, squared)
+            at = low
+            while at < high:
+                with self._lock.reading():
+                    numbers, ids, at = self._codes.step(asked, squared, at, high)
+                yield numbers + np.int32(start), ids
+        start = 0
+        while start < len(encodings) and len(self._flat):
+            with self._lock.reading():
+                step = self._flat.at_once(low, high)
+                some = encodings[start : start + step]
+                numbers, ids = self._flat.search(some, squared, low, high)
+            yield numbers + np.int32(start), ids
+            start += step
 
 
 def first_beyond(before: int) -> int:

@@ -1,6 +1,6 @@
 """Keeping an index in step with the log of a collection, and answering queries meanwhile.
 
-One thread runs `Follower.run`; the server's threads call `within` and `status`.
+One thread runs `Follower.run`; the server's threads call `within`, `pairs` and `status`.
 """
 
 import threading
@@ -20,11 +20,12 @@ from facematch.loading import Portion, load, read_on
 from facematch.log import Entry, Tail
 from facematch.sidecar import IndexStatus
 from facematch.store import Store
-from facematch.wire import Candidates, Query
+from facematch.wire import Candidates, Gathering, Pairs, Query
 from index.budget import Budget, Full
-from index.engine import AnyEngine, Engine
+from index.engine import AnyEngine, Engine, first_beyond
 from index.recall import Recall
 from index.room import RESTS, Room
+from index.sharing import SharedLock
 
 _POLL_SECONDS = 0.05
 _MOST_SECONDS_BETWEEN_TRIES = 5.0
@@ -70,7 +71,7 @@ class Follower:
         self._new_engine = new_engine
         self._room = Room(store, make_room or self._budget.require)
         self._tell_loaded = loaded
-        self._lock = threading.Lock()
+        self._lock = SharedLock()
         self._engine: AnyEngine | None = None
         self._tail = _NOWHERE
         self._fence = _NOWHERE
@@ -104,14 +105,40 @@ class Follower:
     def within(self, query: Query) -> Candidates:
         """The candidates and the place they are right for. Raises Unavailable: index_loading, or
         index_full when the collection does not fit."""
-        with self._lock:
-            if self._engine is None or self._anew or not self._whole():
-                raise Unavailable(self._code(), self._reason())
+        with self._lock.reading():
+            engine = self._answering()
             self._radius = query.radius
             # It may become another one meanwhile, but not there and back.
-            exact = self._engine.exact
-            faces = self._engine.within(query.encodings, query.radius, query.before)
-            return Candidates(faces, self._tail, exact and self._engine.exact)
+            exact = engine.exact
+            faces = engine.within(query.encodings, query.radius, query.before)
+            return Candidates(faces, self._tail, exact and engine.exact)
+
+    def pairs(self, query: Query) -> Pairs:
+        """The same of each of the encodings, and also raises Rejected("answer_too_large").
+
+        What takes long is done without the lock, so that entries are applied meanwhile, and still
+        one place is told for which none is missing: that at the end. A face that is alive there
+        either was there at the beginning, and then all the time, because no face comes back: so the
+        engine finds it. Or it was added meanwhile: those are searched once more in the end, when
+        nothing changes any more, and are few, or none where all positions asked for were there at
+        the beginning. One that was erased meanwhile may be in the answer or not; the place is
+        behind its erasure. All that holds while the engine is the same one. Another one has loaded
+        what may be another history: then there is no answer.
+        """
+        with self._lock.reading():
+            engine = self._answering()
+            end, exact = engine.end, engine.exact
+        found, beyond = Gathering(), first_beyond(query.before)
+        for portion in engine.pairs(query.encodings, query.radius, 0, min(end, beyond)):
+            found.add(*portion)
+            reached("mid_pairs")
+        with self._lock.reading():
+            if self._answering() is not engine:
+                raise Unavailable("index_loading", "it was loaded anew meanwhile")
+            for portion in engine.pairs(query.encodings, query.radius, end, beyond):
+                found.add(*portion)
+            tail, exact = self._tail, exact and engine.exact
+        return found.pairs(tail, exact)
 
     def sample(self, rng: np.random.Generator) -> None:
         """Compare one search of an approximate index with brute force."""
@@ -152,6 +179,12 @@ class Follower:
         """Forget everything and load anew: it is not ready until it has."""
         _log.info("asked to load anew")
         self._anew = True
+
+    def _answering(self) -> AnyEngine:
+        """What to answer from. Raises Unavailable. Called with the lock."""
+        if self._engine is None or self._anew or not self._whole():
+            raise Unavailable(self._code(), self._reason())
+        return self._engine
 
     def _whole(self) -> bool:
         return self._tail.position >= self._fence.position
@@ -212,7 +245,7 @@ class Follower:
                 engine.close()
         if loaded is None:
             return True
-        with self._lock:
+        with self._lock.writing():
             self._engine, self._tail, self._fence = engine, loaded.tail, loaded.fence
         seconds = time.monotonic() - began
         self._room.loaded(seconds)
@@ -246,7 +279,7 @@ class Follower:
         return self._tail == portion.end
 
     def _apply(self, engine: AnyEngine, entry: Entry, portion: Portion) -> None:
-        with self._lock:
+        with self._lock.writing():
             if entry.op == "del":
                 engine.remove(face_ids(entry.target, FACES_PER_POSITION))
             elif entry.position in portion.faces:
@@ -257,7 +290,7 @@ class Follower:
             self._tail = entry.tail
 
     def _forget(self) -> None:
-        with self._lock:
+        with self._lock.writing():
             engine, self._engine = self._engine, None
             self._tail = self._fence = _NOWHERE
             self._progress = (0, 0)

@@ -18,6 +18,8 @@ FACE_BYTES = (ENCODING_BYTES + 8) * 3 // 2 + 8 + 4 + 1
 _LISTS_PER_ROOT = 4
 _ROUNDS = 4
 _FACES_PER_LIST = 40
+#: How many faces are compared with how many encodings in one step: about 5 ms.
+_STEP = 200_000
 
 
 def lists_for(faces: int) -> int:
@@ -31,8 +33,8 @@ def building_bytes(faces: int) -> int:
 
 
 class Inverted:
-    """Faces by id. Not safe to share between threads. A removed face is overwritten at once; its
-    row is given back when all is built anew."""
+    """Faces by id. Any number of threads may search, while none changes it. A removed face is
+    overwritten at once; its row is given back when all is built anew."""
 
     def __init__(self, sample: Encodings, faces: int) -> None:
         """Lists for so many faces, like those of the sample (n, 128)."""
@@ -98,18 +100,30 @@ class Inverted:
             encodings[np.searchsorted(held, row)] = 0
 
     def search(
-        self, encodings: Encodings, radius_squared: float, below: int, probes: int
-    ) -> FaceIds:
-        """Ids below `below` of faces in the `probes` nearest lists of each encoding (q, 128)
-        within the radius of it. In no order, some more than once."""
-        rows = self._rows.below(below)
+        self, encodings: Encodings, radius_squared: float, low: int, high: int, probes: int
+    ) -> tuple[NDArray[np.int32], FaceIds]:
+        """Which faces with ids from `low` to below `high` in the `probes` nearest lists of which of
+        the encodings (q, 128) lie within the radius of it: two arrays (n,), the encoding's number
+        and the face's id, in no order."""
+        first, rows = self._rows.below(low), self._rows.below(high)
+        if first >= rows or len(encodings) == 0:
+            return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
         parameters = faiss.SearchParametersIVF()
         parameters.nprobe = min(probes, self.lists)
         if radius_squared > float(np.finfo(np.float32).max):
-            found = np.arange(rows)
+            numbers, found = (np.ravel(grid) for grid in np.indices((len(encodings), rows)))
         else:
-            _, _, found = self._index.range_search(encodings, radius_squared, params=parameters)
-        return self._rows.ids(found[(found < rows) & self._rows.alive(found)])
+            limits, _, found = self._index.range_search(
+                encodings, radius_squared, params=parameters
+            )
+            numbers = np.repeat(np.arange(len(encodings)), np.diff(limits.astype(np.int64)))
+        known = (found >= first) & (found < rows) & self._rows.alive(found)
+        return numbers[known].astype(np.int32), self._rows.ids(found[known])
+
+    def at_once(self, probes: int) -> int:
+        """How many encodings to search for in one call that shall take a few milliseconds."""
+        compared = self._rows.used * min(1.0, probes / self.lists)
+        return max(1, int(_STEP // max(1.0, compared)))
 
     def any_of(self, rng: np.random.Generator) -> tuple[int, Encodings]:
         """One of its faces, drawn at random: the id and the encoding (1, 128)."""

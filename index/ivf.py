@@ -4,13 +4,15 @@ Few faces are all compared, and none is missing. From 20,000 on they are kept in
 lists (`index.inverted`), of which only those nearest to a query are searched.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import structlog
 
 from facematch.faces import Encodings, FaceIds
 from index import flat, inverted
 from index.budget import Budget, Full
-from index.engine import BASE_BYTES, EVERYWHERE, Budgeted, first_beyond, widened_square
+from index.engine import BASE_BYTES, EVERY_ID, Budgeted, Found, first_beyond, widened_square
 from index.flat import Flat
 from index.inverted import Inverted
 
@@ -23,8 +25,8 @@ _log = structlog.get_logger()
 
 
 class IvfEngine(Budgeted):
-    """See index.engine.AnyEngine. Safe to share between threads, of which one changes it. A
-    removed face is overwritten."""
+    """See index.engine.AnyEngine: one thread changes it, any may search. A removed face is
+    overwritten."""
 
     def __init__(
         self, budget: Budget | None = None, probes: int = 64, train_from: int = TRAIN_FROM
@@ -60,13 +62,13 @@ class IvfEngine(Budgeted):
         return inverted.FACE_BYTES if listed else flat.FACE_BYTES
 
     def _add(self, ids: FaceIds, encodings: Encodings) -> None:
-        with self._lock:
+        with self._lock.writing():
             self._admit(ids, int(len(ids) * self.face_bytes))
             self._faces.add(ids, encodings)
 
     def remove(self, ids: FaceIds) -> None:
         """See AnyEngine."""
-        with self._lock:
+        with self._lock.writing():
             self._faces.remove(ids)
             self._share.resize(BASE_BYTES + self.bytes)
 
@@ -84,7 +86,7 @@ class IvfEngine(Budgeted):
             _log.warning("no memory for training", faces=count, reason=str(error))
             return
         new = Inverted.of(old.blocks, count, self._rng)
-        with self._lock:
+        with self._lock.writing():
             self._faces, self._trained, self._refused = new, count, 0
             old.wipe()
             self._share.resize(BASE_BYTES + self.bytes)
@@ -104,26 +106,44 @@ class IvfEngine(Budgeted):
     def within(self, encodings: Encodings, radius: float, before: int) -> FaceIds:
         """See AnyEngine."""
         encodings = np.require(encodings, np.float32, ("C", "W"))
-        with self._lock:
-            found = self._search(encodings, radius, before, self._probes)
-        return np.unique(found)
+        limit = first_beyond(before)
+        with self._lock.reading():
+            found = self._search(encodings, radius, 0, limit, self._probes)
+        return np.unique(found[1])
+
+    def pairs(self, encodings: Encodings, radius: float, low: int, high: int) -> Iterator[Found]:
+        """See AnyEngine."""
+        encodings = np.require(encodings, np.float32, ("C", "W"))
+        start = 0
+        while start < len(encodings):
+            with self._lock.reading():
+                step = self._at_once(low, high)
+                some = encodings[start : start + step]
+                numbers, ids = self._search(some, radius, low, high, self._probes)
+            yield numbers + np.int32(start), ids
+            start += step
 
     def measure(self, rng: np.random.Generator, radius: float) -> tuple[int, int]:
         """See AnyEngine."""
-        with self._lock:
+        with self._lock.reading():
             if not isinstance(self._faces, Inverted) or not len(self):
                 return 0, 0
             own, encoding = self._faces.any_of(rng)
             found, there = (
-                np.setdiff1d(self._search(encoding, radius, EVERYWHERE, probes), own)
+                np.setdiff1d(self._search(encoding, radius, 0, EVERY_ID, probes)[1], own)
                 for probes in (self._probes, self._faces.lists)
             )
         return len(found), len(there)
 
-    def _search(self, encodings: Encodings, radius: float, before: int, probes: int) -> FaceIds:
-        if len(encodings) == 0:
-            return np.empty(0, dtype=np.int64)
-        squared, limit = widened_square(radius), first_beyond(before)
+    def _at_once(self, low: int, high: int) -> int:
         if isinstance(self._faces, Flat):
-            return self._faces.search(encodings, squared, limit)[1]
-        return self._faces.search(encodings, squared, limit, probes)
+            return self._faces.at_once(low, high)
+        return self._faces.at_once(self._probes)
+
+    def _search(
+        self, encodings: Encodings, radius: float, low: int, high: int, probes: int
+    ) -> Found:
+        squared = widened_square(radius)
+        if isinstance(self._faces, Flat):
+            return self._faces.search(encodings, squared, low, high)
+        return self._faces.search(encodings, squared, low, high, probes)

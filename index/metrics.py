@@ -5,7 +5,7 @@ Used by `index.collections`, and by `index.server` for GET /metrics.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 
-from facematch.errors import Unavailable
+from facematch.errors import FacematchError
 from facematch.sidecar import IndexStatus
 from index.budget import Budget
 
@@ -49,13 +49,8 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._seconds = Histogram(
-            "facematch_index_query_seconds",
-            "How long queries took that were answered",
-            ["collection"],
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
+        self._seconds = self._histogram("query_seconds", "How long queries took that were answered")
+        self._pairs_seconds = self._histogram("pairs_seconds", "The same, of queries for pairs")
         self._refused = self._counter("refusals", "Queries refused", "code")
         self._loads = self._counter("loads", "Loads from the store that came to their end")
         self._drops = self._counter("drops", "How often it was dropped for another's sake")
@@ -64,16 +59,23 @@ class Metrics:
         """Tell of the collections held, and of what they share, whenever somebody asks."""
         self._registry.register(_Watched(budget, held))
 
-    @contextmanager
-    def query(self, collection: str) -> Iterator[None]:
+    def query(self, collection: str) -> AbstractContextManager[None]:
         """Around one query: its time, or the code it is refused with."""
+        return self._timed(self._seconds, collection)
+
+    def pairs(self, collection: str) -> AbstractContextManager[None]:
+        """The same around one for pairs."""
+        return self._timed(self._pairs_seconds, collection)
+
+    @contextmanager
+    def _timed(self, seconds: Histogram, collection: str) -> Iterator[None]:
         began = time.perf_counter()
         try:
             yield
-        except Unavailable as error:
+        except FacematchError as error:
             self._refused.labels(collection, error.code).inc()
             raise
-        self._seconds.labels(collection).observe(time.perf_counter() - began)
+        seconds.labels(collection).observe(time.perf_counter() - began)
 
     def loaded(self, collection: str) -> None:
         """It has been loaded."""
@@ -86,6 +88,10 @@ class Metrics:
     def encode(self) -> bytes:
         """All of them, as CONTENT_TYPE."""
         return generate_latest(self._registry)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        name = f"facematch_index_{name}"
+        return Histogram(name, text, ["collection"], buckets=_BUCKETS, registry=self._registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         name = f"facematch_index_{name}"

@@ -6,7 +6,7 @@ collections held and the memory they take), /metrics. Of each collection: see `f
 
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
@@ -15,14 +15,17 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from waitress.server import create_server
 
 from facematch.collection_name import DEFAULT
-from facematch.errors import CODES, Misconfigured, Unavailable
+from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.faces import ENCODING_BYTES
 from facematch.wire import (
     CONTENT_TYPE,
     MAX_ENCODINGS,
+    PAIRS,
     READY,
     REBUILD,
     WITHIN,
+    Candidates,
+    Pairs,
     Query,
     encode_error,
     parse_path,
@@ -35,6 +38,9 @@ from index.metrics import Metrics
 _JSON = "application/json"
 _MOST_REQUEST_BYTES = (MAX_ENCODINGS + 1) * ENCODING_BYTES
 _MOST_ANSWER_BYTES = 1024**3
+#: So many that queries for pairs, which take long, never occupy all: a worker asks for some at a
+#: time in each of its slots.
+_THREADS = 32
 
 _Answer = tuple[HTTPStatus, str, bytes]
 
@@ -60,7 +66,7 @@ class Server:
                 map=self._map,
                 unix_socket=path,
                 unix_socket_perms="660",
-                threads=4,
+                threads=_THREADS,
                 ident="",
                 max_request_body_size=_MOST_REQUEST_BYTES,
                 # Above it an answer would go through a temporary file on disk.
@@ -103,7 +109,7 @@ def _answer(collections: Collections, told: Metrics, environ: WSGIEnvironment) -
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
     if parts is None and path not in ("/healthz", "/status", "/metrics"):
         return _error(HTTPStatus.NOT_FOUND, "not_found")
-    if method != ("POST" if parts and parts[1] in (WITHIN, REBUILD) else "GET"):
+    if method != ("POST" if parts and parts[1] in (WITHIN, PAIRS, REBUILD) else "GET"):
         return _error(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed")
     if parts is not None:
         return _of_collection(collections, *parts, environ)
@@ -116,8 +122,9 @@ def _of_collection(
     collections: Collections, name: str, what: str, environ: WSGIEnvironment
 ) -> _Answer:
     try:
-        if what == WITHIN:
-            return _within(collections, name, environ["wsgi.input"].read(_MOST_REQUEST_BYTES))
+        if what in (WITHIN, PAIRS):
+            body = environ["wsgi.input"].read(_MOST_REQUEST_BYTES)
+            return _asked(collections.pairs if what == PAIRS else collections.within, name, body)
         if what == REBUILD:
             collections.rebuild(name)
             return HTTPStatus.ACCEPTED, _JSON, b"{}"
@@ -129,14 +136,16 @@ def _of_collection(
         unknown = error.code == "no_collection"
         code = HTTPStatus.NOT_FOUND if unknown else HTTPStatus.SERVICE_UNAVAILABLE
         return _error(code, error.code, str(error))
+    except Rejected as error:
+        return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.code, str(error))
 
 
-def _within(collections: Collections, name: str, body: bytes) -> _Answer:
+def _asked(answer: Callable[[str, Query], Candidates | Pairs], name: str, body: bytes) -> _Answer:
     try:
         query = Query.decode(body)
     except ValueError as error:
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
-    return HTTPStatus.OK, CONTENT_TYPE, collections.within(name, query).encode()
+    return HTTPStatus.OK, CONTENT_TYPE, answer(name, query).encode()
 
 
 def _status(collections: Collections) -> bytes:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from indexes import FOREVER, ask, asking
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, distances, positions_of
 from facematch.log import Tail
-from facematch.neighbours import Candidates, Neighbours
+from facematch.neighbours import Candidates, Neighbours, Pairs
 from facematch.sidecar import Sidecar
 from facematch.store import Store
 from facematch.wire import Query
@@ -34,12 +34,15 @@ class _History:
     faces: dict[int, Encodings] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
 
-    def within(self, query: Query, radius: float, place: int) -> set[int]:
-        """The positions of the images that match, as of a place."""
+    def within(self, query: Query, radius: float, place: int, erased_too: bool = False) -> set[int]:
+        """The positions of the images that match, as of a place; or of those, too, that were
+        erased by then."""
         alive = [
             position
             for position in self.faces
-            if position <= place < self.ends.get(position, FOREVER) and position < query.before
+            if position <= place
+            and (erased_too or place < self.ends.get(position, FOREVER))
+            and position < query.before
         ]
         return _within(query.encodings, radius, {each: self.faces[each] for each in alive})
 
@@ -78,7 +81,17 @@ class Truth:
                 history.tails.append(entry.tail)
                 self._of[entry.tail] = history
 
-    def judge(self, query: Query, answer: Candidates) -> bool:
+    def judge_pairs(self, query: Query, answer: Pairs) -> bool:
+        """The same of each encoding. What is erased while it is searched may be in the answer."""
+        told = True
+        for number, encoding in enumerate(query.encodings):
+            alone = Query(encoding[None], query.radius, query.before)
+            faces = answer.faces[answer.numbers == number]
+            assert len(np.unique(faces)) == len(faces)
+            told &= self.judge(alone, Candidates(faces, answer.tail), erased_too=True)
+        return told
+
+    def judge(self, query: Query, answer: Candidates, erased_too: bool = False) -> bool:
         """AssertionError for a wrong answer. False when it cannot be told, because the log was
         never read at the place that the answer states: then no worker takes it either."""
         place = answer.tail
@@ -95,7 +108,8 @@ class Truth:
                 return False
             found = set(positions_of(answer.faces))
             missing = history.within(query, query.radius, place.position) - found
-            surplus = found - history.within(query, query.radius * _MARGIN, place.position)
+            most = history.within(query, query.radius * _MARGIN, place.position, erased_too)
+            surplus = found - most
         assert not missing | surplus, f"at {place}: {missing} missing, {surplus} too many"
         return True
 
@@ -114,18 +128,23 @@ class Heard:
 def asking_all_the_time(
     path: Path, truth: Truth, queries: list[Query], pause: float = 0.0
 ) -> Iterator[Heard]:
-    """A client that asks the sidecar at this socket, in a thread, without an end: every answer
-    must be right for the place it states, or a refusal that says so."""
+    """A client that asks the sidecar at this socket, in a thread, without an end, now with one of
+    these queries, now for the pairs of several in one: every answer must be right for the place
+    that it states, or a refusal that says so."""
     heard = Heard()
 
     def work(stop: threading.Event) -> None:
         rng = np.random.default_rng(len(queries))
         with asking(path) as sidecar:
             while not stop.wait(pause):
-                query = queries[int(rng.integers(len(queries)))]
+                query, *more = (queries[row] for row in rng.integers(len(queries), size=4))
+                several = np.concatenate([query.encodings, *(each.encodings for each in more)])
                 try:
-                    answer = sidecar.within(query)
-                    right = truth.judge(query, answer)
+                    if rng.random() < 0.5:
+                        right = truth.judge(query, sidecar.within(query))
+                    else:
+                        query = replace(query, encodings=several)
+                        right = truth.judge_pairs(query, sidecar.pairs(query))
                 except Unavailable as error:
                     heard.refused[error.code] += 1
                     time.sleep(0.005)

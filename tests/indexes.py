@@ -7,10 +7,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 from histories import MODEL, THRESHOLD, Switch, add, running
@@ -23,7 +23,7 @@ from facematch.faces import Encodings, positions_of
 from facematch.feeder import Feeder
 from facematch.memory_store import MemoryStore
 from facematch.milvus import Milvus
-from facematch.neighbours import Candidates, Neighbours, Query
+from facematch.neighbours import Candidates, Neighbours, Pairs, Query
 from facematch.sidecar import Sidecar
 from facematch.store import Store
 from index.budget import Budget
@@ -31,6 +31,8 @@ from index.collections import Collections
 from index.follower import Follower
 from index.metrics import Metrics
 from index.server import Server
+
+_Answer = TypeVar("_Answer", Candidates, Pairs)
 
 FOREVER = 2**62
 FACE = people(np.random.default_rng(0), 1)
@@ -90,11 +92,31 @@ def ask(
     before: int = FOREVER,
 ) -> Candidates:
     """The answer once it reflects the end of the log, which it must do soon."""
-    answers: list[Candidates] = []
+    return _settled(lambda: neighbours.within(Query(encodings, radius, before)), store)
+
+
+def ask_pairs(
+    neighbours: Neighbours,
+    store: Store,
+    encodings: Encodings = FACE,
+    radius: float = THRESHOLD,
+    before: int = FOREVER,
+) -> Pairs:
+    """The same for pairs."""
+    return _settled(lambda: neighbours.pairs(Query(encodings, radius, before)), store)
+
+
+def listed(pairs: Pairs) -> list[tuple[int, int]]:
+    """Numbers and ids, ascending."""
+    return sorted(zip(pairs.numbers.tolist(), pairs.faces.tolist(), strict=True))
+
+
+def _settled(answer: Callable[[], _Answer], store: Store) -> _Answer:
+    answers: list[_Answer] = []
 
     def settled() -> bool:
         try:
-            answers.append(neighbours.within(Query(encodings, radius, before)))
+            answers.append(answer())
         except Unavailable as error:
             if error.code != "index_loading":
                 raise

@@ -15,13 +15,19 @@ from planted import PlantedEncoder, people, pictures_of, planted_picture
 from facematch import fsck
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import distances, image_hash
+from facematch.job import RangeMessage
+from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
+from facematch.reindexing import Phase, Reindex, Reindexing
 from facematch.store import NewJob, State, Store
 from worker.looking import DirectLooker, PictureLimits
 from worker.pipeline import Parts, finish, process
+from worker.ranges import RangeParts, rebuild
 
 THRESHOLD = 0.6
+#: Some pairs are within each of them that are not within the one before.
+OTHER_THRESHOLDS = (0.08, 0.15, THRESHOLD, 2.5)
 _rng = np.random.default_rng(7)
 # Three pictures of one person, one of another, one of both: few, so that they meet often.
 _one, _other = people(_rng, 2)
@@ -32,31 +38,46 @@ PICTURES = [planted_picture(encodings) for encodings in _encodings]
 HASHES = [image_hash(picture) for picture in PICTURES]
 
 
-def true_matches(picture: int, live: set[int]) -> list[tuple[str, float]]:
+def true_matches(picture: int, live: set[int], threshold: float) -> list[tuple[str, float]]:
     found = [
         (HASHES[other], float(distances(_encodings[picture], _encodings[other]).min()))
         for other in live - {picture}
     ]
-    return sorted((pair for pair in found if pair[1] <= THRESHOLD), key=lambda pair: pair[1])
+    return sorted((pair for pair in found if pair[1] <= threshold), key=lambda pair: pair[1])
 
 
 REPLICATED = {
     *("_pinned", "_entries", "_first", "_submissions", "_jobs", "_images", "_blobs"),
-    *("_positions", "_faces", "_links", "_pending", "_erasing", "_approximate_since"),
+    *(
+        "_positions",
+        "_faces",
+        "_links",
+        "_pending",
+        "_erasing",
+        "_generations",
+        "_reindex",
+        "_last_generation",
+        "_dropped",
+        "_served",
+    ),
 }
 
 
 class World:
     """What a test does to it takes a number, so that hypothesis can choose among what there is."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, reindexing: Reindexing | None = None) -> None:
         self.store = store
+        if isinstance(store, MemoryStore):
+            reindexing = MemoryReindexing(store)
+        assert reindexing is not None
+        self.reindexing = reindexing
         store.create(PlantedEncoder.model, THRESHOLD)
         limits = PictureLimits(max_pixels=10**6, max_side=0, max_faces=100)
         looker = DirectLooker(PlantedEncoder(), limits)
         self.indexes = [ExactNeighbours(store) for _ in range(2)]
         self.parts = [
-            Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6, THRESHOLD)
+            Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6)
             for index in self.indexes
         ]
         self.jobs: list[str] = []
@@ -103,6 +124,36 @@ class World:
         if alive := self.alive():
             alive[number % len(alive)].crash()
 
+    def reindex(self, number: int) -> None:
+        """Begin one, or do with the one there is what can be done with it in its phase."""
+        about = self.reindexing.current()
+        if about is None:
+            threshold = OTHER_THRESHOLDS[number % len(OTHER_THRESHOLDS)]
+            self.reindexing.begin(threshold, span=1 + number % 3)
+        elif number % 20 == 0:
+            self.reindexing.end(about.id)
+        elif about.phase is Phase.BUILT:
+            self.reindexing.switch(about.id)
+        elif about.phase is Phase.SWITCHED:
+            self.reindexing.rollback(about.id)
+        elif about.phase is Phase.PAUSED:
+            self.reindexing.resume(about.id)
+        elif number % 7 == 0:
+            self.reindexing.pause(about.id)
+        else:
+            self.rebuild(about, number)
+
+    def rebuild(self, about: Reindex, number: int) -> None:
+        """Let a worker take up a range, which may be done or in work."""
+        first = 1 + number % about.ranges * about.span
+        parts = self.range_parts(number % 2)
+        message = RangeMessage(about.id, first)
+        self.workers.append(interleaving.SteppedWorker(lambda: rebuild(message, parts)))
+        self.work(len(self.alive()) - 1, steps=number % 5)
+
+    def range_parts(self, index: int) -> RangeParts:
+        return RangeParts(self.store, self.reindexing, self.indexes[index])
+
     def freeze(self, number: int) -> None:
         self.indexes[number % 2].limit = None if number % 3 == 0 else number % 8
 
@@ -146,15 +197,29 @@ class World:
         for position in self.store.erasing():
             while not self.store.unlink(position):
                 pass
+        self.finish_reindex()
+
+    def finish_reindex(self) -> None:
+        about = self.reindexing.current()
+        if about is not None and about.phase is Phase.PAUSED:
+            self.reindexing.resume(about.id)
+        while about is not None and (due := self.reindexing.due_ranges(100, age=-1)):
+            for first in due:
+                rebuild(RangeMessage(about.id, first), self.range_parts(0))
+        while not self.reindexing.drop_some():
+            pass
+        about = self.reindexing.current()
+        assert about is None or about.phase in (Phase.BUILT, Phase.SWITCHED)
 
     def check(self) -> None:
         """The store holds what a plain reading of the submissions and erasures says."""
+        threshold = self.store.collection().threshold
         for picture, image in enumerate(HASHES):
             if picture in self.live:
                 page = self.store.matches(image, 100)
                 assert page.image.state is State.DONE
                 found = [(match.hash, match.distance) for match in page.matches]
-                assert sorted(found) == sorted(true_matches(picture, self.live))
+                assert sorted(found) == sorted(true_matches(picture, self.live, threshold))
             else:
                 with contextlib.suppress(NotFound):
                     assert self.store.image(image).state is State.ERASED

@@ -10,6 +10,7 @@ from facematch import startup
 from facematch.brokers import open_broker
 from facematch.errors import Misconfigured
 from facematch.indexes import open_feeder, open_neighbours
+from facematch.job import job_of
 from facematch.redis_connection import Redis, connect
 from facematch.redis_durability import check_durable
 from facematch.redis_store import RedisStore
@@ -71,7 +72,6 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         looker=looker,
         model=encoder.model,
         max_attempts=settings.max_attempts,
-        threshold=threshold,
     )
     sweeper = threading.Thread(
         target=keep_sweeping,
@@ -82,7 +82,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
 
     def ready() -> None:
         # Made again if it is gone: somebody has emptied Redis.
-        _check(store.create(encoder.model, threshold), encoder.model, threshold)
+        _check(store.create(encoder.model, threshold), encoder.model)
         neighbours.check()
         sandbox.check()
 
@@ -99,7 +99,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         thread.start()
     _log.info("ready", model=encoder.model, threshold=threshold)
     try:
-        consume(broker, work, ready, stop, hands)
+        consume(broker, job_of, work, ready, stop, hands)
     finally:
         stop.set()
         finished.set()
@@ -146,7 +146,7 @@ def _join(
     weaknesses, collection = joined
     for weakness in weaknesses:
         _log.warning("Redis may lose what was acknowledged", reason=weakness)
-    _check(collection, model, collection.threshold)
+    _check(collection, model)
     if collection.threshold != settings.threshold:
         _log.warning(
             "the collection keeps the threshold it was made with",
@@ -156,16 +156,11 @@ def _join(
     return collection
 
 
-def _check(collection: Collection, model: str, threshold: float) -> None:
-    """Raise Misconfigured unless the collection is of this model and threshold."""
+def _check(collection: Collection, model: str) -> None:
+    """Raise Misconfigured unless the collection is of this model."""
     if collection.model != model:
         raise Misconfigured(
             f"the collection has encodings of {collection.model}, this worker makes {model}"
-        )
-    if collection.threshold != threshold:
-        raise Misconfigured(
-            f"the collection was made anew with the threshold {collection.threshold:g}, and this"
-            f" worker began with {threshold:g}: start it again"
         )
 
 

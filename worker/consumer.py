@@ -4,13 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 import structlog
 
 from facematch.broker import Broker, Delivery
 from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.failpoints import reached
-from facematch.job import Message
 
 #: Jobs that a worker has in hand for each picture it looks at: the others wait for a server, for
 #: Redis or for the index meanwhile, and leave the processor to it.
@@ -23,33 +23,39 @@ _PAUSE_SECONDS = 1.0
 #: For so long a worker believes that the parts it needs are still there.
 _READY_SECONDS = 1.0
 
+_Work = TypeVar("_Work")
+
 
 def consume(
     broker: Broker,
-    process: Callable[[str], object],
+    decode: Callable[[bytes], _Work],
+    process: Callable[[_Work], object],
     ready: Callable[[], None],
     stop: threading.Event,
     hands: int = 1,
 ) -> None:
-    """Take messages and process their jobs, up to `hands` at a time, until `stop` is set.
+    """Take messages and process what they are about, up to `hands` at a time, until `stop` is set.
 
-    `ready` raises Unavailable while the parts that `process` needs are not all there; no
-    message is taken meanwhile, so that another worker can have it. Raises Misconfigured when
-    one of them does; the messages in hand are finished or given back first.
+    `decode` raises ValueError for what is no message of this queue. `ready` raises Unavailable
+    while the parts that `process` needs are not all there; no message is taken meanwhile, so that
+    another worker can have it. Raises Misconfigured when one of them does; the messages in hand are
+    finished or given back first.
     """
-    _Consumer(broker, process, ready, stop, hands).run()
+    _Consumer(broker, decode, process, ready, stop, hands).run()
 
 
-class _Consumer:
+class _Consumer(Generic[_Work]):
     def __init__(
         self,
         broker: Broker,
-        process: Callable[[str], object],
+        decode: Callable[[bytes], _Work],
+        process: Callable[[_Work], object],
         ready: Callable[[], None],
         stop: threading.Event,
         hands: int,
     ) -> None:
-        self._broker, self._process, self._ready, self._stop = broker, process, ready, stop
+        self._broker, self._decode, self._process = broker, decode, process
+        self._ready, self._stop = ready, stop
         self._hands = hands
         self._free = threading.Semaphore(hands)
         self._busy = 0
@@ -114,14 +120,14 @@ class _Consumer:
 
     def _handle(self, delivery: Delivery) -> None:
         try:
-            job = Message.decode(delivery.body).job
+            work = self._decode(delivery.body)
         except ValueError as error:
-            _log.error("not a job message", detail=str(error))
+            _log.error("not a message of this queue", detail=str(error))
             delivery.reject()
             return
-        with structlog.contextvars.bound_contextvars(job=job):
+        with structlog.contextvars.bound_contextvars(job=str(work)):
             try:
-                self._process(job)
+                self._process(work)
             except NotFound as error:
                 _log.warning("no such job any more", detail=str(error))
             except Unavailable as error:

@@ -13,9 +13,10 @@ import numpy as np
 
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, distances, positions_of
-from facematch.log import Tail, follow
+from facematch.log import Entry, Tail, follow
 from facematch.neighbours import Neighbours, Query
 from facematch.store import Store
+from worker.fence import Fence
 
 #: Behind the log by more than this, an index catches up sooner than a worker compares.
 MAX_BEHIND = 10_000
@@ -42,58 +43,48 @@ def find_matches(
     Raises Unavailable: index_behind, index_diverged, index_loading, index_unavailable.
     """
     answer = neighbours.within(Query(encodings, threshold, before=position))
-    log = store.log(answer.tail.position, MAX_BEHIND)
-    if log.start is None and answer.tail.position <= log.tail.position:
-        raise Unavailable("index_behind", "the log was trimmed past the index's position")
-    if log.start != answer.tail:
-        raise Unavailable("index_diverged")
-    seen = follow(answer.tail, log.entries)
+    seen, entries = _read_on(store, answer.tail)
     if seen.position < position:
         raise Unavailable("index_diverged", "the log no longer reaches the image")
-    if seen != log.tail:
-        raise Unavailable("index_behind", f"by {log.tail.position - answer.tail.position} entries")
     candidates = set(positions_of(answer.faces))
-    candidates.update(entry.position for entry in log.entries if entry.op == "add")
-    candidates.difference_update(entry.target for entry in log.entries if entry.op == "del")
+    candidates.update(entry.position for entry in entries if entry.op == "add")
+    candidates.difference_update(entry.target for entry in entries if entry.op == "del")
     earlier = sorted(candidate for candidate in candidates if candidate < position)
-    faces = _Faces(store)
-    pairs = tuple(faces.within(encodings, earlier, threshold))
-    fence = _past_erasures(store, seen) if faces.missing else seen
-    return Found(pairs, fence, answer.exact)
+    fence = Fence(seen)
+    pairs = tuple(_within(store, encodings, earlier, threshold, fence))
+    return Found(pairs, fence.settle(store), answer.exact)
 
 
-def _past_erasures(store: Store, seen: Tail) -> Tail:
-    """A later place in the log, behind the erasures that took faces away since `seen`.
+def _read_on(store: Store, tail: Tail) -> tuple[Tail, Sequence[Entry]]:
+    """The log's end, and what it has behind the place that an index reflects.
 
-    Without them in the fence, a store that loses them would have those images again, and
-    their matches would be missing.
+    Raises Unavailable: index_behind, index_diverged when it is no place of this log.
     """
-    log = store.log(seen.position, MAX_BEHIND)
-    if log.start != seen:
-        raise Unavailable("index_diverged", "the log changed during the query")
-    return follow(seen, log.entries)
+    log = store.log(tail.position, MAX_BEHIND)
+    if log.start is None and tail.position <= log.tail.position:
+        raise Unavailable("index_behind", "the log was trimmed past the index's position")
+    if log.start != tail:
+        raise Unavailable("index_diverged")
+    seen = follow(tail, log.entries)
+    if seen != log.tail:
+        raise Unavailable("index_behind", f"by {log.tail.position - tail.position} entries")
+    return seen, log.entries
 
 
-class _Faces:
-    """Exact comparison with stored faces; `missing` once an image turned out to have none."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.missing = False
-
-    def within(
-        self, encodings: Encodings, positions: Sequence[int], threshold: float
-    ) -> Iterator[tuple[int, float]]:
-        """The positions with a face within the threshold, and the smallest distance."""
-        for start in range(0, len(positions), _PORTION):
-            portion = positions[start : start + _PORTION]
-            others = self._store.faces(portion)
-            self.missing = self.missing or len(others) < len(portion)
-            if not others:
-                continue
-            smallest = distances(encodings, np.concatenate(list(others.values()))).min(axis=0)
-            firsts = np.cumsum([0, *map(len, others.values())][:-1])
-            nearest = np.minimum.reduceat(smallest, firsts)
-            for position, distance in zip(others, nearest, strict=True):
-                if distance <= threshold:
-                    yield position, float(distance)
+def _within(
+    store: Store, encodings: Encodings, positions: Sequence[int], threshold: float, fence: Fence
+) -> Iterator[tuple[int, float]]:
+    """The positions with a face within the threshold, and the smallest distance."""
+    for start in range(0, len(positions), _PORTION):
+        portion = positions[start : start + _PORTION]
+        others, tail = store.faces_as_of(portion)
+        if len(others) < len(portion):
+            fence.add(tail)
+        if not others:
+            continue
+        smallest = distances(encodings, np.concatenate(list(others.values()))).min(axis=0)
+        firsts = np.cumsum([0, *map(len, others.values())][:-1])
+        nearest = np.minimum.reduceat(smallest, firsts)
+        for position, distance in zip(others, nearest, strict=True):
+            if distance <= threshold:
+                yield position, float(distance)

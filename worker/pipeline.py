@@ -46,7 +46,6 @@ class Parts:
     looker: Looker
     model: str
     max_attempts: int
-    threshold: float
 
 
 def process(job_id: str, parts: Parts) -> Job:
@@ -92,11 +91,12 @@ def finish(image: str, parts: Parts) -> None:
         encodings = parts.store.faces([place.position]).get(place.position)
         if place.state is not State.INDEXED or encodings is None:
             return
+        collection = parts.store.collection()
         found = find_matches(
-            parts.store, parts.neighbours, encodings, place.position, parts.threshold
+            parts.store, parts.neighbours, encodings, place.position, collection.reach
         )
         reached("after_query")
-        result = _link(image, place, found, parts.store)
+        result = _link(image, place, found, collection.numbers, parts.store)
         if result is Linked.DONE:
             reached("after_link")
         if result in (Linked.DONE, Linked.SUPERSEDED):
@@ -155,14 +155,17 @@ def _follow_the_image(job: Job, store: Store) -> None:
             store.fail(job.id, image.code, "the same bytes failed before")
 
 
-def _link(image: str, place: Committed, found: Found, store: Store) -> Linked:
+def _link(
+    image: str, place: Committed, found: Found, generations: frozenset[int], store: Store
+) -> Linked:
     token = secrets.token_hex(8)
     result = Linked.WRITTEN
     for offset in range(0, max(1, len(found.pairs)), LINK_CHUNK):
         pairs = found.pairs[offset : offset + LINK_CHUNK]
         last = offset + LINK_CHUNK >= len(found.pairs)
-        link = Link(image, place, found.seen, token, offset, pairs, last, found.exact)
-        result = store.link(link)
+        result = store.link(
+            Link(image, place, found.seen, token, offset, pairs, last, found.exact, generations)
+        )
         if result is not Linked.WRITTEN:
             return result
         reached("mid_link")

@@ -172,7 +172,7 @@ def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
         )
     yield (
         f"  Redis           {_bytes(plan.redis_bytes)}, on a machine with half as much again;"
-        f" {plan.redis_busy:.1%} busy"
+        f" {_bytes(plan.reindex_bytes)} more during a reindex; {plan.redis_busy:.1%} busy"
     )
     shared = " (everything on one)" if plan.machines == 1 else ""
     yield f"  a month         {plan.machine_hours:,.0f} machine-hours: {plan.machines:,}{shared}"

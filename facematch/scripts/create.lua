@@ -3,4 +3,4 @@ if redis.call('HEXISTS', META, 'epoch') == 0 then
   redis.call('HSET', META, 'epoch', ARGV[1], 'model', ARGV[2], 'threshold', ARGV[3],
     'position', 0, 'chain', redis.sha1hex(ARGV[1]))
 end
-return redis.call('HMGET', META, 'epoch', 'model', 'threshold', 'position', 'chain')
+return collection_view()

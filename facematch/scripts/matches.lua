@@ -1,14 +1,17 @@
 -- A page of an image's matches as of one instant. ARGV: image, limit, after distance ('': from
--- the start), after position. Returns {complete_through, more, exact, hash, names, distance, position, …}.
+-- the start), after position. Returns {complete_through, more, exact, threshold,
+-- {hash, names, distance, position}, …}.
 local image, limit, after, member = ARGV[1], number(ARGV[2]), ARGV[3], ARGV[4]
 local fields = redis.call('HMGET', key('image', image), 'state', 'position')
-local own = key('matches', fields[2] or '0')
+local generation = served()
+local own = matches_of(generation, fields[2] or '0')
 
 local oldest = redis.call('ZRANGE', PENDING, 0, 0, 'WITHSCORES')[2]
 local complete = oldest and number(oldest) - 1 or number(redis.call('HGET', META, 'position'))
-local since = redis.call('HGET', META, 'approximate_since')
-local exact = (not since or complete < number(since)) and 1 or 0
-local page = {complete, 0, exact}
+local told = redis.call('HMGET', META, of(generation, 'approximate_since'),
+  of(generation, 'threshold'))
+local exact = (not told[1] or complete < number(told[1])) and 1 or 0
+local page = {complete, 0, exact, told[2]}
 if not known(fields[1]) then return page end
 
 -- The cursor's own member may have been erased since: then its place is counted out.

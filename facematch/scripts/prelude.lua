@@ -8,6 +8,8 @@ end
 
 local META, LOG, POSITIONS = key('meta'), key('log'), key('positions')
 local PENDING, ACCEPTED, ERASING = key('pending'), key('accepted'), key('erasing')
+local REINDEX, RANGES, LINKING = key('reindex'), key('reindex', 'ranges'), key('reindex', 'linking')
+local DROPPED = key('dropped')
 
 local function now()
   local time = redis.call('TIME')
@@ -59,6 +61,67 @@ local function chain_at(position)
   for i = 1, #entry[2], 2 do
     if entry[2][i] == 'chain' then return entry[2][i + 1] end
   end
+end
+
+-- The name of what there is of each generation of match sets.
+local function of(generation, name)
+  return generation == '0' and name or name .. '.' .. generation
+end
+
+local function matches_of(generation, position)
+  return key(of(generation, 'matches'), position)
+end
+
+-- The generations that are written, as text, and their numbers; the one that is served.
+local function generations()
+  local text = redis.call('HGET', META, 'generations') or '0'
+  local numbers = {}
+  for generation in string.gmatch(text, '%d+') do numbers[#numbers + 1] = generation end
+  return text, numbers
+end
+
+local function served()
+  return redis.call('HGET', META, 'generation') or '0'
+end
+
+local function threshold_of(generation)
+  return tonumber(redis.call('HGET', META, of(generation, 'threshold')))
+end
+
+-- From this position on, matches may be missing in this generation.
+local function approximate_from(generation, position)
+  local field = of(generation, 'approximate_since')
+  local since = redis.call('HGET', META, field)
+  if not since or number(position) < number(since) then
+    redis.call('HSET', META, field, position)
+  end
+end
+
+local function collection_view()
+  local view = redis.call('HMGET', META, 'epoch', 'model', 'position', 'chain')
+  if not view[1] then return false end
+  local first = served()
+  local _, numbers = generations()
+  table.sort(numbers, function(a, b)
+    if a == first or b == first then return a == first and b ~= first end
+    return number(a) < number(b)
+  end)
+  for _, generation in ipairs(numbers) do
+    view[#view + 1] = {generation, unpack(redis.call('HMGET', META,
+      of(generation, 'threshold'), of(generation, 'approximate_since'),
+      of(generation, 'building_to')))}
+  end
+  return view
+end
+
+local function reindex_view()
+  local view = redis.call('HMGET', REINDEX, 'id', 'phase', 'generation', 'former', 'base', 'span',
+    'ranges', 'share', 'begun')
+  if not view[1] then return false end
+  view[#view + 1] = redis.call('ZCARD', RANGES)
+  view[#view + 1] = redis.call('HGET', META, of(view[3], 'threshold'))
+  view[#view + 1] = redis.call('HGET', META, of(view[4], 'threshold'))
+  return view
 end
 
 local function drop_upload(image)

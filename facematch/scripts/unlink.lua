@@ -1,10 +1,13 @@
 -- Take an erased image out of a chunk of its peers. ARGV: position, chunk. Returns what is left.
-local own = key('matches', ARGV[1])
-local others = redis.call('ZRANGE', own, 0, ARGV[2] - 1)
-for _, other in ipairs(others) do
-  redis.call('ZREM', key('matches', other), ARGV[1])
-  redis.call('ZREM', own, other)
+local _, numbers = generations()
+for _, generation in ipairs(numbers) do
+  local own = matches_of(generation, ARGV[1])
+  local others = redis.call('ZRANGE', own, 0, ARGV[2] - 1)
+  for _, other in ipairs(others) do
+    redis.call('ZREM', matches_of(generation, other), ARGV[1])
+    redis.call('ZREM', own, other)
+  end
+  if #others > 0 then return 0 end
 end
-if #others > 0 then return 0 end
 redis.call('SREM', ERASING, ARGV[1])
 return 1

@@ -22,7 +22,7 @@ from facematch.errors import Misconfigured, Unavailable
 from facematch.job import DEAD_LETTERS, QUEUE, Message
 from facematch.rabbit_broker import RabbitBroker
 from facematch.redis_connection import connect
-from facematch.streams import DEAD_STREAM, GROUP, STREAM, StreamsBroker
+from facematch.streams import GROUP, StreamsBroker, dead_stream_of, stream_of
 
 LEASE = 1.0
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def _dead_in_rabbitmq(url: str) -> list[bytes]:
 
 def _dead_in_stream(url: str) -> list[bytes]:
     with connect(url) as client:
-        return [fields[b"body"] for _, fields in client.xrange(DEAD_STREAM)]
+        return [fields[b"body"] for _, fields in client.xrange(dead_stream_of(QUEUE))]
 
 
 def _take(broker: Broker, timeout: float = 5.0) -> Delivery:
@@ -529,14 +529,14 @@ def test_streams_find_a_message_again_whose_answer_was_lost(redis_url: str) -> N
     with connect(redis_url) as client:
         broker.publish(Message("a"))
         delivery = _take(broker)
-        [consumer] = client.xinfo_consumers(STREAM, GROUP)
+        [consumer] = client.xinfo_consumers(stream_of(QUEUE), GROUP)
         broker.publish(Message("b"))
         # The server gave it to this consumer, and the answer never arrived.
-        assert client.xreadgroup(GROUP, consumer["name"], {STREAM: ">"}, count=1)
+        assert client.xreadgroup(GROUP, consumer["name"], {stream_of(QUEUE): ">"}, count=1)
         assert _job(_take(broker, 10)) == "b"
         delivery.ack()
         broker.close()
-        assert client.xlen(STREAM) == 1  # b was given back
+        assert client.xlen(stream_of(QUEUE)) == 1  # b was given back
 
 
 def test_streams_forget_consumers_that_are_gone(redis_url: str) -> None:
@@ -544,13 +544,16 @@ def test_streams_forget_consumers_that_are_gone(redis_url: str) -> None:
         broker = StreamsBroker(redis_url, lease=0.2)
         broker.publish(Message("a"))
         _take(broker).ack()
-        client.xgroup_createconsumer(STREAM, GROUP, "gone")
+        client.xgroup_createconsumer(stream_of(QUEUE), GROUP, "gone")
         eventually(
-            lambda: broker.receive(0.2) is None and len(client.xinfo_consumers(STREAM, GROUP)) == 1,
+            lambda: (
+                broker.receive(0.2) is None
+                and len(client.xinfo_consumers(stream_of(QUEUE), GROUP)) == 1
+            ),
             "the consumer that is gone is forgotten",
         )
         broker.close()
-        assert client.xinfo_consumers(STREAM, GROUP) == []
+        assert client.xinfo_consumers(stream_of(QUEUE), GROUP) == []
 
 
 def test_streams_wait_for_a_server_that_starts_later(redis_server: RedisServer) -> None:

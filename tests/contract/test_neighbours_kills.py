@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,32 @@ def test_killed_at_an_entry_of_the_log_it_has_it_after_a_start(
         assert index.exit_code(30) == -signal.SIGKILL
     writer.work(10)
     assert_starts_and_is_right(server.url, writer, tmp_path)
+
+
+def test_killed_in_the_middle_of_a_query_for_pairs_it_answers_after_a_start(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with writing(redis_server) as writer, ExitStack() as stack:
+        writer.work(50)
+        killed = process(tmp_path, redis_server.url, failpoint="mid_pairs:kill:1")
+        index = stack.enter_context(killed)
+        sidecar = stack.enter_context(asking(index.socket))
+        up(sidecar)
+        eventually(lambda: is_ready(sidecar, writer.store), "it is ready")
+        queries = writer.queries(20)
+        query = replace(queries[0], encodings=np.concatenate([each.encodings for each in queries]))
+        with pytest.raises(Unavailable) as raised:
+            sidecar.pairs(query)
+        assert raised.value.code == "index_unavailable"
+        assert index.exit_code(10) == -signal.SIGKILL
+        again = stack.enter_context(process(tmp_path, redis_server.url))
+        assert again.socket == index.socket
+        up(sidecar)
+        eventually(lambda: is_ready(sidecar, writer.store), "it is ready again")
+        answer = sidecar.pairs(query)
+        assert answer.tail == writer.store.collection().tail
+        assert writer.truth.judge_pairs(query, answer)
+        assert len(set(answer.numbers.tolist())) == 20
 
 
 def test_killed_during_queries_nobody_is_told_anything_wrong(

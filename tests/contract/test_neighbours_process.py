@@ -150,6 +150,42 @@ def test_a_stop_in_the_middle_of_a_long_query_is_a_stop(valkey_url: str, tmp_pat
         assert "terminate" not in index.log
 
 
+def test_in_the_middle_of_a_query_for_pairs_it_answers_follows_and_stops(
+    valkey_url: str, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        store = stack.enter_context(redis_store(valkey_url))
+        store.create(MODEL, THRESHOLD)
+        add(store, "a", FACE)
+        frozen = process(tmp_path, valkey_url, failpoint="mid_pairs:sleep:1")
+        index = stack.enter_context(frozen)
+        sidecar = stack.enter_context(asking(index.socket, timeout=60))
+        up(sidecar)
+        assert positions(sidecar, store) == [1]
+        refused: list[str] = []
+
+        def ask_for_pairs() -> None:
+            try:
+                sidecar.pairs(Query(FACE, THRESHOLD, FOREVER))
+            except Unavailable as error:
+                refused.append(error.code)
+
+        askers = [Thread(target=ask_for_pairs) for _ in range(6)]
+        for asker in askers:
+            asker.start()
+        time.sleep(0.3)
+        add(store, "b", FACE)
+        add(store, "c", FACE)
+        erase(store, "a")
+        assert positions(sidecar, store) == [2, 3]
+        began = time.monotonic()
+        assert index.end(signal.SIGTERM, 10) == 0
+        assert time.monotonic() - began < 4
+        for asker in askers:
+            asker.join(10)
+        assert refused == ["index_unavailable"] * 6
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "reason"),
     [

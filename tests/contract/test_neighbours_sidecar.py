@@ -17,6 +17,7 @@ from indexes import (
     FOREVER,
     announce,
     ask,
+    ask_pairs,
     asking,
     get,
     impostor,
@@ -29,13 +30,14 @@ from waiting import eventually
 
 from facematch.collection_name import DEFAULT
 from facematch.errors import Misconfigured, Unavailable
+from facematch.faces import FACES_PER_POSITION
 from facematch.log import genesis
 from facematch.memory_store import MemoryStore
 from facematch.sidecar import IndexStatus, Sidecar, socket_path
 from facematch.store import Store
-from facematch.wire import MAX_ENCODINGS, WITHIN, Query, decode_error, path_of
+from facematch.wire import MAX_ENCODINGS, PAIRS, WITHIN, Query, decode_error, path_of
 
-WITHIN_PATH = path_of(DEFAULT, WITHIN)
+WITHIN_PATH, PAIRS_PATH = (path_of(DEFAULT, what) for what in (WITHIN, PAIRS))
 
 
 @pytest.fixture
@@ -149,12 +151,13 @@ def test_requests_of_another_form_are_refused_and_harm_nothing(
     bad = [b"", good[:-1], good + b"\0", b"XXXX" + good[4:], good[:24] + b"\xff" * 512]
     with serving(store, path), asking(path) as sidecar:
         ask(sidecar, store)
-        for body in bad:
-            status, answer = post(path, WITHIN_PATH, body)
-            assert (status, decode_error(answer)[0]) == (400, "bad_request")
-        assert announce(path, WITHIN_PATH, 1_000_000) == 413
+        for query in (WITHIN_PATH, PAIRS_PATH):
+            for body in bad:
+                status, answer = post(path, query, body)
+                assert (status, decode_error(answer)[0]) == (400, "bad_request")
+            assert announce(path, query, 1_000_000) == 413
+            assert get(path, query)[0] == 405
         assert post(path, "/status", b"")[0] == 405
-        assert get(path, WITHIN_PATH)[0] == 405
         status, answer = get(path, "/elsewhere")
         assert (status, decode_error(answer)[0]) == (404, "not_found")
         with pytest.raises(ValueError, match="finite"):
@@ -162,12 +165,18 @@ def test_requests_of_another_form_are_refused_and_harm_nothing(
         assert positions(sidecar, store) == []
 
 
-def test_the_largest_query_and_a_large_answer_pass(store: MemoryStore, path: Path) -> None:
+def test_the_largest_queries_and_large_answers_pass(store: MemoryStore, path: Path) -> None:
     for number in range(800):
         add(store, str(number), np.repeat(FACE, 256, axis=0))
     with serving(store, path), asking(path, timeout=60) as sidecar:
-        answer = ask(sidecar, store, np.repeat(FACE, MAX_ENCODINGS, axis=0))
+        answer = ask(sidecar, store, np.repeat(FACE, FACES_PER_POSITION, axis=0))
+        asked = np.repeat(FACE, MAX_ENCODINGS, axis=0)
+        pairs = ask_pairs(sidecar, store, asked, before=41)
     assert len(answer.faces) == 800 * 256
+    each = np.arange(40 * 256) + 256
+    assert len(pairs.faces) == MAX_ENCODINGS * len(each)
+    for number in range(0, MAX_ENCODINGS, 100):
+        assert (np.sort(pairs.faces[pairs.numbers == number]) == each).all()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +192,9 @@ def test_the_largest_query_and_a_large_answer_pass(store: MemoryStore, path: Pat
 )
 def test_an_answer_of_another_form_is_an_index_unavailable(tmp_path: Path, reply: bytes) -> None:
     with impostor(tmp_path / "s", reply), asking(tmp_path / "s") as sidecar:
-        for call in (lambda: sidecar.within(Query(FACE, THRESHOLD, 1)), sidecar.status):
+        query = Query(FACE, THRESHOLD, 1)
+        calls = (lambda: sidecar.within(query), lambda: sidecar.pairs(query), sidecar.status)
+        for call in calls:
             with pytest.raises(Unavailable) as raised:
                 cast(Callable[[], object], call)()
             assert raised.value.code == "index_unavailable"

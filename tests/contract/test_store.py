@@ -1,25 +1,23 @@
 """One contract for the store: in memory, in Redis, in Valkey."""
 
-import secrets
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from servers import RedisServer
+from submitting import BACKLOG, MODEL, commit, link, listed, submit, upload
 
 from facematch import memory_store, redis_store
 from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import Box, Face, image_hash
+from facematch.faces import Box, image_hash
 from facematch.log import follow, genesis
 from facematch.memory_store import MemoryStore
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
 from facematch.store import (
     LINK_CHUNK,
-    Commit,
     Committed,
     Cursor,
     Job,
@@ -29,9 +27,6 @@ from facematch.store import (
     State,
     Store,
 )
-
-MODEL = "a-model"
-BACKLOG = 1000
 
 
 @pytest.fixture(params=["memory", "redis", "valkey"])
@@ -49,36 +44,6 @@ def fresh_store(request: pytest.FixtureRequest) -> Iterator[Store]:
 def store(fresh_store: Store) -> Store:
     fresh_store.create(MODEL, 0.6)
     return fresh_store
-
-
-def upload(store: Store, data: bytes, name: str = "a.jpg") -> str:
-    job = secrets.token_hex(4)
-    store.accept(NewJob(job, name, image=image_hash(data), data=data), BACKLOG)
-    return job
-
-
-def commit(store: Store, job: str, data: bytes, faces: int = 1, model: str = MODEL) -> Committed:
-    encodings = np.full((faces, 128), 0.5, dtype=np.float32)
-    found = [Face(Box(1, 4, 3, 2), encoding) for encoding in encodings]
-    return store.commit(
-        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces)
-    )
-
-
-def submit(store: Store, data: bytes, name: str = "a.jpg") -> Committed:
-    return commit(store, upload(store, data, name), data)
-
-
-def link(
-    store: Store, data: bytes, place: Committed, *pairs: tuple[int, float], exact: bool = True
-) -> Linked:
-    seen = store.collection().tail
-    return store.link(Link(image_hash(data), place, seen, "t", 0, pairs, last=True, exact=exact))
-
-
-def listed(store: Store, data: bytes) -> list[tuple[str, float]]:
-    page = store.matches(image_hash(data), 100)
-    return [(match.hash, match.distance) for match in page.matches]
 
 
 def test_a_collection_is_made_once_and_keeps_what_it_was_made_with(store: Store) -> None:
@@ -300,23 +265,23 @@ def test_a_link_that_may_lack_matches_is_told_of_wherever_one_may_be_missing(
 
     link(store, b"a", places[0])
     link(store, b"c", places[2], (1, 0.5), exact=False)
-    assert store.snapshot().approximate_since == 3
+    assert store.collection().generations[0].approximate_since == 3
     # Nothing is said yet of what is behind b.
     assert shown(b"a") == (1, True)
     link(store, b"b", places[1])
     assert shown(b"a") == shown(b"c") == (3, False)
     link(store, b"d", places[3], exact=False)
-    assert store.snapshot().approximate_since == 3
+    assert store.collection().generations[0].approximate_since == 3
     assert shown(b"d") == (4, False)
     assert listed(store, b"a") == [(image_hash(b"c"), 0.5)]
 
 
 def test_the_lowest_such_position_counts_whatever_the_order(store: Store) -> None:
     places = [submit(store, data) for data in (b"a", b"b", b"c")]
-    assert store.snapshot().approximate_since is None
+    assert store.collection().generations[0].approximate_since is None
     for number, expected in ((2, 3), (0, 1), (1, 1)):
         link(store, b"abc"[number : number + 1], places[number], exact=False)
-        assert store.snapshot().approximate_since == expected
+        assert store.collection().generations[0].approximate_since == expected
 
 
 def test_a_link_that_is_refused_says_nothing_of_what_may_be_missing(store: Store) -> None:
@@ -327,7 +292,7 @@ def test_a_link_that_is_refused_says_nothing_of_what_may_be_missing(store: Store
     assert store.link(refused) is Linked.MOVED
     link(store, b"a", place)
     link(store, b"a", place, exact=False)
-    assert store.snapshot().approximate_since is None
+    assert store.collection().generations[0].approximate_since is None
     assert store.matches(image_hash(b"a"), 10).exact
 
 
@@ -337,7 +302,7 @@ def test_of_many_chunks_the_first_says_it(store: Store) -> None:
         *(image_hash(b"a"), place, store.collection().tail, "t", 0, ()), last=False, exact=False
     )
     assert store.link(first) is Linked.WRITTEN
-    assert store.snapshot().approximate_since == 1
+    assert store.collection().generations[0].approximate_since == 1
 
 
 def test_linking_a_done_image_again_changes_nothing(store: Store) -> None:
@@ -402,10 +367,10 @@ def test_an_erased_image_is_hidden_at_once_and_then_unlinked(store: Store) -> No
     assert store.count_faces([a.position]) == 0
     assert store.count_faces([]) == 0
     assert store.erasing() == [a.position]
-    assert store.linked([b.position]) == {b.position: {a.position: 0.5}}
+    assert store.linked([b.position], 0) == {b.position: {a.position: 0.5}}
     assert not store.unlink(a.position)
     assert store.unlink(a.position)
-    assert store.linked([a.position, b.position]) == {a.position: {}, b.position: {}}
+    assert store.linked([a.position, b.position], 0) == {a.position: {}, b.position: {}}
     assert store.erasing() == []
     assert store.erase(image_hash(b"a")).position == a.position
     last = store.log(2, 10).entries[0]
@@ -426,7 +391,7 @@ def test_a_link_to_an_erased_image_is_left_out(store: Store) -> None:
     store.erase(image_hash(b"a"))
     pairs = [(a.position, 0.5)]
     assert store.link(Link(image_hash(b"b"), b, seen, "t", 0, pairs, last=True)) is Linked.DONE
-    assert store.linked([a.position, b.position]) == {a.position: {}, b.position: {}}
+    assert store.linked([a.position, b.position], 0) == {a.position: {}, b.position: {}}
 
 
 def test_jobs_from_before_an_erasure_do_not_bring_the_image_back(store: Store) -> None:

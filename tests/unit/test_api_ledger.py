@@ -117,7 +117,7 @@ def test_replay_erases_from_a_store_that_came_back_from_a_backup(tmp_path: Path)
         assert client.get(f"/v1/images/{IMAGE}").status_code == 410
         assert client.get(f"/match/{OTHER}").json == []
         assert api.store.erasing() == []
-        assert api.store.linked([1, 2]) == {1: {}, 2: {}}
+        assert api.store.linked([1, 2], 0) == {1: {}, 2: {}}
 
 
 def test_replay_hits_no_later_life_of_an_image(tmp_path: Path) -> None:

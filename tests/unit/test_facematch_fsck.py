@@ -1,5 +1,7 @@
 """fsck finds each kind of damage, and nothing where there is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from interleaving import Crash
@@ -45,23 +47,23 @@ def test_blocks_of_any_size_find_the_same(
 
 
 def test_a_missing_pair_is_found(store: MemoryStore) -> None:
-    store._links[1].pop(2)
-    store._links[2].pop(1)
+    store._links[0][1].pop(2)
+    store._links[0][2].pop(1)
     assert found(store) == {"completeness"}
 
 
 def test_a_half_pair_is_found(store: MemoryStore) -> None:
-    store._links[2].pop(1)
+    store._links[0][2].pop(1)
     assert "symmetry" in found(store)
 
 
 def test_a_pair_with_a_wrong_distance_is_found(store: MemoryStore) -> None:
-    store._links[1][2] = store._links[2][1] = 0.59
+    store._links[0][1][2] = store._links[0][2][1] = 0.59
     assert found(store) == {"soundness"}
 
 
 def test_a_pair_of_strangers_is_found(store: MemoryStore) -> None:
-    store._links[1][4] = store._links[4][1] = 0.5
+    store._links[0][1][4] = store._links[0][4][1] = 0.5
     assert found(store) == {"soundness"}
 
 
@@ -70,7 +72,7 @@ def test_a_match_with_an_erased_image_is_found(store: MemoryStore) -> None:
     while not store.unlink(erased.position):
         pass
     assert fsck.run(store).findings == ()
-    store._links[2][erased.position] = 0.3
+    store._links[0][2][erased.position] = 0.3
     assert found(store) == {"erasure"}
 
 
@@ -138,8 +140,8 @@ def test_an_image_still_being_linked_is_no_finding() -> None:
 def test_what_an_approximate_index_did_not_find_is_named_so(
     store: MemoryStore, since: int, kind: str
 ) -> None:
-    store._approximate_since = since
+    store._generations[0] = replace(store._generations[0], approximate_since=since)
     for one, other in ((1, 3), (3, 1)):
-        del store._links[one][other]
+        del store._links[0][one][other]
     assert [finding.positions for finding in fsck.run(store).findings] == [(1, 3)]
     assert found(store) == {kind}

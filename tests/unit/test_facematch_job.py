@@ -1,4 +1,4 @@
-"""The job message: what is written is read back, and anything else is refused."""
+"""The messages: what is written is read back, and anything else is refused."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facematch.job import VERSION, Message, new_job_id
+from facematch.job import VERSION, Message, RangeMessage, new_job_id
 
 
 @given(st.text(min_size=1))
@@ -40,6 +40,32 @@ def test_what_is_no_job_message_is_refused(data: bytes) -> None:
 def test_random_bytes_are_refused_with_a_value_error_and_nothing_else(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the documented error
         Message.decode(data)
+
+
+@given(st.text(min_size=1), st.integers(min_value=1))
+def test_a_range_is_read_back_as_it_was_written(reindex: str, first: int) -> None:
+    message = RangeMessage(reindex, first)
+    assert RangeMessage.decode(message.encode()) == message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"job": "a"},
+        {"reindex": "a"},
+        {"first": 1},
+        {"reindex": "", "first": 1},
+        {"reindex": 7, "first": 1},
+        {"reindex": "a", "first": 0},
+        {"reindex": "a", "first": True},
+        {"reindex": "a", "first": 1.0},
+        {"reindex": "a", "first": "1"},
+        {"v": VERSION + 1, "reindex": "a", "first": 1},
+    ],
+)
+def test_what_is_no_range_message_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the documented error
+        RangeMessage.decode(json.dumps({"v": VERSION, **fields}).encode())
 
 
 def test_a_field_of_a_later_minor_form_is_ignored() -> None:

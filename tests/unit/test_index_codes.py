@@ -35,11 +35,23 @@ def beside(encodings: Encodings) -> np.ndarray:
     return np.linalg.norm(rest - rest @ BASIS @ BASIS.T, axis=1)
 
 
+def portions(
+    engine: Engine, asked: Encodings, radius: float, low: int = 0, high: int = LAST
+) -> list[tuple[int, int]]:
+    """The pairs that are found portion by portion."""
+    return [
+        (int(number), int(face))
+        for numbers, faces in engine.pairs(asked, radius, low, high)
+        for number, face in zip(numbers, faces, strict=True)
+    ]
+
+
 def check(engine: Engine, ids: FaceIds, faces: Encodings, asked: Encodings, radius: float) -> None:
     """Each query finds all that brute force finds, and what it finds besides is hardly farther."""
     numbers, found = engine.search(asked, radius, LAST)
     pairs = list(zip(numbers.tolist(), found.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs)
+    assert sorted(portions(engine, asked, radius)) == sorted(pairs)
     exact = distances(asked, faces)
     expected = {(int(n), int(ids[face])) for n, face in np.argwhere(exact <= radius)}
     assert expected <= set(pairs)
@@ -117,15 +129,17 @@ def test_a_query_whose_squares_are_beyond_float32_is_decided_as_any() -> None:
     held.add(np.arange(10), space.project(model.draw(10, np.random.default_rng(6))))
     asked = (model.mean + 1e30 * model.basis[:, -1:].T).astype(np.float32)
     for radius, count in ((0.9e30, 0), (1.1e30, 10)):
-        assert len(held.search(space.project(asked), radius**2, LAST)[1]) == count
+        assert len(held.search(space.project(asked), radius**2, 0, LAST)[1]) == count
 
 
 class TestChunks:
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(codes, "CHUNK", 64)
-        monkeypatch.setattr(codes, "_QUERIES_AT_ONCE", 7)
+        monkeypatch.setattr(codes, "QUERIES_AT_ONCE", 7)
         monkeypatch.setattr(codes, "_FOUND", 128)
+        monkeypatch.setattr(codes, "_own", codes._Buffers())
+        monkeypatch.setattr(codes, "_STEP", 20)
 
     @pytest.mark.parametrize("seed", range(8))
     def test_adds_and_removes_in_any_order_agree_with_brute_force(self, seed: int) -> None:
@@ -159,6 +173,45 @@ class TestChunks:
         for before in (0, 1, 63, 64, 65, 299, 300, 2**64 - 1):
             found = engine.within(face, 0.1, before)
             assert found.tolist() == list(range(0, min(before, 300) * 256, 256))
+
+    def test_portions_of_faces_with_ids_between_two_only(self) -> None:
+        rng = np.random.default_rng(7)
+        face = encoding_model().draw(1, rng)
+        ids = np.cumsum(rng.integers(1, 4, 300))
+        engine = Engine()
+        engine.add(ids, np.repeat(face, 300, axis=0))
+        engine.remove(ids[ids % 5 == 0])
+        asked = np.repeat(face, 9, axis=0)
+        for _ in range(60):
+            low, high = np.sort(rng.integers(0, ids[-1] + 3, 2)).tolist()
+            there = [int(face) for face in ids if low <= face < high and face % 5]
+            expected = [(number, face) for number in range(9) for face in there]
+            assert sorted(portions(engine, asked, 0.1, low, high)) == expected
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_between_two_portions_it_may_change(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        # Some are kept as codes, the others whole.
+        faces = np.repeat(encoding_model().draw(1, rng), 500, axis=0)
+        faces[rng.random(500) < 0.05] += np.float32(0.01)
+        engine, there = Engine(), set(range(500))
+        engine.add(np.arange(500), faces)
+        asked, last, found = faces[:20], 500, []
+        for numbers, ids in engine.pairs(asked, 0.3, 0, LAST):
+            found += list(zip(numbers.tolist(), ids.tolist(), strict=True))
+            if rng.random() < 0.5:
+                gone = rng.choice(sorted(there), int(rng.integers(0, 60)) % len(there), False)
+                engine.remove(np.sort(gone))
+                there -= set(gone.tolist())
+                count = int(rng.integers(1, 40))
+                # Some of these are kept less exactly than any before.
+                came = encoding_model().draw(count, rng)
+                engine.add(np.arange(last, last + count), np.concatenate([faces[:1], came])[:count])
+                last += count
+        assert len(set(found)) == len(found)
+        assert {(number, face) for number in range(20) for face in there} <= set(found)
+        assert {face for _, face in found} <= set(range(500))
+        assert len(there) < 400
 
     def test_what_is_joined_is_known_as_well_as_before(self) -> None:
         rng = np.random.default_rng(5)
@@ -199,6 +252,6 @@ class TestChunks:
                 assert not array[~alive].any()
         kept = np.setdiff1d(np.arange(1000), gone)
         asked = Points(points.inside[kept], points.outside[kept])
-        numbers, ids = held.search(asked, 1e-12, LAST)
+        numbers, ids = held.search(asked, 1e-12, 0, LAST)
         assert kept[numbers].tolist() == ids.tolist()
         assert sorted(ids.tolist()) == kept.tolist()

@@ -241,3 +241,22 @@ def test_searching_while_others_add_and_remove_sees_whole_images_only() -> None:
     searcher.join()
     assert not wrong
     assert len(engine) == 800
+
+
+def test_searches_go_on_beside_each_other() -> None:
+    face = drawn(np.random.default_rng(9), 1, 1.4)
+    engine = Engine()
+    engine.add(ids_of(1, 2), np.repeat(face, 2, axis=0))
+    found: list[FaceIds] = []
+
+    def search() -> None:
+        found.append(engine.within(face, RADIUS, LAST))
+        found.append(engine.search(face, RADIUS, LAST)[1])
+        found.extend(ids for _, ids in engine.pairs(face, RADIUS, 0, LAST))
+
+    with engine._lock.reading():  # somebody else searches
+        searcher = threading.Thread(target=search)
+        searcher.start()
+        searcher.join(10)
+        assert not searcher.is_alive()
+    assert np.concatenate(found).tolist() == [1, 2] * 3

@@ -1,17 +1,18 @@
 """The follower and the loading, against histories of a log that a store can really have."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import cast
 
 import numpy as np
 import pytest
 from histories import MODEL, THRESHOLD, add, erase, running
-from indexes import FACE, FOREVER, caught_up, found, new_store, switchable
+from indexes import FACE, FOREVER, caught_up, found, listed, new_store, switchable
 from waiting import eventually
 
 from facematch import failpoints
+from facematch.encoding_model import encoding_model
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, positions_of
 from facematch.log import genesis
@@ -21,6 +22,9 @@ from index.budget import Budget
 from index.engine import BASE_BYTES, Engine
 from index.flat import FACE_BYTES
 from index.follower import Follower
+
+#: One where dlib's encodings lie.
+DRAWN = encoding_model().draw(1, np.random.default_rng(1))
 
 
 @pytest.fixture(autouse=True)
@@ -296,6 +300,107 @@ def test_a_failed_change_of_the_engine_is_never_answered_from() -> None:
         caught_up(follower, store)
         assert found(follower) == [1, 2]
     assert engines == []
+
+
+class TestPairs:
+    """What takes long is done while entries are applied, and one place is right for the answer."""
+
+    def meanwhile(self, act: Callable[[], None]) -> None:
+        """Have this done once, when the next query for pairs has found a portion."""
+
+        def hook(name: str) -> None:
+            if name == "mid_pairs":
+                failpoints.set_hook(None)
+                act()
+
+        failpoints.set_hook(hook)
+
+    @pytest.mark.parametrize("face", [FACE, DRAWN], ids=["foreign", "drawn"])
+    @pytest.mark.parametrize("before", [2, 4, 6, FOREVER])
+    def test_what_came_and_went_meanwhile_is_reflected(self, face: Encodings, before: int) -> None:
+        store = new_store()
+        for name in "abc":
+            add(store, name, face)
+        follower = Follower(store)
+        asked = np.concatenate([face, -face, face])
+
+        def change() -> None:
+            erase(store, "b")
+            add(store, "d", face)
+            add(store, "far", -face)
+            caught_up(follower, store)
+
+        with running(follower.run):
+            caught_up(follower, store)
+            self.meanwhile(change)
+            answer = follower.pairs(Query(asked, 0.1, before))
+            assert answer.tail == store.collection().tail
+            there = {(0, 2 * 256), (2, 2 * 256)}  # at first, and gone in the end
+            expected = {(n, at * 256) for n in (0, 2) for at in (1, 3, 5) if at < before}
+            expected |= {(1, 6 * 256)} if before > 6 else set()
+            assert set(listed(answer)) - there == expected
+
+    def test_an_image_added_twice_is_told_once(self) -> None:
+        store = new_store("a", "b")
+        follower = Follower(store)
+
+        def change() -> None:
+            erase(store, "a")
+            add(store, "a", FACE)
+            caught_up(follower, store)
+
+        with running(follower.run):
+            caught_up(follower, store)
+            self.meanwhile(change)
+            found = listed(follower.pairs(Query(FACE, THRESHOLD, FOREVER)))
+            assert len(set(found)) == len(found)
+            assert {(0, 2 * 256), (0, 4 * 256)} <= set(found) <= {(0, n * 256) for n in (1, 2, 4)}
+
+    def test_queries_are_answered_meanwhile(self) -> None:
+        store = new_store("a", "b")
+        follower = Follower(store)
+        answers: list[list[int]] = []
+        with running(follower.run):
+            caught_up(follower, store)
+            self.meanwhile(lambda: answers.append(found(follower)))
+            assert len(follower.pairs(Query(FACE, THRESHOLD, FOREVER)).faces) == 2
+        assert answers == [[1, 2]]
+
+    def test_another_history_meanwhile_is_no_answer(self) -> None:
+        long = new_store("a", "b", "c")
+        other = new_store("a", like=long)
+        add(other, "far", -FACE)
+        add(other, "c", FACE)
+        switch, store = switchable(long)
+        follower = Follower(store)
+
+        def fail_over() -> None:
+            switch.store = other
+            caught_up(follower, other)
+
+        with running(follower.run):
+            caught_up(follower, long)
+            self.meanwhile(fail_over)
+            with pytest.raises(Unavailable, match="meanwhile") as raised:
+                follower.pairs(Query(FACE, THRESHOLD, FOREVER))
+            assert raised.value.code == "index_loading"
+            assert listed(follower.pairs(Query(FACE, THRESHOLD, FOREVER))) == [(0, 256), (0, 768)]
+
+    def test_asked_to_load_anew_meanwhile_it_gives_no_answer(self) -> None:
+        store = new_store("a")
+        follower = Follower(store)
+        with running(follower.run):
+            caught_up(follower, store)
+            self.meanwhile(follower.rebuild)
+            with pytest.raises(Unavailable) as raised:
+                follower.pairs(Query(FACE, THRESHOLD, FOREVER))
+            assert raised.value.code == "index_loading"
+
+    def test_until_it_has_loaded_there_is_no_answer(self) -> None:
+        follower = Follower(new_store("a"))
+        with pytest.raises(Unavailable) as raised:
+            follower.pairs(Query(FACE, THRESHOLD, FOREVER))
+        assert raised.value.code == "index_loading"
 
 
 class TestMemory:

@@ -12,7 +12,8 @@ from waiting import eventually
 from facematch.encoding_model import encoding_model
 from facematch.faces import Encodings, distances
 from facematch.log import Tail
-from facematch.wire import Candidates
+from facematch.wire import Candidates, Query
+from index import inverted
 from index.budget import Budget, Full
 from index.engine import BASE_BYTES
 from index.follower import Follower
@@ -114,11 +115,43 @@ def test_positions_and_removed_faces_are_left_out(engine: IvfEngine, faces: Enco
     assert len(engine) == len(faces) - len(gone)
 
 
+def test_pairs_are_what_each_encoding_finds_alone(
+    faces: Encodings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inverted, "_STEP", 20_000)
+    engine, asked = IvfEngine(probes=16, train_from=6000), faces[1000:1100]
+    engine.add(np.arange(len(faces), dtype=np.int64), faces)
+    for _ in range(2):  # first all are compared, then some lists of them
+        found = list(engine.pairs(asked, RADIUS, 300, 5000))
+        numbers, ids = map(np.concatenate, zip(*found, strict=True))
+        for number, row in enumerate(asked):
+            alone = engine.within(row[None], RADIUS, LAST)
+            near = alone[(alone >= 300) & (alone < 5000)]
+            assert sorted(ids[numbers == number].tolist()) == near.tolist()
+        assert len(found) > 1
+        engine.tend()
+    assert not engine.exact
+
+
+def test_trained_between_two_portions_it_goes_on(faces: Encodings) -> None:
+    engine = IvfEngine(probes=10_000, train_from=6000)
+    engine.add(np.arange(len(faces), dtype=np.int64), faces)
+    found: set[tuple[int, int]] = set()
+    for numbers, ids in engine.pairs(faces[:100], RADIUS, 0, LAST):
+        found.update(zip(numbers.tolist(), ids.tolist(), strict=True))
+        engine.tend()
+    assert isinstance(engine._faces, Inverted)
+    assert len({number for number, _ in found}) == 100
+    for number in range(0, 100, 9):
+        there = truth(faces, faces[number : number + 1])
+        assert {face for each, face in found if each == number} == there
+
+
 def memory_of(engine: IvfEngine) -> Encodings:
     """What FAISS holds in its lists."""
-    inverted = engine._faces
-    assert isinstance(inverted, Inverted)
-    return np.concatenate([inverted._of_list(number)[1] for number in range(inverted.lists)])
+    lists = engine._faces
+    assert isinstance(lists, Inverted)
+    return np.concatenate([lists._of_list(number)[1] for number in range(lists.lists)])
 
 
 def test_no_removed_encoding_is_left_and_the_rows_are_given_back(faces: Encodings) -> None:
@@ -193,6 +226,7 @@ def test_a_follower_says_whether_its_answers_are_exact(faces: Encodings) -> None
         eventually(lambda: reflects(follower, store), "it has followed")
         eventually(lambda: not follower.status().exact, "it is trained")
         assert found(follower, faces[:1])
+        assert not follower.pairs(Query(faces[:3], RADIUS, LAST)).exact
         for _ in range(30):
             follower.sample(rng)
         recall = follower.status().recall

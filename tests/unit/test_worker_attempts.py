@@ -44,7 +44,7 @@ def parts(world: World, outcomes: Sequence[Exception | Looked], url: bool = Fals
 
     store, index = world.store, world.indexes[0]
     model = PlantedEncoder.model
-    return Parts(store, index, fetch, Looker(FINE) if url else looker, model, MAX_ATTEMPTS, 0.6)
+    return Parts(store, index, fetch, Looker(FINE) if url else looker, model, MAX_ATTEMPTS)
 
 
 def submitted(world: World, url: str = "") -> str:

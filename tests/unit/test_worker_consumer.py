@@ -8,7 +8,7 @@ from waiting import eventually
 
 from facematch.broker import Delivery, MemoryBroker
 from facematch.errors import NotFound, Unavailable
-from facematch.job import Message
+from facematch.job import Message, job_of
 from worker import consumer
 
 
@@ -59,7 +59,7 @@ def run(
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     stop = threading.Event()
-    thread = threading.Thread(target=consumer.consume, args=(broker, process, ready, stop))
+    thread = threading.Thread(target=consumer.consume, args=(broker, job_of, process, ready, stop))
     thread.start()
     try:
         eventually(until)

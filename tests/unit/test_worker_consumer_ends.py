@@ -7,7 +7,7 @@ from waiting import eventually
 
 from facematch.broker import MemoryBroker
 from facematch.errors import Misconfigured, Unavailable
-from facematch.job import Message
+from facematch.job import Message, job_of
 from worker.consumer import consume
 
 
@@ -45,7 +45,7 @@ def test_a_worker_that_is_not_ready_rests_before_it_waits(
         else:
             broker.publish(Message("b"))
 
-    consume(broker, process, ready, stop)
+    consume(broker, job_of, process, ready, stop)
     assert broker.calls == ["receive", "rest", "receive"]
 
 
@@ -57,7 +57,7 @@ def test_a_worker_that_finds_itself_misconfigured_gives_its_message_back_and_end
         raise Misconfigured("another model")
 
     with pytest.raises(Misconfigured, match="another model"):
-        consume(broker, process, lambda: None, threading.Event())
+        consume(broker, job_of, process, lambda: None, threading.Event())
     assert broker.depth() == 1
 
 
@@ -69,7 +69,7 @@ def test_a_worker_that_finds_itself_misconfigured_before_a_message_takes_none() 
         raise Misconfigured("another model")
 
     with pytest.raises(Misconfigured, match="another model"):
-        consume(broker, lambda job: None, ready, threading.Event())
+        consume(broker, job_of, lambda job: None, ready, threading.Event())
     assert (broker.calls, broker.depth()) == ([], 1)
 
 
@@ -84,7 +84,7 @@ def test_as_many_messages_are_in_hand_as_there_are_hands_and_no_more() -> None:
         assert go_on.wait(20)
         finished.append(job)
 
-    arguments = (broker, process, lambda: None, stop, 3)
+    arguments = (broker, job_of, process, lambda: None, stop, 3)
     thread = threading.Thread(target=consume, args=arguments)
     thread.start()
     try:
@@ -124,5 +124,5 @@ def test_a_worker_that_is_not_ready_does_not_rest_while_it_has_a_message_in_hand
         finally:
             stop.set()
 
-    consume(broker, process, ready, stop, 2)
+    consume(broker, job_of, process, ready, stop, 2)
     assert (working, rested) == (["a"], [False])

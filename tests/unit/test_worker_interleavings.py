@@ -12,12 +12,16 @@ from worlds import World
 
 from facematch.memory_store import MemoryStore
 from facematch.redis_connection import connect
+from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
+from facematch.reindexing import Reindexing
 from facematch.store import Store
+from worker import ranges
 
 
 @pytest.fixture(autouse=True)
-def _stepped() -> Iterator[None]:
+def _stepped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(ranges, "RANGE_CHUNK", 1)
     interleaving.install()
     yield
     interleaving.remove()
@@ -29,6 +33,7 @@ ACTIONS = (
     *(World.submit, World.submit, World.deliver, World.deliver, World.deliver),
     *(World.work, World.work, World.work, World.work, World.work),
     *(World.erase, World.erase, World.crash, World.freeze, World.look),
+    *(World.reindex, World.reindex, World.reindex),
 )
 #: Only a store in memory can be made to lose its tail.
 LOSSES = (World.remember, World.lose_the_tail)
@@ -42,8 +47,8 @@ def histories(*actions: Callable[[World, int], None]) -> st.SearchStrategy[Histo
 quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 
-def live_through(history: History, store: Store) -> None:
-    world = World(store)
+def live_through(history: History, store: Store, reindexing: Reindexing | None = None) -> None:
+    world = World(store, reindexing)
     for action, number in history:
         action(world, number)
     world.settle()
@@ -63,7 +68,7 @@ def test_any_history_ends_in_the_true_match_sets_on_redis(redis_url: str) -> Non
     @given(histories(*ACTIONS))
     def on_redis(history: History) -> None:
         client.flushall()
-        live_through(history, RedisStore(client))
+        live_through(history, RedisStore(client), RedisReindexing(client))
 
     on_redis()
     client.close()

@@ -75,7 +75,7 @@ def test_half_done_erasures_are_finished(world: World) -> None:
     world.store.erase(HASHES[0])
     sweep(world.store, MemoryBroker(), finishing(world), age=60)
     assert world.store.erasing() == []
-    assert world.store.linked([1, 2]) == {1: {}, 2: {}}
+    assert world.store.linked([1, 2], 0) == {1: {}, 2: {}}
 
 
 def test_sweeping_goes_on_after_an_error(world: World) -> None:

@@ -1,0 +1,121 @@
+"""A reindex in Redis or Valkey: see `facematch.redis_store` for its keys."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from facematch.collection_name import DEFAULT
+from facematch.errors import Conflict, Unavailable
+from facematch.job import new_job_id
+from facematch.redis_connection import Redis, translated
+from facematch.redis_records import reindex as decode
+from facematch.redis_scripts import Scripted
+from facematch.reindexing import (
+    MOST_RANGES,
+    SPAN,
+    Phase,
+    Range,
+    RangeLink,
+    Reindex,
+    wrong_phase,
+)
+from facematch.store import Linked
+
+_DROPPED_AT_ONCE = 1000
+
+
+class RedisReindexing(Scripted):
+    """See facematch.reindexing.Reindexing. Safe to share between threads."""
+
+    def __init__(self, client: Redis, collection: str = DEFAULT) -> None:
+        """Raises ValueError for what is no name of a collection."""
+        super().__init__(client, collection)
+
+    @translated()
+    def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:
+        """See Reindexing."""
+        told = self._run(
+            "reindex_begin", new_job_id(), repr(threshold), repr(share), span, MOST_RANGES
+        )
+        if told == b"exists":
+            raise Conflict("reindex_exists")
+        if told is None:
+            raise Unavailable("store_unavailable", "the collection was not created yet")
+        return decode(told)
+
+    @translated()
+    def current(self) -> Reindex | None:
+        """See Reindexing."""
+        told = self._run("reindex")
+        return decode(told) if told else None
+
+    @translated()
+    def due_ranges(self, limit: int, age: float) -> list[int]:
+        """See Reindexing."""
+        return [int(first) for first in self._run("reindex_due", age, limit)]
+
+    @translated()
+    def take(self, reindex: str, first: int) -> Range | None:
+        """See Reindexing."""
+        told = self._run("reindex_take", reindex, first)
+        if told is None:
+            return None
+        threshold, last, share = told
+        return Range(reindex, float(threshold), first, int(last), float(share))
+
+    @translated()
+    def link(self, link: RangeLink) -> Linked:
+        """See Reindexing."""
+        told = self._run(
+            "reindex_link",
+            *(link.reindex, link.first, link.seen.position, link.seen.chain),
+            *(link.token, link.offset, len(link.pairs), int(link.last), int(link.exact)),
+            *_flat(link.pairs),
+        )
+        return Linked(told.decode())
+
+    @translated()
+    def pause(self, reindex: str) -> None:
+        """See Reindexing."""
+        self._set(reindex, Phase.PAUSED)
+
+    @translated()
+    def resume(self, reindex: str, share: float | None = None) -> None:
+        """See Reindexing."""
+        self._set(reindex, Phase.BUILDING, "" if share is None else repr(share))
+
+    @translated()
+    def switch(self, reindex: str) -> None:
+        """See Reindexing."""
+        self._set(reindex, Phase.SWITCHED)
+
+    @translated()
+    def rollback(self, reindex: str) -> None:
+        """See Reindexing."""
+        self._set(reindex, Phase.BUILT)
+
+    @translated()
+    def end(self, reindex: str) -> None:
+        """See Reindexing."""
+        if not self._run("reindex_end", reindex):
+            raise Conflict("no_reindex")
+
+    @translated()
+    def drop_some(self) -> bool:
+        """See Reindexing."""
+        return bool(self._run("drop_some", _DROPPED_AT_ONCE))
+
+    def _set(self, reindex: str, phase: Phase, share: str = "") -> None:
+        told = self._run("reindex_set", reindex, phase, share)
+        if told is None:
+            raise Conflict("no_reindex")
+        if told != b"ok":
+            raise wrong_phase(Phase(told.decode()), phase)
+
+
+def _flat(pairs: Sequence[tuple[int, int, float]]) -> Iterator[int | str]:
+    for position, group in groupby(pairs, key=lambda pair: pair[0]):
+        others = [(other, repr(distance)) for _, other, distance in group]
+        yield position
+        yield len(others)
+        for pair in others:
+            yield from pair

@@ -1,0 +1,33 @@
+"""Scripts that Redis runs on the keys of one collection. Used by the modules that have them."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from facematch.collection_name import check_name
+from facematch.redis_connection import Redis, Script
+
+
+class Scripted:
+    """What has scripts. Safe to share between threads."""
+
+    def __init__(self, client: Redis, collection: str) -> None:
+        """Raises ValueError for what is no name of a collection."""
+        self._redis = client
+        self._prefix = f"fm:{{{check_name(collection)}}}:"
+        self._scripts: dict[str, Script] = {}
+
+    def _key(self, *parts: object) -> str:
+        return self._prefix + ":".join(map(str, parts))
+
+    def _run(self, name: str, *args: Any, client: Any = None) -> Any:
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = self._redis.register_script(_source(name))
+        return script(keys=[self._prefix], args=args, client=client)
+
+
+@cache
+def _source(name: str) -> str:
+    scripts = files("facematch") / "scripts"
+    return (scripts / "prelude.lua").read_text() + (scripts / f"{name}.lua").read_text()

@@ -1,0 +1,143 @@
+"""The port to what the store knows of a reindex: how another generation of match sets comes about.
+
+    begin → ranges, in any order, by any worker → built → switched → dropped
+
+From `begin` on, whatever is linked is linked in both generations, and what is erased is erased in
+both. So all that is left to do are the matches among the images that were there at `begin`. Those
+are found range by range: a range is some positions, and its matches are those of its images with
+all at lower positions. Writing a range again changes nothing.
+
+Each method is one atomic step. The real one is `facematch.redis_reindexing.RedisReindexing`, the
+one for tests `facematch.memory_reindexing.MemoryReindexing`; one contract test runs against both.
+Every method raises Unavailable("store_unavailable") when the store does not answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from facematch.errors import Conflict
+from facematch.log import Tail
+from facematch.store import Linked
+
+#: Pairs written by one call: bounds how long the store is busy with it.
+RANGE_CHUNK = 1000
+#: Positions of a range, and the most ranges there are: a large collection has larger ones.
+SPAN = 1000
+MOST_RANGES = 10_000
+
+
+class Phase(StrEnum):
+    """Of a reindex."""
+
+    BUILDING = "building"
+    PAUSED = "paused"  # no range is begun
+    BUILT = "built"  # all is there, the former generation is served
+    SWITCHED = "switched"  # the new one is served, the former one still kept up
+
+
+@dataclass(frozen=True)
+class Reindex:
+    """A reindex: `generation` with its `threshold` is to replace the generation `former`, with
+    `former_threshold`, for images at positions up to `base`.
+
+    Of its `ranges`, of `span` positions each, `left` are not done. `share`: the part of its time
+    that a worker may give to it, above 0 up to 1. `begun`: seconds since 1970.
+    """
+
+    id: str
+    phase: Phase
+    generation: int
+    threshold: float
+    former: int
+    former_threshold: float
+    base: int
+    span: int
+    ranges: int
+    left: int
+    share: float
+    begun: float
+
+
+@dataclass(frozen=True)
+class Range:
+    """The images at positions from `first` to `last`, of which the matches within `threshold` with
+    all images at lower positions are to be found, for a reindex."""
+
+    reindex: str
+    threshold: float
+    first: int
+    last: int
+    share: float
+
+
+@dataclass(frozen=True)
+class RangeLink:
+    """A chunk of a range's matches: (position, lower position, distance), those of one position
+    behind each other.
+
+    `seen`: the log tail that the query was checked against (the fence). The chunks of one attempt
+    share a random `token` and state how many pairs went before; `last` marks the range done.
+    `exact`: as far as is known, no match is missing.
+    """
+
+    reindex: str
+    first: int
+    seen: Tail
+    token: str
+    offset: int
+    pairs: Sequence[tuple[int, int, float]]
+    last: bool
+    exact: bool = True
+
+
+def wrong_phase(now: Phase, wanted: Phase) -> Conflict:
+    """That a reindex cannot come from this phase to that one."""
+    return Conflict("reindex_phase", f"the reindex is {now}; it cannot be {wanted} now")
+
+
+class Reindexing(Protocol):
+    """What the command line and the workers need of the store for a reindex."""
+
+    def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:
+        """Make another generation, which from now on is written too.
+
+        Raises Conflict("reindex_exists") while there is a reindex, switched or not.
+        """
+
+    def current(self) -> Reindex | None:
+        """The reindex there is."""
+
+    def due_ranges(self, limit: int, age: float) -> list[int]:
+        """First positions of ranges that nobody has looked after for `age` seconds; they count as
+        looked after now. None unless it is being built."""
+
+    def take(self, reindex: str, first: int) -> Range | None:
+        """Take up a range, which counts as looked after now; None when there is nothing to do:
+        it is done, or the reindex is paused or gone."""
+
+    def link(self, link: RangeLink) -> Linked:
+        """Write a chunk of matches, both directions, if the log is still what `seen` says. DONE:
+        the range is done; GONE: the reindex is not there any more; else see Linked."""
+
+    def pause(self, reindex: str) -> None:
+        """Let no range be begun. Raises Conflict: no_reindex; reindex_phase when it is built."""
+
+    def resume(self, reindex: str, share: float | None = None) -> None:
+        """Go on, with another share if one is given. Raises Conflict as `pause`."""
+
+    def switch(self, reindex: str) -> None:
+        """Serve the new generation from now on. Raises Conflict: no_reindex; reindex_phase before
+        it is built."""
+
+    def rollback(self, reindex: str) -> None:
+        """Serve the former generation again; the new one stays, built. Raises Conflict: no_reindex;
+        reindex_phase before it is built."""
+
+    def end(self, reindex: str) -> None:
+        """Give up the generation that is not served, in whatever phase. Raises
+        Conflict("no_reindex")."""
+
+    def drop_some(self) -> bool:
+        """Forget a portion of the match sets that were given up; True when none are left."""

@@ -1,0 +1,2 @@
+-- The collection as it is.
+return collection_view()

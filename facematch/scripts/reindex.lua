@@ -1,0 +1,2 @@
+-- The reindex there is.
+return reindex_view()

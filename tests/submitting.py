@@ -1,0 +1,41 @@
+"""What happens to a submission in a store, step by step, as api and workers do it."""
+
+import secrets
+
+import numpy as np
+
+from facematch.faces import Box, Face, image_hash
+from facematch.store import Commit, Committed, Link, Linked, NewJob, Store
+
+MODEL = "a-model"
+BACKLOG = 1000
+
+
+def upload(store: Store, data: bytes, name: str = "a.jpg") -> str:
+    job = secrets.token_hex(4)
+    store.accept(NewJob(job, name, image=image_hash(data), data=data), BACKLOG)
+    return job
+
+
+def commit(store: Store, job: str, data: bytes, faces: int = 1, model: str = MODEL) -> Committed:
+    encodings = np.full((faces, 128), 0.5, dtype=np.float32)
+    found = [Face(Box(1, 4, 3, 2), encoding) for encoding in encodings]
+    return store.commit(
+        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces)
+    )
+
+
+def submit(store: Store, data: bytes, name: str = "a.jpg") -> Committed:
+    return commit(store, upload(store, data, name), data)
+
+
+def link(
+    store: Store, data: bytes, place: Committed, *pairs: tuple[int, float], exact: bool = True
+) -> Linked:
+    seen = store.collection().tail
+    return store.link(Link(image_hash(data), place, seen, "t", 0, pairs, last=True, exact=exact))
+
+
+def listed(store: Store, data: bytes) -> list[tuple[str, float]]:
+    page = store.matches(image_hash(data), 100)
+    return [(match.hash, match.distance) for match in page.matches]
