@@ -22,7 +22,7 @@ NOISE = 0.2
 #: Of a rate more is better, whatever the measure says.
 _RATE_UNITS = ("1/s", "/s", "per second")
 _SIZES = ("bytes", "B", "KiB", "MiB", "GiB")
-_TIMES = ("s", "ms", "µs", "ns", "s a picture", "ms a picture")
+_TIMES = ("s", "ms", "µs", "ns")
 
 
 class Verdict(StrEnum):
@@ -185,7 +185,7 @@ def _change(
     better = _direction(one)
     if better == 0:
         return Change(benchmark, name, *shown, Verdict.OTHER, why="no time, rate or size")
-    if other_machines and one.unit not in _SIZES:
+    if other_machines and _plain(one.unit) not in _SIZES:
         return Change(benchmark, name, *shown, Verdict.OTHER, why="different machines")
     if value <= 0 or other <= 0:
         worse = (value - other) * better < 0
@@ -251,7 +251,12 @@ def _direction(measure: Measure) -> int:
     """1: more is better; -1: less is; 0: neither can be said."""
     if measure.more_is_better or measure.unit.startswith(_RATE_UNITS):
         return 1
-    return -1 if measure.unit in (*_SIZES, *_TIMES) else 0
+    return -1 if _plain(measure.unit) in (*_SIZES, *_TIMES) else 0
+
+
+def _plain(unit: str) -> str:
+    """Without of what, or how: of "ms/picture, by the clock" it is ms."""
+    return unit.partition(",")[0].partition("/")[0].partition(" ")[0]
 
 
 def _told(change: Change) -> str:

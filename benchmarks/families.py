@@ -1,5 +1,5 @@
 """Measures that are one figure at several sizes or times: `<name>, <n> images`, or faces,
-pictures, or seconds."""
+pictures, or seconds; and what else may be said behind it."""
 
 import re
 from collections import defaultdict
@@ -11,7 +11,9 @@ from benchmarks.report import Measure
 
 #: What is compared with baselines.
 OURS = "facematch"
-_SIZED = re.compile(r"(.+), (?:after )?(\d[\d,]*(?:\.\d+)?) (images|faces|pictures|s|seconds)")
+_SIZED = re.compile(
+    r"(.+?), (?:after )?(\d[\d,]*(?:\.\d+)?) (images|faces|pictures|s|seconds)( stored|, .+)?"
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def families_in(measures: Iterable[Measure]) -> tuple[list[Family], list[Measure
         named = _SIZED.fullmatch(measure.name)
         if named is not None:
             at = float(named[2].replace(",", ""))
-            families[named[1], measure.unit, named[3]].append(Point(at, measure))
+            name = named[1] + (named[4] or "")
+            families[name, measure.unit, named[3]].append(Point(at, measure))
     found = [
         Family(*about, sorted(points, key=lambda point: point.at))
         for about, points in families.items()

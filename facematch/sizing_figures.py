@@ -26,6 +26,8 @@ from facematch.sizing import (
 #: Entries of the log that are kept unless told (FACEMATCH_LOG_KEEP).
 LOG_KEEP = 100_000
 _FILE = Path(__file__).with_name("sizing.json")
+#: The check of an ingest that fails when somebody interrupted it.
+_ENDED = "it came to its end"
 _UNITS = {"bytes": 1.0, "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -110,6 +112,11 @@ class _Measure(BaseModel):
     unit: str = ""
 
 
+class _Check(BaseModel):
+    name: str
+    passed: bool
+
+
 class _Result(BaseModel):
     """What `python -m benchmarks` keeps, as far as it is needed here."""
 
@@ -118,6 +125,7 @@ class _Result(BaseModel):
     machine: _Machine
     options: dict[str, Any]
     measures: list[_Measure]
+    checks: list[_Check] = []
 
 
 @cache
@@ -166,6 +174,10 @@ def _ingest(file: Path) -> Ingest:
         ) from error
     if result.benchmark != "ingest":
         raise ValueError(f"{file} is a result of {result.benchmark!r}, not of an ingest")
+    if result.options.get("short"):
+        raise ValueError(f"{file} is of a short run, which says nothing of time")
+    if any(check.name == _ENDED and not check.passed for check in result.checks):
+        raise ValueError(f"{file} is of an ingest that was interrupted")
     values = {measure.name: measure for measure in result.measures}
     images = _option(result, file, "pictures")
     faces, found = _value(values, "faces"), _value(values, "matches, in both directions")

@@ -222,10 +222,14 @@ def test_an_empty_folder_and_one_that_is_not_there(tmp_path: Path) -> None:
 def test_only_what_has_several_sizes_is_a_family() -> None:
     alone = [Measure("a query, 5 faces", 1, "ms"), Measure("a query, 10 faces", 1, "s")]
     late = [Measure(f"waiting, after {n} s", n, "jobs") for n in (30, 2.5)]
-    found, others = families_in([*alone, *SIZED, *late])
+    more = [Measure(f"seed, {n} images stored", n, "ms") for n in (1, 2)]
+    slow = [Measure(f"done, {n} images, p99", n, "ms") for n in (1, 2)]
+    found, others = families_in([*alone, *SIZED, *late, *more, *slow])
     assert [(family.name, family.along) for family in found] == [
         ("one query", "faces"),
         ("waiting", "s"),
+        ("seed stored", "images"),
+        ("done, p99", "images"),
     ]
     assert [point.at for point in found[1].points] == [2.5, 30]
     assert others == alone
@@ -257,6 +261,13 @@ class TestAgainst:
             (Measure("q", 1, "ms"), Measure("q", 1.19, "ms"), "same"),
             (Measure("q", 1, "ms"), Measure("q", 1.21, "ms"), "worse"),
             (Measure("q", 1, "1/s"), Measure("q", 1.3, "1/s"), "better"),
+            (
+                Measure("q", 1, "ms/picture, by the clock"),
+                Measure("q", 2, "ms/picture, by the clock"),
+                "worse",
+            ),
+            (Measure("q", 2, "bytes, one way"), Measure("q", 1, "bytes, one way"), "better"),
+            (Measure("q", 2, "jobs"), Measure("q", 1, "jobs"), "other"),
             (Measure("q", 1, "MiB"), Measure("q", 1.3, "MiB"), "worse"),
             (Measure("q", 1, "", more_is_better=True), Measure("q", 0.5, ""), "other"),
             (Measure("q", 1, ""), Measure("q", 2, ""), "other"),

@@ -147,6 +147,11 @@ def test_wrong_uses_are_told(words: list[str], said: str) -> None:
         ({"options": {"pictures": True, "workers": 1}}, "does not say how many pictures"),
         ({"options": {"pictures": 10, "workers": 0}}, "does not say how many workers"),
         ({"pictures a second": (0.0, "1/s")}, "has no measure 'pictures a second'"),
+        (
+            {"checks": [{"name": "it came to its end", "passed": False, "detail": ""}]},
+            "is of an ingest that was interrupted",
+        ),
+        ({"options": {"pictures": 200, "workers": 1, "short": True}}, "is of a short run"),
         ({"measures": [{"name": 3}]}, "is no result of a benchmark: measures.0.name"),
         ({"machine": {"cores": 0, "memory": 1}}, "is no result of a benchmark: machine.cores"),
     ],
