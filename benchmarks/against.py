@@ -2,9 +2,9 @@
 
 Ratios are compared where there is a baseline, because machines are noisy and both had the same
 noise; values otherwise, if both are of one machine. Runs with the same options are of one kind.
-Where there are several, a measure's noise is how far apart the farthest of them are; where each
-folder has one, it is a share that is stated. What is no time, rate, size or ratio is neither
-better nor worse, only another.
+Where there are several, a measure's noise is how far apart the farthest of them are, and 3 % at
+least; where each folder has one, it is a share that is stated. What is no time, rate, size or ratio
+is neither better nor worse, only another.
 """
 
 from collections import defaultdict
@@ -19,6 +19,8 @@ from benchmarks.report import Measure, number
 #: By which part a single run may be better or worse by chance: three runs of one commit differed
 #: by 18 %.
 NOISE = 0.2
+#: And by which several may, however close to each other they are: a few say little.
+_LEAST_NOISE = 0.03
 #: Of a rate more is better, whatever the measure says.
 _RATE_UNITS = ("1/s", "/s", "per second")
 _SIZES = ("bytes", "B", "KiB", "MiB", "GiB")
@@ -66,8 +68,8 @@ class Comparison:
         """How to read it."""
         return (
             "Ratios are compared where there is a baseline, values otherwise. Noise: how far apart"
-            " repeated runs are; of what was measured once in each folder, taken to be"
-            f" {self.noise:.0%}."
+            f" repeated runs are, {_LEAST_NOISE:.0%} at least; of what was measured once in each"
+            f" folder, taken to be {self.noise:.0%}."
         )
 
     def of(self, verdict: Verdict) -> list[Change]:
@@ -117,7 +119,7 @@ def _compare(
     benchmark = f"{now[0].benchmark} ({now[0].file})"
     other_machines = _machines(comparison, benchmark, now, before)
     new, old = _measures(now), _measures(before)
-    for key in new.keys() | old.keys():
+    for key in sorted(new.keys() | old.keys()):
         if key not in new or key not in old:
             where = "now" if key in new else "before"
             comparison.alone.append((where, f"{benchmark}: {_name(key)}"))
@@ -176,7 +178,7 @@ def _change(
         factor = median(new) / median(old)
         shown = f"{median(old):.3g} ×", f"{median(new):.3g} ×"
         if _repeated(now, before):
-            noise = max(_spread(new), _spread(old))
+            noise = max(_spread(new), _spread(old), _LEAST_NOISE)
         return _judged(benchmark, name, shown, factor, noise)
     value, other = median(m.value for m in now), median(m.value for m in before)
     shown = f"{number(other)} {one.unit}".rstrip(), f"{number(value)} {one.unit}".rstrip()
@@ -192,7 +194,8 @@ def _change(
         return Change(benchmark, name, *shown, Verdict.WORSE if worse else Verdict.BETTER)
     factor = value / other if better > 0 else other / value
     if _repeated(now, before):
-        noise = max(_spread([m.value for m in some]) for some in (now, before))
+        spreads = (_spread([m.value for m in some]) for some in (now, before))
+        noise = max(*spreads, _LEAST_NOISE)
     return _judged(benchmark, name, shown, factor, noise)
 
 
@@ -210,7 +213,7 @@ def _checks(
     comparison: Comparison, benchmark: str, now: Sequence[Result], before: Sequence[Result]
 ) -> None:
     new, old = _passed(now), _passed(before)
-    for name in new.keys() | old.keys():
+    for name in sorted(new.keys() | old.keys()):
         if name not in new or name not in old:
             where = "now" if name in new else "before"
             comparison.alone.append((where, f"{benchmark}: check {name}"))

@@ -17,7 +17,7 @@ from benchmarks.kept import read
 from benchmarks.report import Measure, Report, Series
 
 #: What must not come out as it went in.
-NASTY = "<script>alert(1)</script>\"'&$\\frac_{"
+NASTY = "<script>alert(1)</script>\"'&$\\frac_{$"
 
 
 def keep(
@@ -201,6 +201,9 @@ def test_what_is_no_result_is_named_and_stops_nothing(tmp_path: Path) -> None:
         assert f"<code>{name}.json</code>" in text
     assert "a query" in text
     assert "results: 1, files that are none: 9" in result.output
+    assert len(result.output.splitlines()) == 9 + 2  # a line for each
+    assert "For further information" not in result.output
+    assert "foreign.json is no result: benchmark: Field required" in result.output
     assert [found.file for found in read(tmp_path)[0]] == ["index.json"]
 
 

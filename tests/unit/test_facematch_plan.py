@@ -167,7 +167,7 @@ def test_an_ingest_of_the_users_own_changes_the_plan(tmp_path: Path) -> None:
     slow = ingest(tmp_path, **{"pictures a second": (6.0, "1/s")})
     plain, own = document("--images", "1M"), document("--images", "1M", "--measured", slow)
     assert own["first_hours"] > 5 * plain["first_hours"]
-    ingest(tmp_path, "older", date="2025-01-01T00:00:00Z", **{"pictures a second": (1.0, "1/s")})
+    ingest(tmp_path, "an-older", date="2025-01-01T00:00:00Z", **{"pictures a second": (1.0, "1/s")})
     (tmp_path / "foreign.json").write_text("{}")
     assert document("--images", "1M", "--measured", tmp_path) == own
     explained = run("--explain", "--measured", slow).stdout

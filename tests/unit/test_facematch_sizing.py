@@ -212,6 +212,20 @@ class TestAPlan:
         assert many.machines == many.workers + many.redis_machines
         assert few.first_hours > many.first_hours
 
+    def test_jobs_are_kept_for_a_week(self) -> None:
+        few, many = (planned(self.wanted(10**6, day, workers=1), FIGURES) for day in (1, 10**5))
+        # The first ingest takes hours; of the daily load there are not as many in a week.
+        assert few.redis_bytes == many.redis_bytes
+        slow, busy = (
+            planned(self.wanted(10**8, day, workers=1, threshold=0.4), FIGURES)
+            for day in (1, 10**7)
+        )
+        assert slow.first_hours > 24 * 70
+        more = 7 * 10**7 - 10**8 * 24 * 7 / slow.first_hours
+        assert busy.redis_bytes - slow.redis_bytes == pytest.approx(
+            more * COSTS.job_bytes, rel=0.05
+        )
+
     def test_milvus_where_a_sidecar_does_not_fit(self) -> None:
         fits = planned(self.wanted(10_000_000), FIGURES).milvus_from
         below, above = (planned(self.wanted(n), FIGURES) for n in (fits - 1, fits))
