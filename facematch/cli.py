@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 import click
 
 from facematch import __version__
-from facematch.commands.count import count
 from facematch.commands.program import (
     FILE,
     Program,
     asked,
     complain,
     limit_option,
-    output_options,
     service_options,
     wait_option,
 )
 from facematch.errors import NotFound
+from facematch.operator_cli import fsck, index, reindex
+from facematch.plan_cli import plan
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -187,177 +187,6 @@ def serve(ctx: click.Context, host: str, port: int, data: Path | None, workers: 
     ctx.exit(embedded.serve(host, port, data or default_data(), workers))
 
 
-@main.command()
-@click.option(
-    "--data",
-    metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL, or the folder"
-    " that serve uses by default.",
-)
-@output_options
-@click.pass_context
-def fsck(ctx: click.Context, data: Path | None) -> None:
-    """Recompute every match set by brute force and compare.
-
-    Exits with 1 when something was found.
-    """
-    from facematch.commands import fsck as command
-
-    report = command.check(data)
-    asked(ctx).show(command.document(report), command.lines(report))
-    ctx.exit(1 if report.findings else 0)
-
-
-@main.command()
-@click.option("--images", type=count, help="How many; without it, from 10 k to 1 G.")
-@click.option("--per-day", type=count, help="More a day; a 365th of the images by default.")
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 2, min_open=True),
-    help="Default: the loosest of those measured that keeps to --false-matches.",
-)
-@click.option(
-    "--faces-per-image", type=click.FloatRange(1, 256), default=1.0, show_default=True, metavar="F"
-)
-@click.option(
-    "--images-per-person",
-    type=click.FloatRange(1, 1e6),
-    default=5.0,
-    show_default=True,
-    metavar="P",
-    help="How many images show the person of one.",
-)
-@click.option(
-    "--megapixels",
-    type=click.FloatRange(0.01, 1000),
-    default=0.0625,
-    show_default=True,
-    metavar="MP",
-    help="Of a picture; by default those of the ones that were measured, 250 × 250 pixels.",
-)
-@click.option(
-    "--false-matches",
-    type=click.FloatRange(0, min_open=True, max=1e9),
-    default=10.0,
-    show_default=True,
-    metavar="M",
-    help="The most in the match set of an image.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1_000_000),
-    help="One on each machine. Default: what --per-day needs.",
-)
-@click.option(
-    "--headroom",
-    type=click.FloatRange(1, 1000),
-    default=2.0,
-    show_default=True,
-    help="Times the daily load that the workers can do.",
-)
-@click.option("--cores", type=click.IntRange(1, 10_000), help="Of a machine.")
-@click.option(
-    "--memory", type=click.FloatRange(1, 1e6), metavar="GB", help="Of a machine. Default: measured."
-)
-@click.option(
-    "--measured",
-    type=click.Path(exists=True, path_type=Path),
-    metavar="FILE|FOLDER",
-    help="What `python -m benchmarks ingest --json` kept on a machine of yours.",
-)
-@click.option(
-    "--compare",
-    type=click.Path(exists=True, path_type=Path),
-    metavar="FILE|FOLDER",
-    help="A measured ingest to hold the plan for as many pictures against.",
-)
-@click.option("--explain", is_flag=True, help="Print the model, its figures and their sources.")
-@output_options
-@click.pass_context
-def plan(ctx: click.Context, /, **options: Any) -> None:
-    """Say what a collection takes: workers, memory, hours, false matches, machine-hours.
-
-    From a model and figures that were measured; no service is asked. With --compare it exits with
-    1 when the plan is off by more than a quarter.
-    """
-    from facematch.commands import plan as command
-
-    try:
-        agrees = command.run(command.Request(**options), asked(ctx).show)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    ctx.exit(0 if agrees else 1)
-
-
-@main.group()
-def index() -> None:
-    """Look after the index: the sidecar's, or Milvus."""
-
-
-def _index_options(command: _Command) -> _Command:
-    data = click.option(
-        "--data",
-        metavar="DIR",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Of an embedded service that runs. Default: FACEMATCH_REDIS_URL and"
-        " FACEMATCH_INDEX_URL, or the folder that serve uses by default.",
-    )
-    return data(output_options(command))
-
-
-@index.command("status")
-@_index_options
-@click.pass_context
-def index_status(ctx: click.Context, data: Path | None) -> None:
-    """Show how far it is along the log.
-
-    Exits with 1 when it is not ready.
-    """
-    from facematch.commands import index as command
-
-    answer = command.status(data)
-    asked(ctx).show(command.document(answer), command.status_lines(answer))
-    ctx.exit(0 if answer.ready else 1)
-
-
-@index.command("rebuild")
-@_index_options
-@click.pass_context
-def index_rebuild(ctx: click.Context, data: Path | None) -> None:
-    """Load it anew from the store.
-
-    A sidecar answers nothing until it has; Milvus goes on with what it has.
-    """
-    from facematch.commands import index as command
-
-    answer = command.rebuild(data)
-    asked(ctx).show(command.document(answer), command.status_lines(answer))
-    ctx.exit(0 if answer.ready else 1)
-
-
-@index.command("verify")
-@click.option(
-    "--sample",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Faces to ask for, chosen by chance.",
-)
-@_index_options
-@click.pass_context
-def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
-    """Compare what it answers with brute force, and look for faces that should be gone.
-
-    Exits with 1 when something was found.
-    """
-    from facematch.commands import index as command
-
-    answer = command.check(data, sample)
-    asked(ctx).show(command.document(answer), command.verified_lines(answer))
-    ctx.exit(1 if answer.findings else 0)
-
-
 def _hash_of(what: str) -> str:
     """The hash that this is, or that of the file that it names."""
     from facematch.faces import image_hash, is_image_hash
@@ -378,3 +207,7 @@ def _check_hash(text: str) -> None:
 
     if not is_image_hash(text):
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
+
+
+for _command in (fsck, index, plan, reindex):
+    main.add_command(_command)

@@ -280,8 +280,6 @@ class MemoryStore:
                 return Linked.DONE if record.image.state is State.DONE else Linked.GONE
             if self.log(link.seen.position, 0).start != link.seen:
                 return Linked.MOVED
-            if link.generations != self._generations.keys():
-                return Linked.MOVED
             if link.offset > 0 and (record.linker, record.linked) != (link.token, link.offset):
                 return Linked.SUPERSEDED
             recent = self._clock() - record.linked_at < LINKER_SECONDS

@@ -227,8 +227,7 @@ class RedisStore(Scripted):
             "link",
             *(link.image, link.committed.position, link.committed.nonce),
             *(link.seen.position, link.seen.chain),
-            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact)),
-            *(",".join(map(str, sorted(link.generations))), *flat),
+            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact), *flat),
         )
         return Linked(result.decode())
 

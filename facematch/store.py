@@ -146,7 +146,7 @@ class Linked(StrEnum):
     WRITTEN = "written"
     DONE = "done"  # the image was already done
     GONE = "gone"  # the image is not there any more in this life
-    MOVED = "moved"  # neither log nor generations are those the query was for: query again
+    MOVED = "moved"  # the log is no longer the one the query saw: query again
     SUPERSEDED = "superseded"  # another worker is linking this image, or a chunk is missing
 
 
@@ -154,12 +154,11 @@ class Linked(StrEnum):
 class Link:
     """A chunk of an image's matches: distance by position of the other image.
 
-    `generations`: the numbers of those there were when matches were looked for; a pair goes into
-    each whose threshold it is within. `seen` is the log tail that the query was checked against
-    (the fence). The chunks of one query share a random `token` and state how many pairs went
-    before, so that a chunk lost with the store's tail is noticed; `last` marks the image done.
-    `exact`: as far as is known, no match is missing. The lowest position that was linked otherwise
-    stays known.
+    A pair goes into each generation whose threshold it is within. `seen` is the log tail that the
+    query was checked against (the fence). The chunks of one query share a random `token` and state
+    how many pairs went before, so that a chunk lost with the store's tail is noticed; `last` marks
+    the image done. `exact`: as far as is known, no match is missing. The lowest position that was
+    linked otherwise stays known.
     """
 
     image: str
@@ -170,7 +169,6 @@ class Link:
     pairs: Sequence[tuple[int, float]]
     last: bool
     exact: bool = True
-    generations: frozenset[int] = frozenset({0})
 
 
 @dataclass(frozen=True)
@@ -317,8 +315,7 @@ class Store(Protocol):
         """How many faces the images at these positions have; erased ones have none."""
 
     def link(self, link: Link) -> Linked:
-        """Write a chunk of matches, both directions, if the log is still what `seen` says and the
-        generations are those that are given."""
+        """Write a chunk of matches, both directions, if the log is still what `seen` says."""
 
     # -- erase --------------------------------------------------------------------------------
     def erase(self, image: str, upto: int = 0) -> Erased:

@@ -8,6 +8,7 @@ from typing import Any
 from facematch.errors import Unavailable
 from facematch.faces import Box, Encodings, Face, image_hash
 from facematch.job import new_job_id
+from facematch.reindexing import Reindexing
 from facematch.store import Commit, NewJob, Store
 
 MODEL = "planted"
@@ -47,13 +48,13 @@ def running(run: Callable[[Event], None], seconds: float = 10.0) -> Iterator[Non
 
 
 class Switch:
-    """A store that stands for another, which may be exchanged or go away at any moment.
+    """A store, or another port, that stands for one that may be exchanged or go away at any moment.
 
     `before` and `after` hold actions by the name of a method: each runs once, around its next
     call. `calls` counts the calls of each method.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store | Reindexing) -> None:
         self.store = store
         self.down = False
         self.before: dict[str, Callable[[], None]] = {}

@@ -1,8 +1,12 @@
-"""`python -m worker`: chooses the real parts, checks that they can work, consumes until SIGTERM."""
+"""`python -m worker`: chooses the real parts, checks that they can work, consumes until SIGTERM.
+
+`python -m worker reindex` is `facematch reindex`, for a Job that has the worker's image.
+"""
 
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 
 import structlog
 
@@ -10,9 +14,10 @@ from facematch import startup
 from facematch.brokers import open_broker
 from facematch.errors import Misconfigured
 from facematch.indexes import open_feeder, open_neighbours
-from facematch.job import job_of
+from facematch.job import REINDEX_QUEUE, job_of
 from facematch.redis_connection import Redis, connect
 from facematch.redis_durability import check_durable
+from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings
 from facematch.store import Collection
@@ -25,6 +30,8 @@ from worker.in_hand import InHand
 from worker.looking import PictureLimits
 from worker.memory import give_back_early
 from worker.pipeline import Parts, finish, process
+from worker.ranges import RangeParts
+from worker.rebuilding import HANDS, keep_rebuilding
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
 
@@ -95,7 +102,14 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
             process(job, parts)
 
     feeding = threading.Thread(target=feeder.run, args=(stop,), daemon=True) if feeder else None
-    for thread in filter(None, (sweeper, holder, feeding)):
+    ranges = open_broker(settings.broker_url.get_secret_value(), HANDS, REINDEX_QUEUE)
+    rebuilding = threading.Thread(
+        target=keep_rebuilding,
+        args=(RangeParts(store, RedisReindexing(client), neighbours), ranges),
+        kwargs={"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop},
+        daemon=True,
+    )
+    for thread in filter(None, (sweeper, holder, feeding, rebuilding)):
         thread.start()
     _log.info("ready", model=encoder.model, threshold=threshold)
     try:
@@ -104,8 +118,9 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         stop.set()
         finished.set()
         broker.close()
-        for thread in filter(None, (sweeper, feeding)):
+        for thread in filter(None, (sweeper, feeding, rebuilding)):
             thread.join(timeout=5)
+        ranges.close()
         neighbours.close()
         client.close()
     _log.info("stopped")
@@ -164,5 +179,15 @@ def _check(collection: Collection, model: str) -> None:
         )
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Serve, or do what the arguments say to `facematch`."""
+    if not arguments:
+        return startup.run("worker", serve)
+    from facematch.cli import main as command
+
+    code = command(arguments, prog_name="python -m worker", standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
 if __name__ == "__main__":
-    sys.exit(startup.run("worker", serve))
+    sys.exit(main(sys.argv[1:]))

@@ -72,12 +72,12 @@ local function matches_of(generation, position)
   return key(of(generation, 'matches'), position)
 end
 
--- The generations that are written, as text, and their numbers; the one that is served.
+-- The generations that are written; the one that is served.
 local function generations()
-  local text = redis.call('HGET', META, 'generations') or '0'
   local numbers = {}
+  local text = redis.call('HGET', META, 'generations') or '0'
   for generation in string.gmatch(text, '%d+') do numbers[#numbers + 1] = generation end
-  return text, numbers
+  return numbers
 end
 
 local function served()
@@ -100,16 +100,14 @@ end
 local function collection_view()
   local view = redis.call('HMGET', META, 'epoch', 'model', 'position', 'chain')
   if not view[1] then return false end
-  local first = served()
-  local _, numbers = generations()
-  table.sort(numbers, function(a, b)
-    if a == first or b == first then return a == first and b ~= first end
-    return number(a) < number(b)
-  end)
-  for _, generation in ipairs(numbers) do
+  local function add(generation)
     view[#view + 1] = {generation, unpack(redis.call('HMGET', META,
       of(generation, 'threshold'), of(generation, 'approximate_since'),
       of(generation, 'building_to')))}
+  end
+  add(served())
+  for _, generation in ipairs(generations()) do
+    if generation ~= served() then add(generation) end
   end
   return view
 end

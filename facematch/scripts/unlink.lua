@@ -1,6 +1,5 @@
 -- Take an erased image out of a chunk of its peers. ARGV: position, chunk. Returns what is left.
-local _, numbers = generations()
-for _, generation in ipairs(numbers) do
+for _, generation in ipairs(generations()) do
   local own = matches_of(generation, ARGV[1])
   local others = redis.call('ZRANGE', own, 0, ARGV[2] - 1)
   for _, other in ipairs(others) do

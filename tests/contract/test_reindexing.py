@@ -15,7 +15,7 @@ from facematch.redis_connection import connect
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.reindexing import MOST_RANGES, Phase, RangeLink, Reindex, Reindexing
-from facematch.store import Generation, Link, Linked, Store
+from facematch.store import Generation, Linked, Store
 
 IMAGES = [b"a", b"b", b"c"]
 #: Every pair of the images at positions 1, 2 and 3.
@@ -249,29 +249,11 @@ def test_a_range_behind_another_log_is_refused(store: Store, reindexing: Reindex
 
 
 def test_what_is_linked_meanwhile_is_linked_in_both(store: Store, reindexing: Reindexing) -> None:
-    place = submit(store, b"d")
-    seen = store.collection().tail
-    pairs = [(1, 0.45), (2, 0.55), (3, 0.65)]
-    before = Link(image_hash(b"d"), place, seen, "t", 0, pairs, last=True)
     reindexing.begin(0.7)
-    # It does not know of the new generation, and may have looked less far.
-    assert store.link(before) is Linked.MOVED
-    assert store.link(replace(before, generations=frozenset({0, 1}))) is Linked.DONE
+    link(store, b"d", submit(store, b"d"), (1, 0.45), (2, 0.55), (3, 0.65))
     assert store.linked([4], 0) == {4: {1: 0.45, 2: 0.55}}
     assert store.linked([4], 1) == {4: {1: 0.45, 2: 0.55, 3: 0.65}}
     assert store.linked([3], 1) == {3: {4: 0.65}}
-
-
-def test_a_chunk_from_before_is_no_part_of_it(store: Store, reindexing: Reindexing) -> None:
-    place = submit(store, b"d")
-    seen = store.collection().tail
-    first = Link(image_hash(b"d"), place, seen, "t", 0, [(1, 0.5)], last=False)
-    assert store.link(first) is Linked.WRITTEN
-    made = reindexing.begin(0.6)
-    second = replace(first, offset=1, pairs=[(2, 0.5)], last=True)
-    assert store.link(second) is Linked.MOVED
-    reindexing.end(made.id)
-    assert store.link(second) is Linked.DONE
 
 
 def test_what_is_erased_is_erased_in_both(store: Store, reindexing: Reindexing) -> None:

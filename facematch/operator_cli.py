@@ -1,0 +1,239 @@
+"""The commands of `facematch` for who looks after a service: they work on its store."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from facematch.commands.program import asked, output_options
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@click.command()
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL, or the folder"
+    " that serve uses by default.",
+)
+@output_options
+@click.pass_context
+def fsck(ctx: click.Context, data: Path | None) -> None:
+    """Recompute every match set by brute force and compare.
+
+    Exits with 1 when something was found.
+    """
+    from facematch.commands import fsck as command
+
+    report = command.check(data)
+    asked(ctx).show(command.document(report), command.lines(report))
+    ctx.exit(1 if report.findings else 0)
+
+
+@click.group()
+def index() -> None:
+    """Look after the index: the sidecar's, or Milvus."""
+
+
+def _data_option(command: _Command) -> _Command:
+    data = click.option(
+        "--data",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Of an embedded service that runs. Default: FACEMATCH_REDIS_URL and so on, or the"
+        " folder that serve uses by default.",
+    )
+    return data(output_options(command))
+
+
+@index.command("status")
+@_data_option
+@click.pass_context
+def index_status(ctx: click.Context, data: Path | None) -> None:
+    """Show how far it is along the log.
+
+    Exits with 1 when it is not ready.
+    """
+    from facematch.commands import index as command
+
+    answer = command.status(data)
+    asked(ctx).show(command.document(answer), command.status_lines(answer))
+    ctx.exit(0 if answer.ready else 1)
+
+
+@index.command("rebuild")
+@_data_option
+@click.pass_context
+def index_rebuild(ctx: click.Context, data: Path | None) -> None:
+    """Load it anew from the store.
+
+    A sidecar answers nothing until it has; Milvus goes on with what it has.
+    """
+    from facematch.commands import index as command
+
+    answer = command.rebuild(data)
+    asked(ctx).show(command.document(answer), command.status_lines(answer))
+    ctx.exit(0 if answer.ready else 1)
+
+
+@index.command("verify")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Faces to ask for, chosen by chance.",
+)
+@_data_option
+@click.pass_context
+def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
+    """Compare what it answers with brute force, and look for faces that should be gone.
+
+    Exits with 1 when something was found.
+    """
+    from facematch.commands import index as command
+
+    answer = command.check(data, sample)
+    asked(ctx).show(command.document(answer), command.verified_lines(answer))
+    ctx.exit(1 if answer.findings else 0)
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 2, min_open=True),
+    help="Of the new match sets. Default: that of those that are served.",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="The part of its time that a worker gives to it.",
+)
+@click.option(
+    "--most-change",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="The share of pairs that may change otherwise than by the threshold.",
+)
+@click.option("--no-fsck", is_flag=True, help="Do not compare the new match sets with the truth.")
+@click.option("--no-switch", is_flag=True, help="Do not serve them yet.")
+@_data_option
+@click.pass_context
+def reindex(
+    ctx: click.Context,
+    data: Path | None,
+    threshold: float | None,
+    share: float,
+    most_change: float,
+    no_fsck: bool,
+    no_switch: bool,
+) -> None:
+    """Make all match sets anew, then serve them.
+
+    The workers do it while the former match sets are served and pictures come and go. Before the
+    switch both are compared, and the new ones are checked by fsck. Interrupted, it goes on; run
+    again, this looks on. Exits with 1 when something speaks against the switch.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from facematch.commands import reindex as command
+
+    wanted = command.Wanted(threshold, share, most_change, not no_fsck, not no_switch)
+    try:
+        outcome = command.run(data, wanted)
+    except KeyboardInterrupt:
+        click.echo("The workers go on. facematch reindex cancel ends it.", err=True)
+        raise
+    switched = not no_switch and not outcome.stopped
+    asked(ctx).show(
+        command.outcome_document(outcome, switched), command.outcome_lines(outcome, switched)
+    )
+    ctx.exit(1 if outcome.stopped else 0)
+
+
+@reindex.command("status")
+@_data_option
+@click.pass_context
+def reindex_status(ctx: click.Context, data: Path | None) -> None:
+    """Show how far it is."""
+    from facematch.commands import reindex as command
+
+    there = command.status(data)
+    asked(ctx).show(command.document(there), command.lines(there))
+
+
+@reindex.command("pause")
+@_data_option
+@click.pass_context
+def reindex_pause(ctx: click.Context, data: Path | None) -> None:
+    """Let the workers begin nothing of it."""
+    from facematch.commands import reindex as command
+
+    there = command.pause(data)
+    asked(ctx).show(command.document(there), command.lines(there))
+
+
+@reindex.command("resume")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The part of its time that a worker gives to it from now on. Default: as before.",
+)
+@_data_option
+@click.pass_context
+def reindex_resume(ctx: click.Context, data: Path | None, share: float | None) -> None:
+    """Go on after a pause, or with another share."""
+    from facematch.commands import reindex as command
+
+    there = command.resume(data, share)
+    asked(ctx).show(command.document(there), command.lines(there))
+
+
+@reindex.command("switch")
+@_data_option
+@click.pass_context
+def reindex_switch(ctx: click.Context, data: Path | None) -> None:
+    """Serve the new match sets, whatever the comparison said."""
+    from facematch.commands import reindex as command
+
+    there = command.switch(data)
+    asked(ctx).show(command.document(there), command.lines(there))
+
+
+@reindex.command("rollback")
+@_data_option
+@click.pass_context
+def reindex_rollback(ctx: click.Context, data: Path | None) -> None:
+    """Serve the former match sets again; they have been kept up to date."""
+    from facematch.commands import reindex as command
+
+    there = command.rollback(data)
+    asked(ctx).show(command.document(there), command.lines(there))
+
+
+@reindex.command("cancel")
+@_data_option
+@click.pass_context
+def reindex_cancel(ctx: click.Context, data: Path | None) -> None:
+    """Give the new match sets up before they are served."""
+    from facematch.commands import reindex as command
+
+    command.cancel(data)
+    asked(ctx).show(command.document(None), ["The new match sets are gone."])
+
+
+@reindex.command("drop")
+@_data_option
+@click.pass_context
+def reindex_drop(ctx: click.Context, data: Path | None) -> None:
+    """Give the former match sets up: there is no way back then."""
+    from facematch.commands import reindex as command
+
+    command.drop(data)
+    asked(ctx).show(command.document(None), ["The former match sets are gone."])
