@@ -39,6 +39,17 @@ def _kept(command: Callable[..., Report]) -> Callable[..., None]:
     return kept
 
 
+def _keeping(context: click.Context) -> Callable[[Report], None]:
+    """Keeps a report before it is complete: what took long shall not be lost with the rest."""
+    file: Path | None = context.params["file"]
+
+    def keep(report: Report) -> None:
+        if file is not None:
+            file.write_text(report.to_json())
+
+    return keep
+
+
 def _reported(command: Callable[..., Report]) -> Callable[..., None]:
     """One that uses the reference, where there is one."""
 
@@ -89,15 +100,8 @@ def index(
         return run_soak(faces or 200_000, soak, short)
     from benchmarks.index import Part, run
 
-    file: Path | None = context.params["file"]
-
-    def keep(report: Report) -> None:
-        if file is not None:
-            file.write_text(report.to_json())
-
-    return run(
-        faces or 1_000_000, rounds, [Part(part) for part in parts] or list(Part), short, keep
-    )
+    chosen = [Part(part) for part in parts] or list(Part)
+    return run(faces or 1_000_000, rounds, chosen, short, _keeping(context))
 
 
 @main.command()
@@ -132,6 +136,89 @@ def quality(reference: Reference, short: bool) -> Report:
     from benchmarks.quality import run
 
     return run(reference, short)
+
+
+@main.command()
+@_kept
+@click.option("--pictures", type=_FOLDER, help="A folder, with all that is below it: LFW's, say.")
+@click.option(
+    "--urls",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A list of URLs, one a line. Their files are served on this machine, from --root.",
+)
+@click.option("--root", type=_FOLDER, help="The folder with the files of --urls.")
+@click.option("--drawn", type=click.IntRange(1), help="So many drawn faces, in tiny pictures.")
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    help="So many of --pictures or --urls; more pictures than there are, are made of them.",
+)
+@click.option("--clustered", is_flag=True, help="Redis, RabbitMQ, api, and an index per worker.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Pictures that are submitted and waited for at once.",
+)
+@click.option("--threshold", type=click.FloatRange(0.01, 2), default=0.6, show_default=True)
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(["main", "growth"]),
+    multiple=True,
+    help="Only this; may be given again. growth takes up to a million drawn images.",
+)
+@click.pass_context
+def ingest(context: click.Context, /, parts: tuple[str, ...], short: bool, **given: Any) -> Report:
+    """A whole service taking in pictures: how many a second, where the time goes, what it keeps.
+
+    Beside it the seed way: face_recognition, and a scan of every stored image through Redis. And
+    how the time to match one new image grows with those that are there. Ctrl-C ends it, and what
+    was measured is told.
+    """
+    from benchmarks.ingest import Part, Setup, Source, run
+    from benchmarks.servers import ServerMissingError
+    from facematch.tree import Failed
+
+    sources = [name for name in ("pictures", "urls", "drawn") if given[name]]
+    chosen = [Part(part) for part in parts] or list(Part)
+    if len(sources) != 1 and Part.MAIN in chosen:
+        raise click.UsageError("give one of --pictures, --urls and --drawn")
+    if bool(given["urls"]) != bool(given["root"]):
+        raise click.UsageError("--urls and --root go together")
+    source = Source(**{name: given.pop(name) for name in Source.__dataclass_fields__})
+    try:
+        return run(source, Setup(**given), chosen, short, _keeping(context))
+    except (Failed, FacematchError, ServerMissingError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@_kept
+@click.option("--images", type=click.IntRange(100), default=10_000, show_default=True)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1),
+    default=8.0,
+    show_default=True,
+    help="For which each rate is kept up.",
+)
+@click.option("--threshold", type=click.FloatRange(0.01, 2), default=0.6, show_default=True)
+def read(images: int, seconds: float, threshold: float, short: bool) -> Report:
+    """Reading match sets at rising rates, until the service is late: open loop.
+
+    Latencies count from when a request was due, whether or not those before it were answered.
+    Against a service of its own, filled with drawn images.
+    """
+    from benchmarks.read import run
+    from facematch.tree import Failed
+
+    try:
+        return run(images, seconds, threshold, short)
+    except (Failed, FacematchError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

@@ -15,17 +15,37 @@ def tree_of(pid: int) -> list[int]:
     """This process and all below it."""
     found = [pid]
     for number in found:
-        for task in _read(Path(f"/proc/{number}/task")):
-            children = task / "children"
-            if children.exists():
-                found += [int(child) for child in children.read_text().split()]
+        found += children_of(number)
     return found
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started, and not those that they have."""
+    files = (task / "children" for task in _read(Path(f"/proc/{pid}/task")))
+    return [int(child) for file in files for child in _text(file).split()]
+
+
+def command_of(pid: int) -> list[str]:
+    """The words with which a process was started, or as which it shows itself; none when it is
+    gone."""
+    return _text(Path(f"/proc/{pid}/cmdline")).replace("\0", " ").split()
 
 
 def memory_of(pid: int) -> int:
     """Bytes of memory of a process and all below it; what they share counts once, what
     they share with others in part (PSS)."""
     return sum(_proportional(number) for number in tree_of(pid))
+
+
+def processor_seconds(pid: int) -> float:
+    """Seconds that a process and all below it have computed for, those that have ended included
+    if somebody waited for them."""
+    ticks = 0
+    for number in tree_of(pid):
+        # Its name, which may have any character in it, is in parentheses.
+        fields = _text(Path(f"/proc/{number}/stat")).rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def resident(pid: int) -> int:
@@ -71,10 +91,13 @@ def _read(folder: Path) -> list[Path]:
 
 
 def _proportional(pid: int) -> int:
+    lines = _text(Path(f"/proc/{pid}/smaps_rollup")).splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def _text(file: Path) -> str:
+    """What Linux says of a process; "" when it is gone."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return file.read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next(
-        int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")
-    )
+        return ""

@@ -92,12 +92,14 @@ class Report:
         """Note whether something that must hold does."""
         self.checks.append(Check(name, bool(passed), detail))
 
-    def at_least(self, measure: Measure, must: float, aim: float | None = None) -> None:
-        """Note a measure, and whether its ratio is what it must be."""
+    def at_least(
+        self, measure: Measure, must: float, aim: float | None = None, remark: str = ""
+    ) -> None:
+        """Note a measure, and whether its ratio is what it must be; `remark`: how it came about."""
         self.measures.append(measure)
         ratio = measure.ratio or 0.0
-        aimed = _aimed(aim, aim is None or ratio >= aim)
-        self.require(measure.name, ratio >= must, f"{ratio:.2f} ×, must {must:g}{aimed}")
+        shown = f"{ratio:.2f} ×, must {must:g}{_aimed(aim, aim is None or ratio >= aim)}"
+        self.require(measure.name, ratio >= must, f"{shown}; {remark}" if remark else shown)
 
     def at_most(self, measure: Measure, must: float, aim: float | None = None) -> None:
         """Note a measure, and whether its value is what it must be."""

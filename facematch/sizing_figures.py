@@ -3,6 +3,7 @@
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -26,6 +27,8 @@ from facematch.sizing import (
 #: Entries of the log that are kept unless told (FACEMATCH_LOG_KEEP).
 LOG_KEEP = 100_000
 _FILE = Path(__file__).with_name("sizing.json")
+#: Milliseconds of a core that a part of the service, or its client, computed for a picture.
+_PROCESSOR = re.compile("processor (api|worker|index|store|queue|client)")
 #: The check of an ingest that fails when somebody interrupted it.
 _ENDED = "it came to its end"
 _UNITS = {"bytes": 1.0, "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
@@ -50,7 +53,8 @@ class Ingest:
     """A measured ingest: so many `images` at a `rate` of pictures a second, on all cores of a
     machine. What is None was not measured. `matches`: the mean size of a match set in the end;
     `image_bytes`: everything in Redis but faces and matches, for each image; `data_bytes`: all
-    of it; `drawn`: of drawn faces, so that nobody had to look for them."""
+    of it; `processor`: seconds of a core that all parts computed for a picture; `drawn`: of drawn
+    faces, so that nobody had to look for them."""
 
     file: Path
     date: datetime
@@ -59,6 +63,7 @@ class Ingest:
     workers: int
     rate: float
     drawn: bool = False
+    processor: float | None = None
     threshold: float | None = None
     faces: float | None = None
     matches: float | None = None
@@ -189,6 +194,10 @@ def _ingest(file: Path) -> Ingest:
         workers=int(_option(result, file, "workers")),
         rate=_positive(values, "pictures a second", file),
         drawn=result.options.get("source") == "drawn",
+        processor=sum(
+            measure.value / 1000 for name, measure in values.items() if _PROCESSOR.fullmatch(name)
+        )
+        or None,
         threshold=_maybe(result.options, "threshold"),
         faces=faces / images if faces else None,
         matches=found / images if found else None,

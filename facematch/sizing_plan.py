@@ -272,10 +272,12 @@ def compared(
     measured matches, the memory of Redis and that of an index. Raises ValueError for a threshold
     beyond the rates."""
     rate, costs, images = rate_at(figures.rates, threshold), figures.costs, ingest.images
-    seconds = ingest_seconds(costs, images, rate, pictures, ingest.machine.cores)
+    cores = ingest.machine.cores
+    seconds = ingest_seconds(costs, images, rate, pictures, cores)
     redis = redis_bytes(costs, images, rate, pictures, images, LOG_KEEP)
     rows = (
         ("time of the ingest", images / ingest.rate, seconds, "s"),
+        ("processor time a picture", ingest.processor, seconds / images * cores, "s"),
         ("matches of an image", ingest.matches, matches(images, rate, pictures), ""),
         (
             "Redis bytes a match",

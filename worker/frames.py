@@ -30,6 +30,7 @@ _LENGTH = struct.Struct("<I")
 #: Of the head of a frame: the boxes of 256 faces are ten thousand.
 _MAX_HEAD = 64 * 1024
 _MAX_DETAIL = 500
+_MAX_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
                 "total": outcome.total,
                 "shape": outcome.crops.shape,
                 "dtype": outcome.crops.dtype.str,
+                "seconds": (outcome.decoding, outcome.finding),
             }
             return _frame(head, np.ascontiguousarray(outcome.crops).tobytes())
 
@@ -209,18 +211,27 @@ def _seen(head: Mapping[str, Any], body: bytes) -> Seen:
         raise ValueError("not a crop for each box")
     dtype = {"|u1": np.uint8, "<f4": np.float32}[head["dtype"]]
     shape = [_natural(count) for count in head["shape"]]
+    decoding, finding = map(_seconds, head["seconds"])
     return Seen(
         width=_natural(head["width"]),
         height=_natural(head["height"]),
         boxes=boxes,
         total=_natural(head["total"]),
         crops=np.frombuffer(body, dtype).reshape(shape),
+        decoding=decoding,
+        finding=finding,
     )
 
 
 def _natural(value: object) -> int:
     if not isinstance(value, int) or not 0 <= value < 2**31:
         raise ValueError("not a count")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, float) or not 0 <= value < _MAX_SECONDS:
+        raise ValueError("not a time")
     return value
 
 

@@ -3,6 +3,7 @@
 `see` is the part that touches what strangers have sent; `worker.sandbox` runs it in a child.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -35,13 +36,18 @@ class PictureLimits:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A picture's size and its faces, before they are encoded; see worker.encoder.Found."""
+    """A picture's size and its faces, before they are encoded; see worker.encoder.Found.
+
+    `decoding`, `finding`: seconds by the clock that either took.
+    """
 
     width: int
     height: int
     boxes: Sequence[Box]
     total: int
     crops: NDArray[Any]
+    decoding: float = 0.0
+    finding: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,13 @@ def see(data: bytes, encoder: Encoder, limits: PictureLimits, room: Room | None 
 
     Raises Rejected, and MemoryError for want of `room`, as `decode` does.
     """
+    start = time.perf_counter()
     picture = decode(data, limits.max_pixels, DECODED * limits.max_side, room)
+    decoded = time.perf_counter()
     found = encoder.find(picture.pixels, limits.max_faces)
     boxes = [picture.in_full(box) for box in found.boxes]
-    return Seen(picture.width, picture.height, boxes, found.total, found.crops)
+    taken = decoded - start, time.perf_counter() - decoded
+    return Seen(picture.width, picture.height, boxes, found.total, found.crops, *taken)
 
 
 def looked(seen: Seen, encodings: Encodings) -> Looked:

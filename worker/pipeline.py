@@ -28,6 +28,7 @@ from facematch.store import (
 )
 from worker.looking import Crashed, Looker
 from worker.matching import Found, find_matches
+from worker.stages import begin, stage
 
 _log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ def process(job_id: str, parts: Parts) -> Job:
     as it was before some step and is to be tried again. Raises Misconfigured when the
     collection is not of the encoder's model.
     """
+    seconds = begin()
     job = parts.store.begin(job_id)
     if job.state is State.ACCEPTED:
         try:
@@ -66,14 +68,15 @@ def process(job_id: str, parts: Parts) -> Job:
         job = parts.store.job(job.id)
     if job.state is State.INDEXED:
         try:
-            finish(job.image, parts)
+            with stage("finish"):
+                finish(job.image, parts)
         except (Unavailable, Misconfigured):
             raise
         except Exception:  # noqa: BLE001 - nothing counts attempts now: at the sweeper's pace
             _log.exception("left to the sweeper", image=job.image)
         job = parts.store.job(job.id)
     why = {"code": job.code, "detail": job.detail} if job.code else {}
-    _log.info("job", state=str(job.state), image=job.image or None, **why)
+    _log.info("job", state=str(job.state), image=job.image or None, seconds=seconds, **why)
     return job
 
 
@@ -93,9 +96,11 @@ def finish(image: str, parts: Parts) -> None:
             return
         # Read when the image has its place: a generation that is made later is built with it.
         reach = parts.store.collection().reach
-        found = find_matches(parts.store, parts.neighbours, encodings, place.position, reach)
+        with stage("query"):
+            found = find_matches(parts.store, parts.neighbours, encodings, place.position, reach)
         reached("after_query")
-        result = _link(image, place, found, parts.store)
+        with stage("link"):
+            result = _link(image, place, found, parts.store)
         if result is Linked.DONE:
             reached("after_link")
         if result in (Linked.DONE, Linked.SUPERSEDED):
@@ -109,7 +114,8 @@ def _place(job: Job, parts: Parts) -> None:
         if job.in_hand:
             return  # by a worker that may succeed; if it does not, the sweeper comes back to it
         raise Rejected("attempts_exhausted")
-    data = parts.fetch(job.url) if job.url else parts.store.uploaded(job.image)
+    with stage("fetch"):
+        data = parts.fetch(job.url) if job.url else parts.store.uploaded(job.image)
     if data is None:
         _follow_the_image(job, parts.store)
         return
@@ -135,7 +141,8 @@ def _place(job: Job, parts: Parts) -> None:
         faces_found=picture.total,
     )
     reached("before_commit")
-    parts.store.commit(commit)
+    with stage("commit"):
+        parts.store.commit(commit)
     reached("after_commit")
 
 

@@ -19,6 +19,7 @@ from worker.child import Child, Nursery
 from worker.encoder import Encoder
 from worker.frames import Broken, ChildSettings, Exhausted, Fetch, Fetched, Look, Refused, Task
 from worker.looking import Crashed, Looked, Seen, looked
+from worker.stages import took
 
 #: Seconds by the clock for each second of processor time: a busy machine is no picture's fault.
 _CLOCK_TIMES = 5.0
@@ -85,6 +86,8 @@ class SandboxedLooker:
     def look(self, data: bytes) -> Looked:
         """See Looker."""
         seen = self._sandbox.look(data)
+        took("decode", seen.decoding)
+        took("detect", seen.finding)
         return looked(seen, self._batcher.encode(seen.crops))
 
 

@@ -109,7 +109,7 @@ def comparison_lines(ingest: Ingest, found: Sequence[Agreement]) -> Iterator[str
     )
     rows = [("", "measured", "planned", "off")]
     for each in found:
-        of = {"s": duration, "B": _bytes}.get(each.unit, _number)
+        of = {"s": _time, "B": _bytes}.get(each.unit, _number)
         rows.append((each.name, of(each.measured), of(each.planned), f"{each.off:+.1%}"))
     yield from _aligned(rows)
     for each in found:
@@ -189,6 +189,10 @@ def _seconds(value: float) -> str:
         if value >= size:
             return f"{_digits(value / size)} {unit}"
     return f"{value:.3g} s"
+
+
+def _time(value: float) -> str:
+    return duration(value) if value >= 1 else _seconds(value)
 
 
 def _hours(value: float) -> str:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pika
 import pytest
 from rabbit_server import RabbitServer
-from servers import RedisServer, Server, free_port
+from servers import RedisServer, Server
 from waiting import eventually
 
+from benchmarks.servers import free_port
 from facematch.broker import Broker, Delivery, MemoryBroker
 from facematch.brokers import open_broker
 from facematch.errors import Misconfigured, Unavailable

@@ -192,3 +192,46 @@ def test_a_stop_during_the_start_leaves_nothing_running(serve):
         served.process.send_signal(signal.SIGINT)
         assert served.end() == 0
         assert_nothing_left(served)
+
+
+def reindex_command(data, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments, "--data", str(data)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_match_sets_are_made_anew_for_another_threshold_and_back(serve):
+    with serve() as served:
+        url = served.url()
+        a, b = (
+            submit(url, f"{number}.png", picture)
+            for number, picture in enumerate(two_pictures_of_one_person())
+        )
+        matches(url, a)
+        assert matches(url, b) == [a]
+        done = reindex_command(served.data, "facematch", "reindex", "--threshold", "0.01")
+        assert done.returncode == 0, done.stderr
+        assert "0 pairs as before, 0 gained, 1 lost, 0 with another distance" in done.stdout
+        shown = requests.get(f"{url}/v1/images/{b}/matches", timeout=10).json()
+        assert (shown["threshold"], shown["matches"]) == (0.01, [])
+        # By the worker's command, too.
+        done = reindex_command(served.data, "worker", "reindex", "rollback")
+        assert done.returncode == 0, done.stderr
+        assert matches(url, b) == [a]
+        done = reindex_command(served.data, "facematch", "reindex", "cancel")
+        assert done.returncode == 0, done.stderr
+        done = reindex_command(served.data, "worker", "reindex", "cancel")
+        assert (done.returncode, done.stderr) == (
+            1,
+            "facematch: there is no such reindex (no_reindex)\n",
+        )
+    done = reindex_command(served.data, "facematch", "reindex", "status")
+    assert done.stdout == "There is no reindex.\n"
+    done = reindex_command(served.data, "facematch", "reindex")
+    assert done.returncode == 1
+    assert "service_unavailable" in done.stderr

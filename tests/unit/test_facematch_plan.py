@@ -220,6 +220,17 @@ class TestCompared:
         # Any of two faces with any of two others; and four images of one person.
         assert row.split() == ["matches", "of", "an", "image", "330", "329", "-0.3%"]
 
+    def test_processor_time_is_that_of_all_parts(self, tmp_path: Path) -> None:
+        parts = {
+            f"processor {part}": (8.0, "ms/picture, of one core") for part in ("api", "worker")
+        }
+        other = {"processor nobody": (1e6, "ms/picture, of one core")}
+        result = run("--compare", ingest(tmp_path, **parts, **other))
+        (row,) = (line for line in result.stdout.splitlines() if line.startswith("  processor"))
+        assert row.split()[4:6] == ["16", "ms"]
+        assert "FAILED processor time a picture: within 25%" in result.stdout
+        assert result.exit_code == 1
+
     def test_one_run_foretells_another(self, tmp_path: Path) -> None:
         small = ingest(tmp_path, "small", 2000, **{"pictures a second": (20.0, "1/s")})
         large = ingest(tmp_path, "large", 13_233, **{"pictures a second": (19.0, "1/s")})

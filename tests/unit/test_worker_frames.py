@@ -60,8 +60,9 @@ def test_outcomes_come_out_as_they_went_in(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("crops", [CHIPS, ENCODINGS, CHIPS[:, ::2]], ids=["chips", "rows", "view"])
 def test_what_was_seen_comes_out_as_it_went_in(crops: np.ndarray) -> None:
-    seen = decode_outcome(encode_outcome(Seen(640, 480, BOXES, 5, crops)))
+    seen = decode_outcome(encode_outcome(Seen(640, 480, BOXES, 5, crops, 0.25, 1.5)))
     assert isinstance(seen, Seen)
+    assert (seen.decoding, seen.finding) == (0.25, 1.5)
     assert (seen.width, seen.height, seen.boxes, seen.total) == (640, 480, BOXES, 5)
     assert seen.crops.dtype == crops.dtype
     assert (seen.crops == crops).all()
@@ -82,6 +83,7 @@ def seen_with(**changed: object) -> bytes:
         "total": 1,
         "shape": [1, 4],
         "dtype": "|u1",
+        "seconds": [0.5, 0.0],
     }
     text = json.dumps(head | changed).encode()
     return struct.pack("<I", len(text)) + text + bytes(4)
@@ -117,6 +119,12 @@ def test_the_frame_that_is_changed_below_is_a_good_one() -> None:
         {"dtype": "|O"},
         {"dtype": "<f8"},
         {"dtype": 1},
+        {"seconds": None},
+        {"seconds": [1.0]},
+        {"seconds": [1.0, -1.0]},
+        {"seconds": [1.0, float("nan")]},
+        {"seconds": [1.0, float("inf")]},
+        {"seconds": [1.0, "1"]},
     ],
     ids=str,
 )

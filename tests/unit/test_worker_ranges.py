@@ -20,6 +20,7 @@ from facematch.reindexing import Phase, Reindex
 from facematch.store import Generation
 from worker import ranges
 from worker.fence import Fence
+from worker.matching import find_matches
 from worker.ranges import RangeParts, rebuild
 
 THRESHOLD = 0.5
@@ -206,6 +207,17 @@ def test_an_erasure_that_is_lost_with_the_stores_tail_does_not_hide_an_image(
     assert not link.before
     assert store.faces([6])
     assert built(parts, made) == truth()
+
+
+def test_nor_does_it_from_the_query_of_a_single_image(store: MemoryStore) -> None:
+    erase_it, lose_it = _losing(store, 5)
+    switch = Switch(store)
+    switch.before["faces_as_of"], switch.after["faces_as_of"] = erase_it, lose_it
+    found = find_matches(switch, ExactNeighbours(store), IMAGES[23], 24, THRESHOLD)
+    assert 6 in truth()[24]
+    assert 6 not in dict(found.pairs)
+    # So a link behind this fence is refused, and the query repeated.
+    assert store.log(found.seen.position, 0).start != found.seen
 
 
 def test_a_log_that_moves_under_every_query_is_no_endless_loop(

@@ -1,0 +1,185 @@
+"""How fast match sets are read: open-loop load at rising rates, until the service is late.
+
+A real embedded service, filled with drawn images whose matches are written. At each rate, in turns:
+the course client's `GET /match/<hash>`, `GET /v1/images/<hash>/matches`, and a Flask application
+that does nothing, which is what a request costs here.
+"""
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.drawn_encoder import ENCODER, MODEL, drawn_faces
+from benchmarks.filling import FillingStore, fill_store, link_all
+from benchmarks.getting import Getter
+from benchmarks.job_log import JobLog
+from benchmarks.open_loop import Latencies
+from benchmarks.open_loop import run as run_open_loop
+from benchmarks.report import Measure, Report, Series, Table
+from benchmarks.servers import free_port, listens
+from benchmarks.services import embedded, environment, python, tree_in
+from facematch.redis_connection import connect
+
+COURSE, V1, BARE = "GET /match", "GET /v1 matches", "bare Flask"
+LATE = 0.050
+_FIRST_RATE, _RISE, _MOST_RATE = 50.0, 2**0.5, 50_000.0
+_TRIES = 4
+_THREADS = 32
+_SHARES = (50, 99, 99.9)
+_START_SECONDS = 60.0
+#: So that the worker leaves alone what is being filled in.
+_NEVER = str(10**6)
+
+
+@dataclass
+class Ladder:
+    """One kind of request, at rising rates."""
+
+    send: Callable[[int], None]
+    steps: list[Latencies] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        """Whether it does not keep up any more: half of the answers are late, or some have been
+        for several rates. Some at one rate may be the machine's fault."""
+        last = self.steps[-_TRIES:]
+        worn_out = len(last) == _TRIES and not any(map(in_time, last))
+        return worn_out or any(step.unsent or step.percentile(50) >= LATE for step in last[-1:])
+
+    @property
+    def highest(self) -> float:
+        """The highest rate (1/s) with a p99 below 50 ms; 0.0 when there was none."""
+        return max((step.rate for step in self.steps if in_time(step)), default=0.0)
+
+
+def in_time(step: Latencies) -> bool:
+    """Whether a service keeps up with a rate."""
+    return step.percentile(99) < LATE and not step.unsent
+
+
+def run(images: int, seconds: float, threshold: float, short: bool) -> Report:
+    """Read from a service with so many images, each rate for so long. `short`: few images, two
+    rates, and only whether everything is answered counts."""
+    if short:
+        images, seconds = min(images, 500), min(seconds, 2.0)
+    options = {"images": images, "seconds": seconds, "threshold": threshold, "short": short}
+    report = Report("read", options | {"workers": 1, "threads": _THREADS})
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        url, hashes = stack.enter_context(_filled(report, folder, images, threshold))
+        bare = stack.enter_context(_bare(folder))
+        order = np.random.default_rng(5).integers(len(hashes), size=1 << 16)
+
+        def sent(to: str, path: str) -> Ladder:
+            def path_of(number: int) -> str:
+                return path.format(hashes[order[number % len(order)]])
+
+            return Ladder(stack.enter_context(closing(Getter(to, path_of))))
+
+        ladders = {
+            COURSE: sent(url, "/match/{}"),
+            V1: sent(url, "/v1/images/{}/matches"),
+            BARE: sent(bare, "/"),
+        }
+        for ladder in ladders.values():
+            run_open_loop(ladder.send, _FIRST_RATE, 1.0, _THREADS)  # until everything is loaded
+        try:
+            climb(ladders, seconds, 2 if short else None)
+        except KeyboardInterrupt:
+            report.require("it came to its end", passed=False, detail="interrupted")
+    _tell(report, ladders)
+    return report
+
+
+def climb(ladders: Mapping[str, Ladder], seconds: float, steps: int | None) -> None:
+    """Raise the rate for all in turns, each until it is over; at most so many steps."""
+    rate = _FIRST_RATE
+    while steps != 0 and rate < _MOST_RATE:
+        climbing = {what: ladder for what, ladder in ladders.items() if not ladder.over}
+        if not climbing:
+            return
+        for what, ladder in climbing.items():
+            step = run_open_loop(ladder.send, rate, seconds, _THREADS)
+            ladder.steps.append(step)
+            late = step.percentile(99) * 1000
+            print(f"{what}: {rate:,.0f}/s, p99 {late:.1f} ms", file=sys.stderr, flush=True)
+        rate *= _RISE
+        steps = steps - 1 if steps is not None else None
+
+
+@contextmanager
+def _filled(
+    report: Report, folder: Path, images: int, threshold: float
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """A service with so many drawn images and all their matches: its URL, and their hashes."""
+    (folder / "service").mkdir()
+    settings = {"encoder": ENCODER, "threshold": repr(threshold), "sweep_seconds": _NEVER}
+    with embedded(folder / "service", 1, JobLog().hear, **settings) as service:
+        with closing(connect(service.redis_url)) as client:
+            client.config_set("appendfsync", "no")
+            store = FillingStore(client)
+            store.create(MODEL, threshold)
+            encodings = drawn_faces(np.arange(images))
+            added = fill_store(store, encodings, MODEL)
+            pairs = link_all(store, added, encodings, threshold)
+            client.config_set("appendfsync", "always")
+        report.measures.append(Measure("matches of an image", 2 * pairs / images, ""))
+        yield service.url, [image for image, _ in added]
+
+
+@contextmanager
+def _bare(folder: Path) -> Iterator[str]:
+    """The application that does nothing: its URL."""
+    port = free_port()
+    (folder / "bare").mkdir()
+    with tree_in(folder / "bare") as tree:
+        tree.start(python("bare", "benchmarks.bare_app", environment(), str(port), quiet=True))
+        tree.wait_for("bare Flask", lambda: "" if listens(port) else "down", _START_SECONDS)
+        yield f"http://127.0.0.1:{port}"
+
+
+def _tell(report: Report, ladders: Mapping[str, Ladder]) -> None:
+    bare, rows = ladders[BARE].highest, []
+    for what, ladder in ladders.items():
+        name = f"{what}: highest rate with p99 below {LATE * 1000:.0f} ms"
+        measure = Measure(name, ladder.highest, "1/s", more_is_better=True)
+        if what != BARE:
+            measure = replace(measure, baseline=BARE, baseline_value=bare)
+        report.measures.append(measure)
+        for step in ladder.steps:
+            shown = [what, f"{step.rate:,.0f}/s"]
+            for share in _SHARES:
+                value = step.percentile(share) * 1000
+                if not np.isfinite(value):
+                    shown.append("never")
+                    continue
+                shown.append(f"{value:,.1f} ms")
+                report.details.append(Measure(f"{what}, {step.rate:.0f}/s, p{share}", value, "ms"))
+            failed = step.failures.total()
+            rows.append((*shown, f"{step.answered:,.0f}/s", f"{failed:,}", f"{step.unsent:,}"))
+        for share in _SHARES:
+            points = [(step.rate, step.percentile(share) * 1000) for step in ladder.steps]
+            points = [point for point in points if np.isfinite(point[1])]
+            report.series.append(Series(f"{what}, p{share}", "ms", "requests a second", points))
+        failures = sum((step.failures for step in ladder.steps), Counter[str]())
+        # Once it is late, it may well refuse.
+        wrong = sum(step.failures.total() for step in ladder.steps if step.rate <= ladder.highest)
+        detail = ", ".join(f"{count} × {code}" for code, count in failures.items()) or "none"
+        report.require(
+            f"{what}: everything is answered, as long as it is in time", not wrong, detail
+        )
+    header = (
+        "request",
+        "rate",
+        *(f"p{share}" for share in _SHARES),
+        "answered",
+        "failed",
+        "unsent",
+    )
+    report.tables.append(Table(header, rows))

@@ -1,0 +1,174 @@
+"""A reindex while pictures come and go and workers, the api and RabbitMQ are killed: at its end
+both generations are what one worker would have made of the pictures, one after the other."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cluster import Cluster
+from coming_and_going import Ledger, coming_and_going, wait_for_all
+from planted import PLANTED, PlantedEncoder
+from rabbit_server import RabbitServer
+from servers import RedisServer
+
+from facematch.faces import image_hash
+from facematch.memory_store import MemoryStore
+from facematch.neighbours import ExactNeighbours
+from facematch.redis_connection import Redis, connect
+from facematch.redis_reindexing import RedisReindexing
+from facematch.redis_store import RedisStore
+from facematch.reindexing import Phase
+from facematch.store import NewJob
+from worker.looking import DirectLooker, PictureLimits
+from worker.pipeline import Parts, process
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "12"))
+SEED = int(os.environ.get("CHAOS_SEED") or time.time())
+FORMER, NEW = 0.6, 0.25
+#: Pictures before it begins; of a range; and the share of their time that makes a few ranges take
+#: as long as the test.
+BEFORE, SPAN, SHARE = 150, 5, 0.02
+
+pytestmark = pytest.mark.timeout(2 * SECONDS + 400)
+
+_MatchSets = dict[str, list[tuple[str, float]]]
+
+
+def replay(pictures: list[bytes], threshold: float) -> _MatchSets:
+    """What one worker makes of these pictures, one after the other."""
+    store = MemoryStore()
+    store.create(PlantedEncoder.model, threshold)
+    looker = DirectLooker(PlantedEncoder(), PictureLimits(10**6, 0, 100))
+    index = ExactNeighbours(store)
+    parts = Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10)
+    for number, picture in enumerate(pictures):
+        store.accept(NewJob(str(number), "x", "", image_hash(picture), picture), 10**9)
+        process(str(number), parts)
+    images = store.snapshot().positions
+    sets = store.linked(list(images), 0)
+    return {
+        image: sorted((images[other], distance) for other, distance in sets[position].items())
+        for position, image in images.items()
+    }
+
+
+def stored(store: RedisStore, generation: int) -> _MatchSets:
+    """The match sets of a generation as they are."""
+    images = store.snapshot().positions
+    sets = store.linked(list(images), generation)
+    return {
+        image: sorted((images[other], distance) for other, distance in sets[position].items())
+        for position, image in images.items()
+    }
+
+
+VICTIMS = ("worker-1", "worker-2", "api", "rabbitmq", "worker-1", "index-1", "worker-2", "index-2")
+
+
+def kill(cluster: Cluster, rabbitmq: RabbitServer, name: str) -> None:
+    if name == "rabbitmq":
+        rabbitmq.kill()
+        rabbitmq.start()
+    else:
+        cluster.kill(name)
+        cluster.start(name)
+
+
+@contextmanager
+def killing(cluster: Cluster, rabbitmq: RabbitServer) -> Iterator[list[str]]:
+    """Something is killed every second or so for the time of the block, each at its turn: what."""
+    killed: list[str] = []
+    stop = threading.Event()
+    rng = np.random.default_rng(SEED)
+
+    def work() -> None:
+        while not stop.wait(float(rng.random()) * 2):
+            killed.append(VICTIMS[len(killed) % len(VICTIMS)])
+            kill(cluster, rabbitmq, killed[-1])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        thread.join()
+
+
+def bytes_of(client: Redis, generation: int) -> dict[bytes, bytes]:
+    """The match sets of a generation as Redis would write them to its disk."""
+    name = f"matches.{generation}" if generation else "matches"
+    keys = sorted(client.scan_iter(f"fm:{{default}}:{name}:*", count=1000))
+    return {key: client.dump(key) for key in keys}
+
+
+def test_a_reindex_comes_to_its_end_whatever_is_killed(
+    tmp_path: Path, redis_server: RedisServer, rabbitmq_server: RabbitServer
+) -> None:
+    print(f"CHAOS_SEED={SEED}")
+    ledger = Ledger()
+    client = connect(redis_server.url)
+    store, reindexing = RedisStore(client), RedisReindexing(client)
+    with Cluster(tmp_path, redis_server.url, rabbitmq_server.url, encoder=PLANTED) as cluster:
+        with coming_and_going(cluster.url, ledger, SEED + 1, pause=0):
+            while len(ledger.jobs) < BEFORE:
+                time.sleep(0.05)
+        wait_for_all(cluster.url, ledger)
+        begun = time.monotonic()
+        with (
+            coming_and_going(cluster.url, ledger, SEED + 2, pause=0.2) as errors,
+            killing(cluster, rabbitmq_server) as killed,
+        ):
+            made = reindexing.begin(NEW, SHARE, SPAN)
+            while not errors and time.monotonic() < begun + 10 * SECONDS:
+                time.sleep(0.2)
+                there = reindexing.current()
+                assert there is not None
+                if time.monotonic() > begun + SECONDS and set(VICTIMS) <= set(killed):
+                    if there.phase is Phase.BUILT:
+                        break
+                    reindexing.resume(made.id, 1.0)
+        cluster.wait_ready()
+        wait_for_all(cluster.url, ledger)
+        there = reindexing.current()
+        assert there is not None
+        print(
+            f"{len(ledger.person)} pictures, {len(ledger.erased)} erased, killed {killed}, {there}"
+        )
+        assert there.phase is Phase.BUILT
+        cluster.fsck()
+
+        images = store.snapshot().positions
+        assert set(images.values()) == ledger.person.keys() - ledger.erased
+        pictures = [ledger.pictures[images[position]] for position in sorted(images)]
+        assert stored(store, made.generation) == replay(pictures, NEW)
+        served = stored(store, made.former)
+        assert served == replay(pictures, FORMER)
+
+        assert cluster.command("reindex", "switch").returncode == 0
+        assert store.collection().threshold == NEW
+        assert cluster.command("reindex", "rollback").returncode == 0
+        assert store.collection().threshold == FORMER
+        assert stored(store, made.former) == served
+        before = bytes_of(client, made.former)
+        assert cluster.command("reindex", "cancel").returncode == 0
+        assert bytes_of(client, made.former) == before
+        assert bytes_of(client, made.generation) == {}
+        cluster.fsck()
+
+        # There and back: the bytes are the same, whoever wrote them, and in whatever order.
+        for threshold in (NEW, FORMER):
+            changed = cluster.command("--json", "reindex", "--threshold", str(threshold))
+            assert changed.returncode == 0, changed.stdout + changed.stderr
+            assert json.loads(changed.stdout)["parity"]["unexpected"] == 0
+            assert cluster.command("reindex", "drop").returncode == 0
+        back = bytes_of(client, store.collection().generations[0].number)
+        assert sorted(back.values()) == sorted(before.values())
+        cluster.fsck()
+    client.close()
