@@ -120,7 +120,7 @@ def _of_ingest(file: Path, costs: Mapping[str, Any]) -> dict[str, dict[str, Any]
     pictures = Pictures(ingest.faces or 1.0)
     fitted = adjusted(known, ingest.images, rate, pictures, ingest.core_seconds)
     about = f"{ingest.date:%Y-%m-%d}, {ingest.file.name}: {ingest.images:,} pictures"
-    taken = f"{about} at {ingest.rate:.1f}/s on {ingest.machine.cores} cores, without what grows"
+    taken = f"{about}, {ingest.core_seconds * 1000:.1f} ms of a core each, without what grows"
     values = {
         "picture": (fitted.picture, "s", taken),
         "index_bytes": (bare_index(known, ingest, pictures), "bytes", f"{about}, without faces"),

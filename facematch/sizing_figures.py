@@ -78,8 +78,8 @@ class Ingest:
 
     @property
     def core_seconds(self) -> float:
-        """Of a picture."""
-        return self.machine.cores / self.rate
+        """Of a picture: as computed, if that was measured; or else with all cores busy."""
+        return self.processor or self.machine.cores / self.rate
 
 
 class _Cost(BaseModel):

@@ -12,7 +12,6 @@ from facematch.sizing import (
     INDEX_SHARE,
     MILVUS_FACE_BYTES,
     MONTH_HOURS,
-    STORE_ROOM,
     Machine,
     Pictures,
     Rate,
@@ -27,6 +26,7 @@ from facematch.sizing import (
     milvus_work,
     rate_at,
     redis_bytes,
+    redis_peak,
     store_work,
     true_matches,
     work,
@@ -73,9 +73,9 @@ class Plan:
     """The answer. Bytes, hours, and pictures a second; `same_person`: the share of one person's
     pairs that is found; `advised`: whether false matches keep to what is wanted; `busy` and
     `redis_busy`: shares of the workers' cores, and of Redis's one, at `headroom` times the daily
-    load. `reindex_bytes`: what match sets take once more while a reindex makes them anew.
-    `milvus_from`: images from which on a sidecar does not fit beside a worker on such a
-    machine."""
+    load. `redis_peak_bytes`: while it writes its file anew. `reindex_bytes`: what match sets take
+    once more while a reindex makes them anew. `milvus_from`: images from which on a sidecar does
+    not fit beside a worker on such a machine."""
 
     images: int
     per_day: int
@@ -90,6 +90,7 @@ class Plan:
     last_rate: float
     index_bytes: float
     redis_bytes: float
+    redis_peak_bytes: float
     reindex_bytes: float
     same_person: float
     true_matches: float
@@ -118,10 +119,11 @@ def planned(wanted: Wanted, figures: Figures) -> Plan:
     cores, milvus_cores = workers * machine.cores, milvus_machines * machine.cores
     seconds = ingest_seconds(costs, images, rate, pictures, cores, milvus_cores)
     redis = _redis(wanted, figures, rate, seconds)
-    redis_machines = math.ceil(redis * STORE_ROOM / machine.memory)
+    peak = redis_peak(redis)
+    redis_machines = math.ceil(peak / machine.memory)
     held = 0.0 if milvus else index_bytes(costs, images, pictures)
     together = workers == 1 and not milvus
-    if together and held + costs.worker_bytes + redis * STORE_ROOM <= machine.memory:
+    if together and held + costs.worker_bytes + peak <= machine.memory:
         machines = 1
     else:
         machines = workers + milvus_machines + redis_machines
@@ -141,6 +143,7 @@ def planned(wanted: Wanted, figures: Figures) -> Plan:
         last_rate=_speed(wanted, figures, rate, cores, images, milvus_cores),
         index_bytes=held,
         redis_bytes=redis,
+        redis_peak_bytes=peak,
         reindex_bytes=images * match_set_bytes(costs, images, rate, pictures),
         same_person=rate.same_person,
         true_matches=true_matches(images, rate, pictures),
@@ -151,7 +154,7 @@ def planned(wanted: Wanted, figures: Figures) -> Plan:
         machines=machines,
         machine_hours=machines * MONTH_HOURS,
         settings=settings,
-        remarks=tuple(_remarks(wanted, figures.rates, rate, workers < needed, redis_busy, redis)),
+        remarks=tuple(_remarks(wanted, figures.rates, rate, workers < needed, redis_busy, peak)),
     )
 
 
@@ -217,7 +220,7 @@ def _remarks(
     rate: Rate,
     too_few: bool,
     redis_busy: float,
-    redis: float,
+    peak: float,
 ) -> Iterator[str]:
     pictures, most = wanted.pictures, wanted.most_false
     false = false_matches(wanted.images, rate, pictures)
@@ -238,11 +241,8 @@ def _remarks(
             f"Redis, which is one thread, would be busy {redis_busy:,.1f} times over: take a"
             " stricter threshold, or fewer a day"
         )
-    if redis * STORE_ROOM > wanted.machine.memory:
-        yield (
-            f"Redis needs a machine with {redis * STORE_ROOM / 1e9:,.0f} GB: a collection is in"
-            " one Redis"
-        )
+    if peak > wanted.machine.memory:
+        yield (f"Redis needs a machine with {peak / 1e9:,.0f} GB: a collection is in one Redis")
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ def compared(
             "B",
         ),
         ("data in Redis", ingest.data_bytes, redis - costs.store_bytes, "B"),
-        ("memory of Redis", ingest.store_bytes, redis, "B"),
+        ("memory of Redis", ingest.store_bytes, redis_peak(redis), "B"),
         ("memory of an index", ingest.index_bytes, index_bytes(costs, images, pictures), "B"),
     )
     return [

@@ -46,7 +46,7 @@ def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
             f" {plan.milvus_from:,} images on a sidecar does not fit"
         )
     yield (
-        f"  Redis           {_bytes(plan.redis_bytes)}, on a machine with half as much again;"
+        f"  Redis           {_bytes(plan.redis_bytes)}, at most {_bytes(plan.redis_peak_bytes)};"
         f" {_bytes(plan.reindex_bytes)} more during a reindex; {plan.redis_busy:.1%} busy"
     )
     shared = " (everything on one)" if plan.machines == 1 else ""

@@ -24,6 +24,7 @@ from facematch.sizing import (
     mean_over,
     rate_at,
     redis_bytes,
+    redis_peak,
     true_matches,
     work,
 )
@@ -140,6 +141,10 @@ def test_large_sets_take_more_for_each_match_and_a_spread_makes_some_large() -> 
     assert match_set_bytes(COSTS, 10, replace(even, different_people=1e-9), ONE) < 1
 
 
+def test_redis_needs_twice_its_data_once_its_file_is_written_anew() -> None:
+    assert (redis_peak(6e7), redis_peak(7e7)) == (6e7, 1.4e8)
+
+
 def test_a_sidecar_leaves_a_fifth_of_the_memory_and_room_for_its_worker() -> None:
     assert faces_in(COSTS, Machine(2, 1e12)) == pytest.approx(0.8e12 / COSTS.index_face_bytes)
     assert faces_in(COSTS, Machine(2, 1e8)) == 0
@@ -174,6 +179,11 @@ class TestAnIngest:
         assert adapted(FIGURES, ingest(image_bytes=1500.0), ONE, 0.6).costs.image_bytes == (
             COSTS.image_bytes
         )
+
+    def test_what_was_computed_counts_whatever_else_kept_the_cores_busy(self) -> None:
+        figures = adapted(FIGURES, ingest(13_000, 5.0, processor=0.05), ONE, 0.6)
+        rate = rate_at(figures.rates, 0.6)
+        assert ingest_seconds(figures.costs, 13_000, rate, ONE, 2) == pytest.approx(325)
 
     def test_what_was_not_measured_stays(self) -> None:
         assert adapted(FIGURES, ingest(), ONE, 0.6).rates == RATES
