@@ -82,8 +82,8 @@ milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long t
 chaos-short: $(VENV)/dev servers
 	env -u CHAOS_SECONDS $(PYTEST) tests/chaos
 
-bench: $(VENV)/installed ## a benchmark with its baselines; BENCH=name ARGS=, alone it lists them
-	@$(BIN)/python -m benchmarks $(or $(BENCH),--help) $(ARGS)
+bench: $(VENV)/installed ## a short form of all benchmarks; one with its baselines: BENCH=name ARGS=
+	@$(BIN)/python -m benchmarks $(or $(BENCH),all) $(ARGS)
 
 servers: ## the Redis and RabbitMQ servers that the tests run; installed by apt if missing
 	@packaging/install-servers

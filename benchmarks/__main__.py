@@ -222,6 +222,43 @@ def read(images: int, seconds: float, threshold: float, short: bool) -> Report:
 
 
 @main.command()
+@_kept
+@click.option("--images", type=click.IntRange(100), default=100_000, show_default=True)
+@click.option("--from", "first", type=click.FloatRange(0.02, 2), default=0.45, show_default=True)
+@click.option("--to", "second", type=click.FloatRange(0.02, 2), default=0.5, show_default=True)
+@click.option("--idle", type=click.FloatRange(5), default=30, show_default=True, metavar="SECONDS")
+def reindex(images: int, first: float, second: float, idle: float, short: bool) -> Report:
+    """Making all match sets anew while requests come: images a second, and how late answers are.
+
+    Against a service of its own, filled with drawn images.
+    """
+    from benchmarks.reindex import run
+    from facematch.tree import Failed
+
+    try:
+        return run(images, first, second, idle, short)
+    except (Failed, FacematchError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command("all")
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/benchmarks"),
+    show_default=True,
+    help="Where the results are kept.",
+)
+def all_of_them(results: Path) -> None:
+    """A short form of every benchmark: whether all of it works on this machine."""
+    from benchmarks.everything import NAMES, run
+
+    failed = run(NAMES, results)
+    click.echo(f"results in {results}" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
 @click.option("--results", type=_FOLDER, default=_RESULTS)
 def plot(results: Path) -> None:
     """Draw the results that are kept, where a curve says more than a table."""

@@ -113,7 +113,20 @@ def link_all(
                 part = matches[offset : offset + LINK_CHUNK]
                 last = offset + LINK_CHUNK >= len(matches)
                 store.link(Link(image, place, seen, place.nonce, offset, part, last))
-        for told in store.flush():
-            if told not in (b"done", b"written"):
-                raise RuntimeError(f"a match was not taken: {told!r}")
+        _send(store)
     return pairs
+
+
+def link_none(store: FillingStore, images: Sequence[tuple[str, Committed]]) -> None:
+    """Say of all these images that they have no matches. Raises as `link_all`."""
+    seen = store.collection().tail
+    for start in range(0, len(images), _AT_ONCE):
+        for image, place in images[start : start + _AT_ONCE]:
+            store.link(Link(image, place, seen, place.nonce, 0, (), last=True))
+        _send(store)
+
+
+def _send(store: FillingStore) -> None:
+    for told in store.flush():
+        if told not in (b"done", b"written"):
+            raise RuntimeError(f"a match was not taken: {told!r}")

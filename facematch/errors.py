@@ -41,7 +41,6 @@ CODES: dict[str, str] = {
     "out_of_memory": "looking at the picture took too much memory",
     "reindex_exists": "there is a second generation of match sets already",
     "reindex_phase": "the reindex is not in a phase for that",
-    "reindex_stopped": "the new match sets are not what was expected; they are not served",
     "sandbox_unavailable": "there is no process to look at pictures with",
     "service_unavailable": "the service does not answer",
     "store_unavailable": "Redis does not answer",
