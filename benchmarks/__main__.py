@@ -14,6 +14,7 @@ from facematch import DEFAULT_URL
 from facematch.errors import FacematchError
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_RESULTS = Path(__file__).with_name("results")
 
 
 @click.group()
@@ -261,7 +262,7 @@ def all_of_them(data: Path, results: Path) -> None:
 
 
 @main.command()
-@click.option("--results", type=_FOLDER, default=Path(__file__).with_name("results"))
+@click.option("--results", type=_FOLDER, default=_RESULTS)
 def plot(results: Path) -> None:
     """Draw the results that are kept, where a curve says more than a table."""
     from benchmarks.plot import plot
@@ -272,6 +273,74 @@ def plot(results: Path) -> None:
         raise click.ClickException(f"{error}: pip install 'facematch[peers]'") from error
     for picture in made:
         click.echo(picture)
+
+
+@main.command()
+@click.option("--results", type=_FOLDER, default=_RESULTS, help="Default: the results kept here.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page. Default: report.html in the folder of results.",
+)
+@click.option("--against", type=_FOLDER, help="A folder of former results to compare with.")
+@click.option(
+    "--noise",
+    type=click.FloatRange(0, 1000),
+    default=20.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="By which a figure that was measured once in each folder differs by chance.",
+)
+@click.option("--allow-worse", is_flag=True, help="Exit with 0 even when something got worse.")
+def report(
+    results: Path, out: Path | None, against: Path | None, noise: float, allow_worse: bool
+) -> None:
+    """Make one HTML page of a folder of results, and say what got better or worse.
+
+    Files that are no results are named, and left out. With --against, exits with 1 when something
+    got worse by more than noise, or when there was nothing to compare. Runs with the same options
+    are of one kind; where a folder has several, their own differences are the noise.
+    """
+    from benchmarks.publishing import publish
+
+    target = out or results / "report.html"
+    try:
+        published = publish(results, target, against, noise / 100)
+    except OSError as error:
+        raise click.ClickException(f"{target}: {error.strerror or error}") from error
+    for line in published.lines:
+        click.echo(line)
+    click.echo(target)
+    sys.exit(0 if published.well or allow_worse else 1)
+
+
+@main.command()
+@click.option("--faces", type=click.IntRange(1000), default=1_000_000, show_default=True)
+@_kept
+def sizing(faces: int, short: bool) -> Report:
+    """What `facematch plan` reckons with: bytes in Redis, and time as a collection grows."""
+    from benchmarks.sizing import run
+
+    return run(faces, short)
+
+
+@main.command("sizing-file")
+@click.option("--results", type=_FOLDER, default=_RESULTS, help="Default: the results kept here.")
+@click.option(
+    "--ingest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of real pictures, by `python -m benchmarks ingest`: what a picture takes.",
+)
+def sizing_file(results: Path, ingest: Path | None) -> None:
+    """Put what is kept of `sizing`, `index` and `encode` into facematch/sizing.json."""
+    from benchmarks.sizing_file import renew
+
+    file = _RESULTS.parents[1] / "facematch" / "sizing.json"
+    try:
+        renewed = renew(file, results, ingest)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{file.name}: {', '.join(renewed)}")
 
 
 @main.command()

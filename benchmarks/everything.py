@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-_NAMES = ("quality", "encode", "index", "join", "read", "reindex")
+_NAMES = ("quality", "encode", "index", "join", "sizing", "read", "reindex")
 _DRAWN = "200"
 
 

@@ -139,8 +139,8 @@ class Report:
             compared = one.baseline_value is not None
             rows.append(
                 (
-                    *(one.name, _number(one.value), one.unit, one.baseline),
-                    _number(one.baseline_value) if one.baseline_value is not None else "",
+                    *(one.name, number(one.value), one.unit, one.baseline),
+                    number(one.baseline_value) if one.baseline_value is not None else "",
                     f"{one.ratio:.2f} ×" if compared and one.ratio else "",
                 )
             )
@@ -185,7 +185,8 @@ def _version(package: str) -> str:
         return ""
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """As it is shown."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 

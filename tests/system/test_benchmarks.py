@@ -66,6 +66,17 @@ def test_the_soak_of_the_index_in_short(tmp_path: Path) -> None:
     assert "answers 0 faces missing, 0 too many; 0 for places" in printed
 
 
+def test_what_a_plan_is_reckoned_with_in_short(tmp_path: Path) -> None:
+    values, _ = run_shortly(["sizing"], tmp_path)
+    assert values["Redis bytes an image with one face and no match"] > 512
+    assert values["Redis bytes an entry of the log"] > 100
+    short, long = (
+        values[f"Redis bytes a match, one way, in {sets}"]
+        for sets in ("sets of up to 128", "larger sets")
+    )
+    assert 10 < short < long < 200
+
+
 def test_an_ingest_of_drawn_faces_in_short(tmp_path: Path) -> None:
     values, printed = run_shortly(["ingest", "--drawn", "120"], tmp_path, all_shown=False)
     said = {"pictures a second", "match-set latency p50", "match-set latency p99", "stage encode"}

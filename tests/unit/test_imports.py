@@ -26,6 +26,9 @@ LAYERS = {
         "cache_folder",
         "collection_name",
         "encoding_model",
+        "sizing",
+        "sizing_figures",
+        "sizing_plan",
     },
     "formats": {"job", "wire"},
     "ports": {
