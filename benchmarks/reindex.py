@@ -87,7 +87,7 @@ def run(images: int, first: float, second: float, idle: float, short: bool) -> R
         parts = _Parts(RedisStore(client), RedisReindexing(client), service)
         parts.wait_for_index()
         made, seconds = parts.reindex(first)
-        report.details.append(Measure(f"to {first:g}, nobody else", images / seconds, "images/s"))
+        report.measures.append(Measure(f"to {first:g}, nobody else", images / seconds, "images/s"))
         parts.serve(made)
 
         before, during = (_loads(stack, service, hashes, start) for start in (0, 1 << 20))
@@ -242,7 +242,7 @@ def _check(report: Report, parts: _Parts, made: Reindex) -> None:
         )
     assert outcome.fsck is not None
     parity = outcome.parity
-    report.details.append(Measure("pairs written", parity.unchanged + parity.gained, ""))
+    report.measures.append(Measure("pairs written", parity.unchanged + parity.gained, ""))
     findings = len(outcome.fsck.findings)
     detail = f"{findings} findings in {outcome.fsck.faces:,} faces, both generations"
     report.require("fsck finds nothing", not outcome.fsck.findings, detail)

@@ -6,6 +6,7 @@ import time
 
 import structlog
 
+from facematch.background import stand_back
 from facematch.broker import Broker
 from facematch.errors import Unavailable
 from facematch.job import RangeMessage
@@ -34,6 +35,7 @@ def keep_rebuilding(
             parts.neighbours.check()
 
     def work(message: RangeMessage) -> None:
+        stand_back()
         begun = time.monotonic()
         done = rebuild(message, parts)
         if done is not None:

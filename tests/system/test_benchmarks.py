@@ -184,3 +184,12 @@ def run_shortly(
     values = {measure["name"]: measure["value"] for measure in result["measures"]}
     assert not all_shown or all(name in done.stdout for name in values)
     return values, done.stdout
+
+
+def test_a_reindex_in_short(tmp_path: Path) -> None:
+    values, printed = run_shortly(["reindex", "--images", "500"], tmp_path)
+    name = "reindex of 500 images from 0.45 to 0.5 with live requests"
+    assert {name, "GET matches meanwhile, p99", "submit until done meanwhile, p99"} <= values.keys()
+    assert values[name] > 0
+    assert "fsck finds nothing: 0 findings" in printed
+    assert values["pairs written"] > 0

@@ -17,6 +17,7 @@ PARTS = ("api", "worker", "index")
 LAYERS = {
     "values": {
         "",
+        "background",
         "errors",
         "faces",
         "settings",
