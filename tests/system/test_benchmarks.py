@@ -59,6 +59,14 @@ def test_the_index_in_short(tmp_path: Path) -> None:
     assert "FAISS IVF" not in printed  # the peers take an hour
 
 
+def test_the_join_in_short(tmp_path: Path) -> None:
+    values, printed = run_shortly(["join", "--faces", "5000"], tmp_path)
+    assert values["all pairs within 0.5 of 5,000 faces"] > 0
+    assert values["pairs found"] > 1000
+    assert "ok     5 batches, FAISS: " in printed
+    assert "ok     200 faces, brute force: 0 of " in printed
+
+
 def test_the_soak_of_the_index_in_short(tmp_path: Path) -> None:
     values, printed = run_shortly(["index", "--soak", "5", "--faces", "5000"], tmp_path)
     assert {"query, p50", "query, p99", "memory of the index in the end"} <= values.keys()
