@@ -172,7 +172,7 @@ def _check(
     numbers, ids = engine.search(queries, radius, EVERYWHERE)
     each = [engine.within(queries[row : row + 1], radius, EVERYWHERE) for row in range(_QUERIES)]
     wanted, allowed = brute_force(encodings, queries, radius)
-    together = numbers * len(encodings) + ids
+    together = numbers.astype(np.int64) * len(encodings) + ids
     alone = [row * len(encodings) + found for row, found in enumerate(each)]
     first = wanted[wanted < _QUERIES * len(encodings)]
     missing = len(np.setdiff1d(wanted, together)) + len(np.setdiff1d(first, np.concatenate(alone)))

@@ -254,6 +254,8 @@ class Engine(Budgeted):
         encodings = np.require(encodings, np.float32, ("C", "W"))
         # What is added from now on is left out: what is searched with is not made for it.
         high = min(high, self.end)
+        if low >= high:
+            return
         for start, points in in_portions(self._space.project(encodings)):
             with self._lock.reading():
                 asked = self._codes.ask(points, squared)

@@ -69,7 +69,8 @@ class Server:
                 threads=_THREADS,
                 ident="",
                 max_request_body_size=_MOST_REQUEST_BYTES,
-                # Above it an answer would go through a temporary file on disk.
+                # Above these they would go through temporary files on disk.
+                inbuf_overflow=_MOST_REQUEST_BYTES,
                 outbuf_overflow=_MOST_ANSWER_BYTES,
             )
         except OSError as error:

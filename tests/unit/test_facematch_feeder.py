@@ -207,6 +207,35 @@ def test_however_fast_deletions_come_an_answer_is_given() -> None:
     assert set(found) >= store.snapshot().positions.keys()
 
 
+def test_what_comes_during_a_search_for_pairs_is_told_of_every_encoding() -> None:
+    store, generations = fed("a", "b", "c")
+    _, switch, asked = shared()
+    switch.store = cast(Store, generations)
+    other, added = np.full_like(FACE, 2.0), []
+
+    def go_on() -> None:
+        added.append(add(store, f"new {len(added)}", FACE))
+        added.append(add(store, f"new {len(added)}", FACE))
+        store.erase(store.snapshot().positions[added[-1]])
+        feed(store, generations)
+        switch.before["search"] = go_on
+
+    switch.before["search"] = go_on
+    query = Query(np.concatenate([FACE, other, FACE]), THRESHOLD, FOREVER)
+    answer = GenerationSearch(asked).pairs(query)
+    assert store.log(answer.tail.position, 0).start == answer.tail
+    alive = {face_ids(position, 1)[0] for position in store.snapshot().positions}
+    found = [answer.faces[answer.numbers == number].tolist() for number in range(3)]
+    assert all(len(set(each)) == len(each) for each in found)
+    assert found[0] == found[2]
+    assert alive <= set(found[0])
+    # Of the last round: the search for the other one finds nothing by itself.
+    assert {added[-1] * 256, added[-2] * 256} <= set(found[1])
+    assert len(found[1]) == answer.tail.position - added[-2] + 1
+    early = GenerationSearch(asked).pairs(Query(query.encodings, THRESHOLD, 3))
+    assert set(early.faces.tolist()) <= {256, 2 * 256}
+
+
 def test_places_of_two_histories_are_no_answer() -> None:
     store, generations = fed("a", "b", "c")
     (ours,) = generations.places()
