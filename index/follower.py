@@ -132,6 +132,8 @@ class Follower:
         for portion in engine.pairs(query.encodings, query.radius, 0, min(end, beyond)):
             found.add(*portion)
             reached("mid_pairs")
+            if self._engine is not engine:  # it shall not be kept for an answer that there is not
+                break
         with self._lock.reading():
             if self._answering() is not engine:
                 raise Unavailable("index_loading", "it was loaded anew meanwhile")
