@@ -151,15 +151,6 @@ class _Buffers(threading.local):
 _own = _Buffers()
 
 
-@dataclass(frozen=True, eq=False)
-class _Pass:
-    """The pairs that one pass through a chunk's rows has found: `found` (2, n), numbers of queries
-    and rows, void after the thread's next pass. `row`: the first that it did not come to."""
-
-    found: NDArray[np.int32]
-    row: int
-
-
 class Codes:
     """Faces that the space holds. Any number of threads may search, while none changes it."""
 
@@ -243,11 +234,9 @@ class Codes:
             row, rows = chunk.below(low), chunk.below(high)
             if row < rows:
                 most = max(1, _STEP // max(1, len(asked.outside)))
-                passed = self._pass(chunk, row, rows, asked, radius_squared, most)
-                numbers, ids = passed.found[0].copy(), chunk.ids[passed.found[1]]
-                left = passed.row < chunk.rows
-                on = int(chunk.ids[passed.row]) if left else int(chunk.ids[passed.row - 1]) + 1
-                return numbers, ids, min(on, high)
+                found, row = self._pass(chunk, row, rows, asked, radius_squared, most)
+                on = int(chunk.ids[row]) if row < chunk.rows else int(chunk.ids[row - 1]) + 1
+                return found[0].copy(), chunk.ids[found[1]], min(on, high)
         return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64), high
 
     def _pairs(
@@ -258,11 +247,10 @@ class Codes:
         for start, some in in_portions(points):
             asked = self.ask(some, radius_squared)
             for number, chunk in enumerate(self._chunks):
-                row, rows = chunk.below(low), chunk.below(high)
+                row, rows = chunk.below(low) if low else 0, chunk.below(high)
                 while row < rows:
-                    passed = self._pass(chunk, row, rows, asked, radius_squared)
-                    yield number, start, passed.found
-                    row = passed.row
+                    found, row = self._pass(chunk, row, rows, asked, radius_squared)
+                    yield number, start, found
 
     def _pass(
         self,
@@ -272,18 +260,21 @@ class Codes:
         asked: Asked,
         radius_squared: float,
         most: int = CHUNK,
-    ) -> _Pass:
-        """Search in these rows, in so many blocks at the most, or fewer when much is found."""
+    ) -> tuple[NDArray[np.int32], int]:
+        """Search in these rows, in so many blocks at the most, or fewer when much is found: pairs
+        (2, n) of numbers of queries and rows, void after the thread's next pass, and the row to go
+        on from."""
         steps, error = self._space.steps, float(self._most[3]) + _ROUNDING
         block = row // LANES
         blocks = min(-(-rows // LANES), block + most)
+        found = _own.found
         count, block = kernels.search(
-            *(chunk.held, block, blocks, asked, steps, error, radius_squared, _own.found)
+            *(chunk.held, block, blocks, asked, steps, error, radius_squared, found)
         )
-        passed = _own.found[:2, :count]
+        passed = found[:2, :count]
         if row % LANES or (rows != chunk.rows and block * LANES > rows):
             passed = passed[:, (passed[1] >= row) & (passed[1] < rows)]
-        return _Pass(passed, min(rows, block * LANES))
+        return passed, min(rows, block * LANES)
 
     def ask(self, points: Points, radius_squared: float) -> Asked:
         """What is searched with for these points, among all faces that are there now."""
