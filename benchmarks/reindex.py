@@ -43,7 +43,7 @@ READ, SUBMIT = "GET matches", "submit until done"
 #: A threshold within which drawn faces have no matches.
 _NONE_WITHIN = 0.01
 _RATES = {READ: 50.0, SUBMIT: 5.0}
-_SLICE = 5.0
+_SLICE = 1.0
 _SINGLE = 200
 _THREADS = 8
 #: So that the worker leaves alone what is being filled in.

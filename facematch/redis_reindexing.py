@@ -1,8 +1,5 @@
 """A reindex in Redis or Valkey: see `facematch.redis_store` for its keys."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-
 from facematch.collection_name import DEFAULT
 from facematch.errors import Conflict, Unavailable
 from facematch.job import new_job_id
@@ -69,7 +66,7 @@ class RedisReindexing(Scripted):
             "reindex_link",
             *(link.reindex, link.first, link.seen.position, link.seen.chain),
             *(link.token, link.offset, len(link.pairs), int(link.last), int(link.exact)),
-            *_flat(link.pairs),
+            link.pairs.encode(),
         )
         return Linked(told.decode())
 
@@ -110,12 +107,3 @@ class RedisReindexing(Scripted):
             raise Conflict("no_reindex")
         if told != b"ok":
             raise wrong_phase(Phase(told.decode()), phase)
-
-
-def _flat(pairs: Sequence[tuple[int, int, float]]) -> Iterator[int | str]:
-    for position, group in groupby(pairs, key=lambda pair: pair[0]):
-        others = [(other, repr(distance)) for _, other, distance in group]
-        yield position
-        yield len(others)
-        for pair in others:
-            yield from pair

@@ -12,17 +12,20 @@ one for tests `facematch.memory_reindexing.MemoryReindexing`; one contract test 
 Every method raises Unavailable("store_unavailable") when the store does not answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facematch.errors import Conflict
 from facematch.log import Tail
 from facematch.store import Linked
 
-#: Pairs written by one call: bounds how long the store is busy with it.
-RANGE_CHUNK = 1000
+#: Pairs written by one call, which takes a millisecond: requests wait for it.
+RANGE_CHUNK = 100
 #: Positions of a range, and the most ranges there are: a large collection has larger ones.
 SPAN = 1000
 MOST_RANGES = 10_000
@@ -72,10 +75,47 @@ class Range:
     share: float
 
 
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Pairs of images: `positions` (n,) and lower ones, `others` (n,), int64, and their `distances`
+    (n,), float64. Those of one position are behind each other."""
+
+    positions: NDArray[np.int64]
+    others: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[int, int, float]]) -> "Matched":
+        """These: position, other, distance."""
+        positions, others, distances = zip(*pairs, strict=True) if pairs else ((), (), ())
+        return cls(
+            np.array(positions, dtype=np.int64),
+            np.array(others, dtype=np.int64),
+            np.array(distances, dtype=np.float64),
+        )
+
+    def part(self, start: int, stop: int) -> "Matched":
+        """Those from one place to before another."""
+        some = slice(start, stop)
+        return Matched(self.positions[some], self.others[some], self.distances[some])
+
+    def __iter__(self) -> Iterator[tuple[int, int, float]]:
+        columns = (self.positions.tolist(), self.others.tolist(), self.distances.tolist())
+        return zip(*columns, strict=True)
+
+    def encode(self) -> bytes:
+        """Little-endian float64, three for each: no position is above 2^53."""
+        return np.stack(
+            [self.positions, self.others, self.distances], axis=1, dtype="<f8"
+        ).tobytes()
+
+
 @dataclass(frozen=True)
 class RangeLink:
-    """A chunk of a range's matches: (position, lower position, distance), those of one position
-    behind each other.
+    """A chunk of a range's matches.
 
     `seen`: the log tail that the query was checked against (the fence). The chunks of one attempt
     share a random `token` and state how many pairs went before; `last` marks the range done.
@@ -87,7 +127,7 @@ class RangeLink:
     seen: Tail
     token: str
     offset: int
-    pairs: Sequence[tuple[int, int, float]]
+    pairs: Matched
     last: bool
     exact: bool = True
 

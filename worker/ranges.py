@@ -6,7 +6,7 @@ fences the writing.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,16 +17,14 @@ from facematch.faces import FACES_PER_POSITION, Encodings, pair_distances
 from facematch.failpoints import reached
 from facematch.job import RangeMessage
 from facematch.neighbours import Neighbours, Query
-from facematch.reindexing import RANGE_CHUNK, Range, RangeLink, Reindexing
+from facematch.reindexing import RANGE_CHUNK, Matched, Range, RangeLink, Reindexing
 from facematch.store import Linked, Store
 from worker.fence import Fence
 
 #: Encodings that the index is asked about at once: bounds an answer where many faces are alike.
 _ENCODINGS_AT_ONCE = 256
 _TRIES = 5
-_PORTION = 2000
-
-_Pairs = Sequence[tuple[int, int, float]]
+_PORTION = 500
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def _write(work: Range, parts: RangeParts) -> Linked:
     fence = Fence(parts.store.collection().tail)
     token, offset, all_exact = secrets.token_hex(8), 0, True
 
-    def link(pairs: _Pairs, exact: bool, last: bool) -> Linked:
+    def link(pairs: Matched, exact: bool, last: bool) -> Linked:
         seen = fence.settle(parts.store)
         return parts.reindexing.link(
             RangeLink(work.reindex, work.first, seen, token, offset, pairs, last, exact)
@@ -66,18 +64,18 @@ def _write(work: Range, parts: RangeParts) -> Linked:
         reached("range_found")
         all_exact = all_exact and exact
         for start in range(0, len(pairs), RANGE_CHUNK):
-            chunk = pairs[start : start + RANGE_CHUNK]
+            chunk = pairs.part(start, start + RANGE_CHUNK)
             result = link(chunk, exact, last=False)
             if result is not Linked.WRITTEN:
                 return result
             offset += len(chunk)
             reached("mid_range")
-    result = link((), all_exact, last=True)
+    result = link(Matched.of(()), all_exact, last=True)
     reached("range_done")
     return result
 
 
-def _find(work: Range, fence: Fence, parts: RangeParts) -> Iterator[tuple[_Pairs, bool]]:
+def _find(work: Range, fence: Fence, parts: RangeParts) -> Iterator[tuple[Matched, bool]]:
     """All matches of a range, those of some of its images at a time, and whether none is missing.
     The fence holds for what was given so far."""
     for start in range(work.first, work.last + 1, _PORTION):
@@ -104,7 +102,7 @@ def _groups(faces: Mapping[int, Encodings]) -> Iterator[dict[int, Encodings]]:
 
 def _matches(
     images: Mapping[int, Encodings], work: Range, fence: Fence, parts: RangeParts
-) -> Iterator[tuple[_Pairs, bool]]:
+) -> Iterator[tuple[Matched, bool]]:
     encodings = np.concatenate(list(images.values()))
     owners = np.repeat(list(images), [len(faces) for faces in images.values()])
     answer = parts.neighbours.pairs(Query(encodings, work.threshold, before=work.last + 1))
@@ -156,7 +154,7 @@ def _decide(
     others: NDArray[np.int64],
     faces: _Faces,
     threshold: float,
-) -> _Pairs:
+) -> Matched:
     """Which of the candidates are matches: rows `numbers` (m,) of the encodings (n, 128), which
     are of the images at `owners` (n,), with the images at `others` (m,). Of those that are not
     among the faces, because they were erased meanwhile, none is."""
@@ -175,6 +173,4 @@ def _decide(
     own, other, apart = own[order], other[order], apart[order]
     nearest = np.ones(len(own), dtype=np.bool_)
     nearest[1:] = (own[1:] != own[:-1]) | (other[1:] != other[:-1])
-    return list(
-        zip(own[nearest].tolist(), other[nearest].tolist(), apart[nearest].tolist(), strict=True)
-    )
+    return Matched(own[nearest], other[nearest], apart[nearest])

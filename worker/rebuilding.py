@@ -14,8 +14,9 @@ from facematch.reindex import publish_due
 from worker.consumer import consume
 from worker.ranges import RangeParts, rebuild
 
-#: Ranges in hand at once: while one waits for the index, another is written.
-HANDS = 2
+#: One at a time: the store has time for requests while the index is asked. With two, a request
+#: waits twice as long.
+HANDS = 1
 
 _log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from facematch.memory_store import MemoryStore
 from facematch.redis_connection import connect
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
-from facematch.reindexing import MOST_RANGES, Phase, RangeLink, Reindex, Reindexing
+from facematch.reindexing import MOST_RANGES, Matched, Phase, RangeLink, Reindex, Reindexing
 from facematch.store import Generation, Linked, Store
 
 IMAGES = [b"a", b"b", b"c"]
@@ -55,7 +55,7 @@ def chunk(
 ) -> RangeLink:
     """All of a range's pairs, in one chunk."""
     seen = store.collection().tail
-    return RangeLink(made.id, first, seen, "t", offset, pairs, last=True)
+    return RangeLink(made.id, first, seen, "t", offset, Matched.of(pairs), last=True)
 
 
 def build(store: Store, reindexing: Reindexing, threshold: float) -> Reindex:
@@ -222,7 +222,7 @@ def test_the_chunks_of_one_attempt_go_together(store: Store, reindexing: Reindex
     whole = chunk(store, made, 1, *PAIRS)
 
     def part(token: str, offset: int, last: bool) -> Linked:
-        pairs = PAIRS[offset : offset + 1]
+        pairs = Matched.of(PAIRS[offset : offset + 1])
         return reindexing.link(replace(whole, token=token, offset=offset, pairs=pairs, last=last))
 
     assert part("t", 1, False) is Linked.SUPERSEDED

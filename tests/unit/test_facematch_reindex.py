@@ -16,7 +16,7 @@ from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
 from facematch.parity import Parity, Sample, compare
 from facematch.reindex import begin_or_go_on, judge, publish_due, wait_until_built
-from facematch.reindexing import Phase, RangeLink, Reindex
+from facematch.reindexing import Matched, Phase, RangeLink, Reindex
 from facematch.store import Linked
 
 IMAGES = [b"a", b"b", b"c", b"d"]
@@ -55,7 +55,7 @@ def build(
     *pairs: tuple[int, int, float],
 ) -> Reindex:
     made = reindexing.begin(threshold)
-    whole = RangeLink(made.id, 1, store.collection().tail, "t", 0, pairs, last=True)
+    whole = RangeLink(made.id, 1, store.collection().tail, "t", 0, Matched.of(pairs), last=True)
     assert reindexing.link(whole) is Linked.DONE
     return replace(made, left=0, phase=Phase.BUILT)
 
@@ -93,7 +93,9 @@ def test_one_that_is_there_is_gone_on_with(
     with pytest.raises(Conflict, match=r"threshold 0\.5") as raised:
         begin_or_go_on(reindexing, 0.4, 1.0)
     assert raised.value.code == "reindex_exists"
-    reindexing.link(RangeLink(made.id, 1, store.collection().tail, "t", 0, (), last=True))
+    reindexing.link(
+        RangeLink(made.id, 1, store.collection().tail, "t", 0, Matched.of(()), last=True)
+    )
     reindexing.switch(made.id)
     with pytest.raises(Conflict, match="drop"):
         begin_or_go_on(reindexing, 0.5, 1.0)
@@ -110,7 +112,7 @@ def test_it_is_waited_for_with_its_progress(
         ages.append(age)
         for first in reindexing.due_ranges(1, age=-1):
             tail = store.collection().tail
-            reindexing.link(RangeLink(made.id, first, tail, "t", 0, (), last=True))
+            reindexing.link(RangeLink(made.id, first, tail, "t", 0, Matched.of(()), last=True))
 
     def progress(done: int, total: int) -> None:
         seen.append((done, total))
