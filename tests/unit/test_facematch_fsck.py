@@ -7,7 +7,7 @@ import pytest
 from interleaving import Crash
 from worlds import HASHES, World
 
-from facematch import failpoints, fsck
+from facematch import failpoints, fsck, fsck_pairs
 from facematch.faces import pack_encodings
 from facematch.log import Tail
 from facematch.memory_store import MemoryStore
@@ -41,7 +41,9 @@ def test_blocks_of_any_size_find_the_same(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = fsck.run(store)
-    monkeypatch.setattr(fsck, "_BLOCK", 2)
+    monkeypatch.setattr(fsck_pairs, "_BLOCK", 2)
+    monkeypatch.setattr(fsck_pairs, "_PORTION", 1)
+    monkeypatch.setattr(fsck_pairs, "_COMPARED", 1)
     monkeypatch.setattr(fsck, "_PORTION", 1)
     assert fsck.run(store) == whole
 
