@@ -103,16 +103,20 @@ class Faces:
         A float32 matrix product with a margin preselects; float64 differences decide.
         """
         x, owners = self.encodings, self.owners
-        norms = np.einsum("ij,ij->i", x, x, dtype=np.float64)
-        # Generous against the rounding of 128 float32 products of this size.
-        margin = 1e-4 * max(1.0, float(norms.max(initial=0.0)))
+        halves = np.einsum("ij,ij->i", x, x, dtype=np.float64).astype(np.float32)[:, None] / 2
+        ones = np.ones_like(halves)
+        # Products of these rows are x·y - |x|²/2 - |y|²/2, which is -|x - y|²/2.
+        left_rows, right_rows = np.hstack([x, halves, ones]), np.hstack([x, -ones, -halves])
+        # Generous against the rounding of 130 float32 products of this size.
+        margin = 1e-4 * max(1.0, 2 * float(halves.max(initial=0.0)))
+        least = -(threshold**2 + margin) / 2
         found: list[tuple[_Positions, _Positions, NDArray[np.float64]]] = []
         for row in range(0, len(x), _BLOCK):
             for column in range(row, len(x), _BLOCK):
-                rows, columns = slice(row, row + _BLOCK), slice(column, column + _BLOCK)
-                squares = norms[rows, None] + norms[None, columns] - 2.0 * (x[rows] @ x[columns].T)
-                near = np.argwhere(squares <= threshold**2 + margin)
-                left, right = near[:, 0] + row, near[:, 1] + column
+                products = left_rows[row : row + _BLOCK] @ right_rows[column : column + _BLOCK].T
+                near = np.flatnonzero(products >= np.float32(least))
+                left, right = np.divmod(near, products.shape[1])
+                left, right = left + row, right + column
                 keep = owners[left] < owners[right]
                 left, right = left[keep], right[keep]
                 apart = pair_distances(x[left], x[right])
