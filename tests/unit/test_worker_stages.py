@@ -61,7 +61,7 @@ def told(looker: SandboxedLooker, url: str = "") -> dict[str, Any]:
     given = ("", b"") if url else (HASHES[4], PICTURES[4])
     store.accept(NewJob(job, "name", url, *given), 10**9)
     with capture_logs() as logged:
-        process(job, Parts(store, index, fetch, looker, PlantedEncoder.model, 3, 0.6))
+        process(job, Parts(store, index, fetch, looker, PlantedEncoder.model, 3))
     (line,) = (line for line in logged if line["event"] == "job")
     return dict(line)
 
