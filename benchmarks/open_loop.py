@@ -56,8 +56,15 @@ class Latencies:
         return count / self.lasted if self.lasted else 0.0
 
 
-def run(send: Callable[[int], None], rate: float, seconds: float, threads: int = 32) -> Latencies:
-    """Call `send` with 0, 1, 2 … at `rate` calls a second, for so many seconds.
+def run(
+    send: Callable[[int], None],
+    rate: float,
+    seconds: float,
+    threads: int = 32,
+    stop: threading.Event | None = None,
+) -> Latencies:
+    """Call `send` with 0, 1, 2 … at `rate` calls a second, for so many seconds, or until `stop` is
+    set: what is due then is still sent.
 
     `send` waits for the answer; what it raises is a failure. Up to `threads` calls are under way
     at once: a request that finds none free is sent later than it was due, which counts. Raises
@@ -66,7 +73,7 @@ def run(send: Callable[[int], None], rate: float, seconds: float, threads: int =
     count = int(rate * seconds)
     if count < 1 or threads < 1:
         raise ValueError(f"nothing is sent at {rate} a second for {seconds} s by {threads} threads")
-    loop = _Loop(send, rate, count, max(_LEAST_OVERTIME, _OVERTIME * seconds))
+    loop = _Loop(send, rate, count, max(_LEAST_OVERTIME, _OVERTIME * seconds), stop)
     workers = [threading.Thread(target=loop.work, daemon=True) for _ in range(min(threads, count))]
     for worker in workers:
         worker.start()
@@ -80,8 +87,14 @@ def run(send: Callable[[int], None], rate: float, seconds: float, threads: int =
 
 class _Loop:
     def __init__(
-        self, send: Callable[[int], None], rate: float, count: int, overtime: float
+        self,
+        send: Callable[[int], None],
+        rate: float,
+        count: int,
+        overtime: float,
+        stop: threading.Event | None,
     ) -> None:
+        self._stop = stop or threading.Event()
         self._send, self._rate, self._count = send, rate, count
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -98,7 +111,8 @@ class _Loop:
             due = self.began + number / self._rate
             early = due - time.perf_counter()
             if early > 0:
-                time.sleep(early)
+                if self._stop.wait(early):
+                    return
             elif time.perf_counter() > self._until:
                 self._give_up(number, due)
                 continue

@@ -43,7 +43,7 @@ READ, SUBMIT = "GET matches", "submit until done"
 #: A threshold within which drawn faces have no matches.
 _NONE_WITHIN = 0.01
 _RATES = {READ: 50.0, SUBMIT: 5.0}
-_SLICE = 1.0
+_MOST_SECONDS = 3600.0
 _SINGLE = 200
 _THREADS = 8
 #: So that the worker leaves alone what is being filled in.
@@ -91,8 +91,7 @@ def run(images: int, first: float, second: float, idle: float, short: bool) -> R
         parts.serve(made)
 
         before, during = (_loads(stack, service, hashes, start) for start in (0, 1 << 20))
-        for _ in range(max(1, round(idle / _SLICE))):
-            _ask(before, _SLICE)
+        _ask(before, idle)
         with _asking(during):
             made, seconds = parts.reindex(second)
         rate = Measure(
@@ -150,7 +149,7 @@ class _Parts:
     def serve(self, made: Reindex) -> None:
         """Serve what was built, and forget what was served before."""
         self.reindexing.switch(made.id)
-        self.reindexing.end(made.id)
+        self.reindexing.drop(made.id)
         while not self.reindexing.drop_some():
             pass
 
@@ -182,11 +181,11 @@ def _loads(stack: ExitStack, service: Service, hashes: list[str], start: int) ->
     return {READ: Load(getter, _RATES[READ]), SUBMIT: Load(submit, _RATES[SUBMIT])}
 
 
-def _ask(loads: dict[str, Load], seconds: float) -> None:
-    """Send all kinds of requests for so long."""
+def _ask(loads: dict[str, Load], seconds: float, stop: threading.Event | None = None) -> None:
+    """Send all kinds of requests for so long, or until `stop` is set."""
 
     def work(load: Load) -> None:
-        load.add(run_open_loop(load.send, load.rate, seconds, _THREADS))
+        load.add(run_open_loop(load.send, load.rate, seconds, _THREADS, stop))
 
     threads = [threading.Thread(target=work, args=(load,)) for load in loads.values()]
     for thread in threads:
@@ -199,12 +198,7 @@ def _ask(loads: dict[str, Load], seconds: float) -> None:
 def _asking(loads: dict[str, Load]) -> Iterator[None]:
     """Requests come as long as the block lasts."""
     stop = threading.Event()
-
-    def work() -> None:
-        while not stop.is_set():
-            _ask(loads, _SLICE)
-
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=_ask, args=(loads, _MOST_SECONDS, stop))
     thread.start()
     try:
         yield
@@ -233,13 +227,12 @@ def _tell(
 
 
 def _check(report: Report, parts: _Parts, made: Reindex) -> None:
-    with (
-        closing(progress.on(sys.stderr, "images compared")) as comparing,
-        closing(progress.on(sys.stderr, "faces checked")) as checking,
-    ):
-        outcome = judge(
-            parts.store, made, 0, check=True, comparing=comparing.update, checking=checking.update
-        )
+    with ExitStack() as stack:
+
+        def shown(unit: str) -> Callable[[int, int], None]:
+            return stack.enter_context(closing(progress.on(sys.stderr, unit))).update
+
+        outcome = judge(parts.store, made, 0, check=True, shown=shown)
     assert outcome.fsck is not None
     parity = outcome.parity
     report.measures.append(Measure("pairs written", parity.unchanged + parity.gained, ""))

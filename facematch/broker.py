@@ -11,6 +11,10 @@ from typing import Protocol
 
 from facematch.job import Message, RangeMessage
 
+#: What was left lying is published again only while fewer messages than this wait: with more,
+#: nobody is idle, and publishing again what still waits would only lengthen the queue.
+QUEUE_ENOUGH = 1000
+
 
 class Delivery(Protocol):
     """One message in hand. Exactly one of the three verbs is called, once."""

@@ -13,6 +13,7 @@ from facematch.reindexing import (
     Range,
     RangeLink,
     Reindex,
+    check_wanted,
     wrong_phase,
 )
 from facematch.store import Generation, Linked
@@ -34,6 +35,7 @@ class MemoryReindexing:
 
     def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:
         """See Reindexing."""
+        check_wanted(threshold, share)
         store = self._store
         with store._lock:
             if store._reindex is not None:
@@ -91,6 +93,13 @@ class MemoryReindexing:
             last = min(about.base, first + about.span - 1)
             return Range(reindex, about.threshold, first, last, about.share)
 
+    def hold(self, reindex: str, first: int) -> None:
+        """See Reindexing."""
+        with self._store._lock:
+            kept = self._kept(reindex)
+            if kept is not None and first in kept.due:
+                kept.due[first] = self._store._clock()
+
     def link(self, link: RangeLink) -> Linked:
         """See Reindexing."""
         store = self._store
@@ -146,18 +155,28 @@ class MemoryReindexing:
             kept = self._set(reindex, Phase.BUILT, {Phase.SWITCHED})
             self._store._served = kept.about.former
 
-    def end(self, reindex: str) -> None:
+    def cancel(self, reindex: str) -> None:
         """See Reindexing."""
+        self._end(reindex, switched=False, wanted="cancelled")
+
+    def drop(self, reindex: str) -> None:
+        """See Reindexing."""
+        self._end(reindex, switched=True, wanted="dropped")
+
+    def _end(self, reindex: str, switched: bool, wanted: str) -> None:
         store = self._store
         with store._lock:
             kept = self._kept(reindex)
             if kept is None:
+                if store._last_reindex == reindex:
+                    return
                 raise Conflict("no_reindex")
-            switched = kept.about.phase is Phase.SWITCHED
+            if (kept.about.phase is Phase.SWITCHED) is not switched:
+                raise wrong_phase(kept.about.phase, wanted)
             given_up = kept.about.former if switched else kept.about.generation
             del store._generations[given_up]
             store._dropped.add(given_up)
-            store._reindex = None
+            store._reindex, store._last_reindex = None, reindex
 
     def drop_some(self) -> bool:
         """See Reindexing."""

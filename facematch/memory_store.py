@@ -65,6 +65,7 @@ class MemoryStore:
         self._last_generation = 0
         #: What facematch.memory_reindexing keeps here.
         self._reindex: object | None = None
+        self._last_reindex = ""
         self._dropped: set[int] = set()
         self._entries: list[Entry] = []
         self._first = 1
@@ -280,6 +281,8 @@ class MemoryStore:
                 return Linked.DONE if record.image.state is State.DONE else Linked.GONE
             if self.log(link.seen.position, 0).start != link.seen:
                 return Linked.MOVED
+            if self.collection().reach > link.reach:
+                return Linked.MOVED
             if link.offset > 0 and (record.linker, record.linked) != (link.token, link.offset):
                 return Linked.SUPERSEDED
             recent = self._clock() - record.linked_at < LINKER_SECONDS
@@ -408,6 +411,11 @@ class MemoryStore:
             if record is None:
                 raise NotFound("not_found", f"no image {image}")
             return replace(record.image, names=tuple(sorted(record.names)))
+
+    def images_at(self, positions: Sequence[int]) -> dict[int, str]:
+        """See Store."""
+        with self._lock:
+            return {at: self._positions[at] for at in positions if at in self._positions}
 
     def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
         """See Store."""

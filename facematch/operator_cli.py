@@ -1,14 +1,34 @@
 """The commands of `facematch` for who looks after a service: they work on its store."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from facematch.commands.program import asked, output_options
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Number(click.FloatRange):
+    """Not NaN, which no range excludes."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See click.ParamType."""
+        number: float = super().convert(value, parameter, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", parameter, ctx)
+        return number
+
+
+_THRESHOLD, _PART = _Number(0, 2, min_open=True), _Number(0, 1)
+#: Of less, a worker would rest longer than RabbitMQ waits for it.
+_SHARE = _Number(0.01, 1)
 
 
 @click.command()
@@ -104,19 +124,15 @@ def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
 @click.group(invoke_without_command=True)
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 2, min_open=True),
+    type=_THRESHOLD,
     help="Of the new match sets. Default: that of those that are served.",
 )
 @click.option(
-    "--share",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="The part of its time that a worker gives to it.",
+    "--share", type=_SHARE, help="The part of its time that a worker gives to it. Default: all."
 )
 @click.option(
     "--most-change",
-    type=click.FloatRange(0, 1),
+    type=_PART,
     default=0.01,
     show_default=True,
     help="The share of pairs that may change otherwise than by the threshold.",
@@ -129,7 +145,7 @@ def reindex(
     ctx: click.Context,
     data: Path | None,
     threshold: float | None,
-    share: float,
+    share: float | None,
     most_change: float,
     no_fsck: bool,
     no_switch: bool,
@@ -141,6 +157,10 @@ def reindex(
     again, this looks on. Exits with 1 when something speaks against the switch.
     """
     if ctx.invoked_subcommand is not None:
+        given = [name for name in ctx.params if _is_given(ctx, name)]
+        if given:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise click.UsageError(f"{options}: not before {ctx.invoked_subcommand}")
         return
     from facematch.commands import reindex as command
 
@@ -148,13 +168,21 @@ def reindex(
     try:
         outcome = command.run(data, wanted)
     except KeyboardInterrupt:
-        click.echo("The workers go on. facematch reindex cancel ends it.", err=True)
+        click.echo(
+            "Nothing is lost: run it again to go on, or facematch reindex cancel to end it.",
+            err=True,
+        )
         raise
-    switched = not no_switch and not outcome.stopped
+    stopped = outcome is not None and bool(outcome.stopped)
+    switched = not no_switch and not stopped
     asked(ctx).show(
         command.outcome_document(outcome, switched), command.outcome_lines(outcome, switched)
     )
-    ctx.exit(1 if outcome.stopped else 0)
+    ctx.exit(1 if stopped else 0)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 @reindex.command("status")
@@ -182,7 +210,7 @@ def reindex_pause(ctx: click.Context, data: Path | None) -> None:
 @reindex.command("resume")
 @click.option(
     "--share",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=_SHARE,
     help="The part of its time that a worker gives to it from now on. Default: as before.",
 )
 @_data_option

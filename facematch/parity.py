@@ -127,7 +127,8 @@ class _Tally:
 
     def parity(self, store: Store) -> Parity:
         """What was counted."""
-        images = store.snapshot().positions if self.samples_gained or self.samples_lost else {}
+        samples = self.samples_gained + self.samples_lost
+        images = store.images_at([at for sample in samples for at in sample[:2]])
 
         def named(samples: list[tuple[int, int, float]]) -> tuple[Sample, ...]:
             return tuple(

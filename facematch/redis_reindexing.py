@@ -13,6 +13,7 @@ from facematch.reindexing import (
     Range,
     RangeLink,
     Reindex,
+    check_wanted,
     wrong_phase,
 )
 from facematch.store import Linked
@@ -30,6 +31,7 @@ class RedisReindexing(Scripted):
     @translated()
     def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:
         """See Reindexing."""
+        check_wanted(threshold, share)
         told = self._run(
             "reindex_begin", new_job_id(), repr(threshold), repr(share), span, MOST_RANGES
         )
@@ -58,6 +60,11 @@ class RedisReindexing(Scripted):
             return None
         threshold, last, share = told
         return Range(reindex, float(threshold), first, int(last), float(share))
+
+    @translated()
+    def hold(self, reindex: str, first: int) -> None:
+        """See Reindexing."""
+        self._run("reindex_hold", reindex, first)
 
     @translated()
     def link(self, link: RangeLink) -> Linked:
@@ -91,10 +98,14 @@ class RedisReindexing(Scripted):
         self._set(reindex, Phase.BUILT)
 
     @translated()
-    def end(self, reindex: str) -> None:
+    def cancel(self, reindex: str) -> None:
         """See Reindexing."""
-        if not self._run("reindex_end", reindex):
-            raise Conflict("no_reindex")
+        self._told(self._run("reindex_end", reindex, ""), "cancelled")
+
+    @translated()
+    def drop(self, reindex: str) -> None:
+        """See Reindexing."""
+        self._told(self._run("reindex_end", reindex, Phase.SWITCHED), "dropped")
 
     @translated()
     def drop_some(self) -> bool:
@@ -102,8 +113,10 @@ class RedisReindexing(Scripted):
         return bool(self._run("drop_some", _DROPPED_AT_ONCE))
 
     def _set(self, reindex: str, phase: Phase, share: str = "") -> None:
-        told = self._run("reindex_set", reindex, phase, share)
+        self._told(self._run("reindex_set", reindex, phase, share), phase)
+
+    def _told(self, told: bytes | None, wanted: str) -> None:
         if told is None:
             raise Conflict("no_reindex")
         if told != b"ok":
-            raise wrong_phase(Phase(told.decode()), phase)
+            raise wrong_phase(told.decode(), wanted)

@@ -6,7 +6,8 @@ All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
     meta               hash    epoch, model; position and chain of the log's tail; submissions (the
                                last number), backlog (bytes); generations of match sets (their
                                numbers, with commas), generation (the one served) and
-                               last_generation, if there was ever more than 0; of each of them
+                               last_generation, if there was ever more than 0, and last_reindex,
+                               the one that ended last; of each of them
                                threshold[.g], approximate_since[.g], the lowest position linked
                                with an answer that may lack matches, and while it is being built
                                building_to[.g], up to where it is not complete
@@ -71,6 +72,8 @@ from facematch.store import (
 )
 
 _PORTION = 1000
+#: Farther than any threshold, and a number for every Lua.
+_ANY_REACH = 1e300
 
 
 class RedisStore(Scripted):
@@ -227,7 +230,8 @@ class RedisStore(Scripted):
             "link",
             *(link.image, link.committed.position, link.committed.nonce),
             *(link.seen.position, link.seen.chain),
-            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact), *flat),
+            *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact)),
+            *(repr(min(link.reach, _ANY_REACH)), *flat),
         )
         return Linked(result.decode())
 
@@ -274,6 +278,18 @@ class RedisStore(Scripted):
     def image(self, image: str) -> Image:
         """See Store."""
         return decode.image(image, self._run("image", image))
+
+    @translated()
+    def images_at(self, positions: Sequence[int]) -> dict[int, str]:
+        """See Store."""
+        if not positions:
+            return {}
+        images = self._redis.hmget(self._key("positions"), list(map(str, positions)))
+        return {
+            position: cast(bytes, image).decode()
+            for position, image in zip(positions, images, strict=True)
+            if image
+        }
 
     @translated()
     def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:

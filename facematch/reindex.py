@@ -7,21 +7,23 @@ reindex is. Used by `facematch.commands.reindex`.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from facematch import fsck
-from facematch.broker import Broker
-from facematch.errors import Conflict
+from facematch.broker import QUEUE_ENOUGH, Broker
+from facematch.errors import Conflict, Unavailable
 from facematch.job import RangeMessage
 from facematch.parity import Parity, compare
 from facematch.reindexing import Phase, Reindex, Reindexing
 from facematch.store import Store
 
-#: Ranges are published while fewer messages than this wait; see worker.sweeper.
-_QUEUE_ENOUGH = 1000
 _LOOK_SECONDS = 0.5
 #: A range that nobody has looked after for so long is published again.
 _LEFT_LYING_SECONDS = 30.0
+#: For so long the store may be away while a reindex is waited for.
+_PATIENCE_SECONDS = 300.0
 
+#: How far something is, of how much.
 Progress = Callable[[int, int], None]
 
 
@@ -42,55 +44,67 @@ def publish_due(reindexing: Reindexing, broker: Broker, age: float) -> int:
     reindex = reindexing.current()
     if reindex is None or reindex.phase is not Phase.BUILDING:
         return 0
-    room = _QUEUE_ENOUGH - broker.depth()
+    room = QUEUE_ENOUGH - broker.depth()
     due = reindexing.due_ranges(room, age) if room > 0 else []
     for first in due:
         broker.publish(RangeMessage(reindex.id, first))
     return len(due)
 
 
-def begin_or_go_on(reindexing: Reindexing, threshold: float, share: float) -> Reindex:
-    """The reindex to this threshold: a new one, or the one there is that has not been switched to.
+def begin_or_go_on(
+    store: Store, reindexing: Reindexing, threshold: float | None, share: float | None
+) -> Reindex:
+    """The reindex to this threshold: a new one, or the one there is. None: to that of the match
+    sets that are served, or of the reindex there is; with all of the workers' time, or as before.
 
-    Raises Conflict("reindex_exists") when there is another one.
+    Raises Conflict: reindex_exists when there is one to another threshold, or that is switched;
+    reindex_phase when it is paused.
     """
     found = reindexing.current()
     if found is None:
-        return reindexing.begin(threshold, share)
-    if found.phase is Phase.SWITCHED:
+        wanted = store.collection().threshold if threshold is None else threshold
+        return reindexing.begin(wanted, share or 1.0)
+    if found.phase is Phase.SWITCHED and threshold != found.threshold:
         raise Conflict(
             "reindex_exists",
             "the last reindex was switched to, and its former match sets are still kept:"
             " roll it back, or drop them",
         )
-    if found.threshold != threshold:
+    if threshold not in (None, found.threshold):
         raise Conflict(
             "reindex_exists", f"there is a reindex to the threshold {found.threshold:g} already"
         )
+    if found.phase is Phase.PAUSED:
+        raise Conflict("reindex_phase", "the reindex is paused: resume it first")
+    if share is not None and found.phase is Phase.BUILDING:
+        reindexing.resume(found.id, share)
     return found
 
 
 def wait_until_built(
-    reindexing: Reindexing,
-    reindex: str,
-    publish: Callable[[float], object],
-    progress: Progress,
+    reindexing: Reindexing, reindex: str, publish: Callable[[float], object], progress: Progress
 ) -> Reindex:
     """The reindex, once it is built.
 
     `publish` is told the age of ranges that may be published. Raises Conflict("no_reindex") when
-    somebody has given it up, Unavailable.
+    somebody has given it up, Unavailable when the store is away for minutes.
     """
-    age = 0.0
+    answered = time.monotonic()
     while True:
-        found = reindexing.current()
+        try:
+            found = reindexing.current()
+        except Unavailable:
+            if time.monotonic() > answered + _PATIENCE_SECONDS:
+                raise
+            time.sleep(_LOOK_SECONDS)
+            continue
+        answered = time.monotonic()
         if found is None or found.id != reindex:
-            raise Conflict("no_reindex", "somebody has given the reindex up")
+            raise given_up()
         progress(min(found.base, (found.ranges - found.left) * found.span), found.base)
         if found.phase in (Phase.BUILT, Phase.SWITCHED):
             return found
-        publish(age)
-        age = _LEFT_LYING_SECONDS
+        publish(_LEFT_LYING_SECONDS)
         time.sleep(_LOOK_SECONDS)
 
 
@@ -100,20 +114,31 @@ def judge(
     most_change: float,
     *,
     check: bool,
-    comparing: Progress,
-    checking: Progress,
+    shown: Callable[[str], Progress],
 ) -> Outcome:
-    """Compare the new match sets with the former ones and with the truth. `most_change`: the share
-    of pairs that may have changed otherwise than by the threshold. Raises Unavailable."""
-    parity = compare(store, reindex, comparing)
-    report = fsck.run(store, progress=checking) if check else None
-    wrong = [] if report is None else report.findings
+    """Compare the new match sets with the former ones and, if asked to, with the truth.
+
+    `most_change`: the share of pairs that may have changed otherwise than by the threshold.
+    `shown`: shows the progress of something that is counted in a unit. Raises Unavailable.
+    """
+    parity = compare(store, reindex, shown("positions compared"))
+    report = fsck.run(store, progress=shown("faces checked")) if check else None
+    wrong = 0 if report is None else sum(map(partial(_speaks_against, reindex), report.findings))
     stopped = ""
-    if any(finding.generation in (None, reindex.generation) for finding in wrong):
-        stopped = f"fsck has {len(wrong):,} findings"
+    if wrong:
+        stopped = f"fsck has {wrong:,} findings"
     elif parity.share_unexpected > most_change:
         stopped = (
             f"{parity.share_unexpected:.2%} of the pairs have changed otherwise than by the"
             f" threshold, and {most_change:.2%} may"
         )
     return Outcome(reindex, parity, report, stopped)
+
+
+def given_up() -> Conflict:
+    """That a reindex is not there any more."""
+    return Conflict("no_reindex", "somebody has given the reindex up")
+
+
+def _speaks_against(reindex: Reindex, finding: fsck.Finding) -> bool:
+    return finding.invariant != "approximate" and finding.generation in (None, reindex.generation)

@@ -12,6 +12,7 @@ one for tests `facematch.memory_reindexing.MemoryReindexing`; one contract test 
 Every method raises Unavailable("store_unavailable") when the store does not answer.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -132,8 +133,16 @@ class RangeLink:
     exact: bool = True
 
 
-def wrong_phase(now: Phase, wanted: Phase) -> Conflict:
-    """That a reindex cannot come from this phase to that one."""
+def check_wanted(threshold: float, share: float) -> None:
+    """Raise ValueError for a threshold or share that is none."""
+    if not (math.isfinite(threshold) and threshold > 0):
+        raise ValueError(f"{threshold} is no threshold")
+    if not 0 < share <= 1:
+        raise ValueError(f"{share} is no share")
+
+
+def wrong_phase(now: str, wanted: str) -> Conflict:
+    """That a reindex in this phase cannot become what is wanted."""
     return Conflict("reindex_phase", f"the reindex is {now}; it cannot be {wanted} now")
 
 
@@ -143,7 +152,8 @@ class Reindexing(Protocol):
     def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:
         """Make another generation, which from now on is written too.
 
-        Raises Conflict("reindex_exists") while there is a reindex, switched or not.
+        Raises ValueError for a threshold or share that is none, Conflict("reindex_exists") while
+        there is a reindex, switched or not.
         """
 
     def current(self) -> Reindex | None:
@@ -156,6 +166,9 @@ class Reindexing(Protocol):
     def take(self, reindex: str, first: int) -> Range | None:
         """Take up a range, which counts as looked after now; None when there is nothing to do:
         it is done, or the reindex is paused or gone."""
+
+    def hold(self, reindex: str, first: int) -> None:
+        """A range taken before is still in hand: it counts as looked after now."""
 
     def link(self, link: RangeLink) -> Linked:
         """Write a chunk of matches, both directions, if the log is still what `seen` says. DONE:
@@ -175,9 +188,13 @@ class Reindexing(Protocol):
         """Serve the former generation again; the new one stays, built. Raises Conflict: no_reindex;
         reindex_phase before it is built."""
 
-    def end(self, reindex: str) -> None:
-        """Give up the generation that is not served, in whatever phase. Raises
-        Conflict("no_reindex")."""
+    def cancel(self, reindex: str) -> None:
+        """Give up the new generation. Raises Conflict: no_reindex; reindex_phase once it is
+        switched."""
+
+    def drop(self, reindex: str) -> None:
+        """Give up the former generation. Raises Conflict: no_reindex; reindex_phase before the new
+        one is switched to."""
 
     def drop_some(self) -> bool:
         """Forget a portion of the match sets that were given up; True when none are left."""

@@ -6,6 +6,7 @@ contract test runs against both. Every method raises Unavailable("store_unavaila
 store does not answer.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -146,7 +147,9 @@ class Linked(StrEnum):
     WRITTEN = "written"
     DONE = "done"  # the image was already done
     GONE = "gone"  # the image is not there any more in this life
-    MOVED = "moved"  # the log is no longer the one the query saw: query again
+    MOVED = (
+        "moved"  # the log is no longer the one the query saw, or too short its reach: query again
+    )
     SUPERSEDED = "superseded"  # another worker is linking this image, or a chunk is missing
 
 
@@ -154,7 +157,8 @@ class Linked(StrEnum):
 class Link:
     """A chunk of an image's matches: distance by position of the other image.
 
-    A pair goes into each generation whose threshold it is within. `seen` is the log tail that the
+    A pair goes into each generation whose threshold it is within; matches were looked for as far as
+    `reach`. `seen` is the log tail that the
     query was checked against (the fence). The chunks of one query share a random `token` and state
     how many pairs went before, so that a chunk lost with the store's tail is noticed; `last` marks
     the image done. `exact`: as far as is known, no match is missing. The lowest position that was
@@ -169,6 +173,7 @@ class Link:
     pairs: Sequence[tuple[int, float]]
     last: bool
     exact: bool = True
+    reach: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -315,7 +320,8 @@ class Store(Protocol):
         """How many faces the images at these positions have; erased ones have none."""
 
     def link(self, link: Link) -> Linked:
-        """Write a chunk of matches, both directions, if the log is still what `seen` says."""
+        """Write a chunk of matches, both directions, if the log is still what `seen` says and no
+        generation reaches farther than the query did."""
 
     # -- erase --------------------------------------------------------------------------------
     def erase(self, image: str, upto: int = 0) -> Erased:
@@ -350,6 +356,9 @@ class Store(Protocol):
     # -- read ---------------------------------------------------------------------------------
     def image(self, image: str) -> Image:
         """Raises NotFound."""
+
+    def images_at(self, positions: Sequence[int]) -> dict[int, str]:
+        """The images at some positions; those that are gone are left out."""
 
     def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
         """A page of matches, nearest first. Raises NotFound."""

@@ -131,7 +131,8 @@ class World:
             threshold = OTHER_THRESHOLDS[number % len(OTHER_THRESHOLDS)]
             self.reindexing.begin(threshold, span=1 + number % 3)
         elif number % 20 == 0:
-            self.reindexing.end(about.id)
+            switched = about.phase is Phase.SWITCHED
+            (self.reindexing.drop if switched else self.reindexing.cancel)(about.id)
         elif about.phase is Phase.BUILT:
             self.reindexing.switch(about.id)
         elif about.phase is Phase.SWITCHED:

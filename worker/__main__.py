@@ -185,8 +185,8 @@ def main(arguments: Sequence[str]) -> int:
         return startup.run("worker", serve)
     from facematch.cli import main as command
 
-    code = command(arguments, prog_name="python -m worker", standalone_mode=False)
-    return code if isinstance(code, int) else 0
+    command(arguments, prog_name="python -m worker")
+    return 0
 
 
 if __name__ == "__main__":

@@ -29,4 +29,6 @@ class Fence:
                 raise Unavailable("index_behind", "the log was trimmed meanwhile")
             if log.start != tail:
                 raise Unavailable("index_diverged", "the log changed meanwhile")
+        # It says what all of them said.
+        self._tails = {furthest}
         return furthest

@@ -94,13 +94,12 @@ def finish(image: str, parts: Parts) -> None:
         encodings = parts.store.faces([place.position]).get(place.position)
         if place.state is not State.INDEXED or encodings is None:
             return
-        # Read when the image has its place: a generation that is made later is built with it.
         reach = parts.store.collection().reach
         with stage("query"):
             found = find_matches(parts.store, parts.neighbours, encodings, place.position, reach)
         reached("after_query")
         with stage("link"):
-            result = _link(image, place, found, parts.store)
+            result = _link(image, place, found, reach, parts.store)
         if result is Linked.DONE:
             reached("after_link")
         if result in (Linked.DONE, Linked.SUPERSEDED):
@@ -161,13 +160,13 @@ def _follow_the_image(job: Job, store: Store) -> None:
             store.fail(job.id, image.code, "the same bytes failed before")
 
 
-def _link(image: str, place: Committed, found: Found, store: Store) -> Linked:
+def _link(image: str, place: Committed, found: Found, reach: float, store: Store) -> Linked:
     token = secrets.token_hex(8)
     result = Linked.WRITTEN
     for offset in range(0, max(1, len(found.pairs)), LINK_CHUNK):
         pairs = found.pairs[offset : offset + LINK_CHUNK]
         last = offset + LINK_CHUNK >= len(found.pairs)
-        link = Link(image, place, found.seen, token, offset, pairs, last, found.exact)
+        link = Link(image, place, found.seen, token, offset, pairs, last, found.exact, reach)
         result = store.link(link)
         if result is not Linked.WRITTEN:
             return result

@@ -10,16 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facematch.errors import Unavailable
-from facematch.faces import FACES_PER_POSITION, Encodings, pair_distances
+from facematch.errors import Rejected, Unavailable
+from facematch.faces import FACES_PER_POSITION, Encodings
 from facematch.failpoints import reached
 from facematch.job import RangeMessage
 from facematch.neighbours import Neighbours, Query
 from facematch.reindexing import RANGE_CHUNK, Matched, Range, RangeLink, Reindexing
 from facematch.store import Linked, Store
+from worker.deciding import Faces, decide
 from worker.fence import Fence
+from worker.matching import find_matches
 
 #: Encodings that the index is asked about at once: bounds an answer where many faces are alike.
 _ENCODINGS_AT_ONCE = 256
@@ -103,17 +104,23 @@ def _groups(faces: Mapping[int, Encodings]) -> Iterator[dict[int, Encodings]]:
 def _matches(
     images: Mapping[int, Encodings], work: Range, fence: Fence, parts: RangeParts
 ) -> Iterator[tuple[Matched, bool]]:
-    encodings = np.concatenate(list(images.values()))
-    owners = np.repeat(list(images), [len(faces) for faces in images.values()])
-    answer = parts.neighbours.pairs(Query(encodings, work.threshold, before=work.last + 1))
+    own = Faces.of(images)
+    parts.reindexing.hold(work.reindex, work.first)
+    try:
+        query = Query(own.encodings, work.threshold, before=work.last + 1)
+        answer = parts.neighbours.pairs(query)
+    except Rejected:  # the answer would be too large
+        yield from _bit_by_bit(images, work, fence, parts)
+        return
     if answer.tail.position < work.last:
         raise Unavailable("index_behind", "it does not have all images of the range yet")
     fence.add(answer.tail)
+    rows = np.repeat(np.arange(len(images)), own.counts)[answer.numbers]
     others = answer.faces // FACES_PER_POSITION
     # Each pair of images once: as one of the higher position.
-    lower = others < owners[answer.numbers]
-    candidates = np.unique(others[lower] * len(encodings) + answer.numbers[lower])
-    others, numbers = np.divmod(candidates, len(encodings))
+    lower = others < own.positions[rows]
+    candidates = np.unique(others[lower] * len(images) + rows[lower])
+    others, rows = np.divmod(candidates, len(images))
     positions, starts = np.unique(others, return_index=True)
     ends = np.append(starts, len(others))
     for start in range(0, len(positions), _PORTION):
@@ -123,54 +130,21 @@ def _matches(
             fence.add(tail)
         if stored:
             some = slice(ends[start], ends[start + len(portion)])
-            faces = _Faces.of(stored)
-            pairs = _decide(encodings, owners, numbers[some], others[some], faces, work.threshold)
+            pairs = decide(own, rows[some], Faces.of(stored), others[some], work.threshold)
             yield pairs, answer.exact
 
 
-@dataclass(frozen=True, eq=False)
-class _Faces:
-    """Faces of several images: encodings (n, 128), those of an image behind each other, and of each
-    image its position, ascending, how many it has, and where they begin."""
-
-    encodings: Encodings
-    positions: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    firsts: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, stored: Mapping[int, Encodings]) -> "_Faces":
-        positions = np.fromiter(stored, dtype=np.int64, count=len(stored))
-        counts = np.fromiter(map(len, stored.values()), dtype=np.int64, count=len(stored))
-        return cls(
-            np.concatenate(list(stored.values())), positions, counts, np.cumsum(counts) - counts
-        )
-
-
-def _decide(
-    encodings: Encodings,
-    owners: NDArray[np.int64],
-    numbers: NDArray[np.int64],
-    others: NDArray[np.int64],
-    faces: _Faces,
-    threshold: float,
-) -> Matched:
-    """Which of the candidates are matches: rows `numbers` (m,) of the encodings (n, 128), which
-    are of the images at `owners` (n,), with the images at `others` (m,). Of those that are not
-    among the faces, because they were erased meanwhile, none is."""
-    places = np.searchsorted(faces.positions, others).clip(max=len(faces.positions) - 1)
-    there = faces.positions[places] == others
-    numbers, places = numbers[there], places[there]
-    # With every face of the other image, whichever the index meant.
-    repeats = faces.counts[places]
-    rows = np.repeat(faces.firsts[places] - (np.cumsum(repeats) - repeats), repeats)
-    rows += np.arange(len(rows))
-    numbers, places = np.repeat(numbers, repeats), np.repeat(places, repeats)
-    apart = pair_distances(encodings[numbers], faces.encodings[rows])
-    near = apart <= threshold
-    own, other, apart = owners[numbers[near]], faces.positions[places[near]], apart[near]
-    order = np.lexsort((apart, other, own))
-    own, other, apart = own[order], other[order], apart[order]
-    nearest = np.ones(len(own), dtype=np.bool_)
-    nearest[1:] = (own[1:] != own[:-1]) | (other[1:] != other[:-1])
-    return Matched(own[nearest], other[nearest], apart[nearest])
+def _bit_by_bit(
+    images: Mapping[int, Encodings], work: Range, fence: Fence, parts: RangeParts
+) -> Iterator[tuple[Matched, bool]]:
+    """The same for images that have more near faces together than go into one answer."""
+    if len(images) > 1:
+        positions = list(images)
+        middle = len(positions) // 2
+        for half in (positions[:middle], positions[middle:]):
+            yield from _matches({at: images[at] for at in half}, work, fence, parts)
+        return
+    for position, encodings in images.items():
+        found = find_matches(parts.store, parts.neighbours, encodings, position, work.threshold)
+        fence.add(found.seen)
+        yield Matched.of([(position, *pair) for pair in found.pairs]), found.exact

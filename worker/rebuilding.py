@@ -1,6 +1,8 @@
 """A worker's part in a reindex, beside its jobs: it works on ranges as they come, and looks after
 those that were left lying."""
 
+import random
+import secrets
 import threading
 import time
 
@@ -11,12 +13,16 @@ from facematch.broker import Broker
 from facematch.errors import Unavailable
 from facematch.job import RangeMessage
 from facematch.reindex import publish_due
+from facematch.reindexing import Phase, Range
 from worker.consumer import consume
 from worker.ranges import RangeParts, rebuild
 
 #: One at a time: the store has time for requests while the index is asked. With two, a request
 #: waits twice as long.
 HANDS = 1
+_PAUSE_SECONDS = 1.0
+#: One worker at a time forgets what was given up, and leaves the store time for requests.
+_LEASE_SECONDS, _BREATH_SECONDS = 60.0, 0.005
 
 _log = structlog.get_logger()
 
@@ -24,8 +30,8 @@ _log = structlog.get_logger()
 def keep_rebuilding(
     parts: RangeParts, broker: Broker, *, seconds: float, age: float, stop: threading.Event
 ) -> None:
-    """Work on ranges until `stop` is set, and every `seconds` publish again those that nobody has
-    looked after for `age` seconds; for a thread of its own."""
+    """Work on ranges until `stop` is set, and every `seconds` or so publish again those that nobody
+    has looked after for `age` seconds; for a thread of its own."""
     sweeper = threading.Thread(
         target=_keep_sweeping, args=(parts, broker, seconds, age, stop), daemon=True
     )
@@ -40,23 +46,41 @@ def keep_rebuilding(
         begun = time.monotonic()
         done = rebuild(message, parts)
         if done is not None:
-            spent = time.monotonic() - begun
-            stop.wait(spent * (1 - done.share) / done.share)
+            rest(done, parts, time.monotonic() - begun, stop)
 
-    try:
-        consume(broker, RangeMessage.decode, work, ready, stop, HANDS)
-    finally:
-        sweeper.join()
+    while not stop.is_set():
+        try:
+            consume(broker, RangeMessage.decode, work, ready, stop, HANDS)
+        except Exception:  # noqa: BLE001 - jobs go on, and so shall ranges
+            _log.exception("work on ranges failed")
+            stop.wait(_PAUSE_SECONDS)
+    sweeper.join()
+
+
+def rest(done: Range, parts: RangeParts, spent: float, stop: threading.Event) -> None:
+    """Rest as long as the share of a reindex wants it after so many seconds of work for it; no
+    longer when that changes meanwhile. Raises Unavailable."""
+    begun, share = time.monotonic(), done.share
+    while (left := begun + spent * (1 - share) / share - time.monotonic()) > 0:
+        if stop.wait(min(left, _PAUSE_SECONDS)):
+            return
+        found = parts.reindexing.current()
+        if found is None or found.id != done.reindex or found.phase is not Phase.BUILDING:
+            return
+        share = found.share
 
 
 def _keep_sweeping(
     parts: RangeParts, broker: Broker, seconds: float, age: float, stop: threading.Event
 ) -> None:
-    while not stop.wait(seconds):
+    name = secrets.token_hex(8)
+    while not stop.wait(seconds * random.uniform(0.5, 1.0)):
         try:
             publish_due(parts.reindexing, broker, age)
-            while not stop.is_set() and not parts.reindexing.drop_some():
-                pass
+            while parts.store.lease("dropping", name, _LEASE_SECONDS):
+                if parts.reindexing.drop_some() or stop.wait(_BREATH_SECONDS):
+                    parts.store.lease("dropping", name, 0)
+                    break
         except Unavailable as error:
             _log.warning("sweep of ranges put off", code=error.code, detail=str(error))
         except Exception:  # noqa: BLE001 - the next sweep may do better, a dead sweeper cannot

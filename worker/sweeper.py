@@ -10,16 +10,13 @@ from collections.abc import Callable
 
 import structlog
 
-from facematch.broker import Broker
+from facematch.broker import QUEUE_ENOUGH, Broker
 from facematch.errors import Unavailable
 from facematch.job import Message
 from facematch.store import Store
 
 _log = structlog.get_logger()
 
-#: Jobs are published again only while fewer messages than this wait: with more, nobody is idle,
-#: and publishing again what still waits would only lengthen the queue.
-_QUEUE_ENOUGH = 1000
 _IMAGES_AT_ONCE = 100
 
 
@@ -31,7 +28,7 @@ def sweep(store: Store, broker: Broker, finish: Callable[[str], None], age: floa
     for position in store.erasing():
         while not store.unlink(position):
             pass
-    room = _QUEUE_ENOUGH - broker.depth()
+    room = QUEUE_ENOUGH - broker.depth()
     jobs = store.due_jobs(room, age) if room > 0 else []
     for job in jobs:
         broker.publish(Message(job))

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +18,19 @@ from facematch.parity import Parity, Sample
 from facematch.redis_connection import connect
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
-from facematch.reindex import Outcome, begin_or_go_on, judge, publish_due, wait_until_built
+from facematch.reindex import (
+    Outcome,
+    begin_or_go_on,
+    given_up,
+    judge,
+    publish_due,
+    wait_until_built,
+)
 from facematch.reindexing import Phase, Reindex
 from facematch.settings import load
+
+#: So that the store has time for requests.
+_BREATH_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -33,19 +44,20 @@ class _Parts:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What `run` shall do. `threshold`: None for that of the match sets that are served;
+    """What `run` shall do. `threshold`, `share`: see facematch.reindex.begin_or_go_on;
     `most_change`: see facematch.reindex.judge; `check`: with fsck; `switch`: serve the new match
     sets when nothing is in the way."""
 
     threshold: float | None
-    share: float
+    share: float | None
     most_change: float
     check: bool
     switch: bool
 
 
-def run(data: Path | None, wanted: Wanted) -> Outcome:
-    """Begin a reindex, or go on with the one there is; wait for the workers, compare, switch.
+def run(data: Path | None, wanted: Wanted) -> Outcome | None:
+    """Begin a reindex, or go on with the one there is; wait for the workers, compare, switch. None
+    when that was done before.
 
     Raises Conflict, Misconfigured, Unavailable.
     """
@@ -54,20 +66,18 @@ def run(data: Path | None, wanted: Wanted) -> Outcome:
             raise Unavailable("service_unavailable", "a reindex is done by a service's workers")
 
         def shown(unit: str) -> Callable[[int, int], None]:
+            stack.close()  # what was shown before
             return stack.enter_context(contextlib.closing(progress.on(sys.stderr, unit))).update
 
-        threshold = wanted.threshold or parts.store.collection().threshold
-        begun = begin_or_go_on(parts.reindexing, threshold, wanted.share)
+        begun = begin_or_go_on(parts.store, parts.reindexing, wanted.threshold, wanted.share)
+        if begun.phase is Phase.SWITCHED:
+            return None
         publish = _publisher(parts.reindexing, parts.broker)
-        built = wait_until_built(parts.reindexing, begun.id, publish, shown("images"))
-        outcome = judge(
-            parts.store,
-            built,
-            wanted.most_change,
-            check=wanted.check,
-            comparing=shown("images compared"),
-            checking=shown("faces"),
-        )
+        built = wait_until_built(parts.reindexing, begun.id, publish, shown("positions"))
+        outcome = judge(parts.store, built, wanted.most_change, check=wanted.check, shown=shown)
+        found = parts.reindexing.current()
+        if found is None or found.id != built.id:
+            raise given_up()
         if wanted.switch and not outcome.stopped:
             parts.reindexing.switch(built.id)
         return outcome
@@ -108,25 +118,13 @@ def rollback(data: Path | None) -> Reindex:
 def cancel(data: Path | None) -> None:
     """Give the new match sets up. Raises as `pause`, and Conflict("reindex_phase") when they are
     served."""
-
-    def give_up(parts: _Parts, there: Reindex) -> None:
-        if there.phase is Phase.SWITCHED:
-            raise Conflict("reindex_phase", "it is served already: roll it back first")
-        _end(parts, there)
-
-    _told(data, give_up)
+    _told(data, lambda parts, there: _forget(parts, parts.reindexing.cancel, there))
 
 
 def drop(data: Path | None) -> None:
     """Give the former match sets up, for good. Raises as `pause`, and Conflict("reindex_phase")
     while they are served."""
-
-    def give_up(parts: _Parts, there: Reindex) -> None:
-        if there.phase is not Phase.SWITCHED:
-            raise Conflict("reindex_phase", "the former match sets are those that are served")
-        _end(parts, there)
-
-    _told(data, give_up)
+    _told(data, lambda parts, there: _forget(parts, parts.reindexing.drop, there))
 
 
 def document(there: Reindex | None) -> Document:
@@ -144,13 +142,15 @@ def lines(there: Reindex | None) -> Iterator[str]:
         f"{there.phase}: generation {there.generation} with threshold {there.threshold:g}, in place"
         f" of generation {there.former} with threshold {there.former_threshold:g}"
     )
-    yield f"{done:,} of {there.ranges:,} ranges are done, of {there.span:,} images each"
+    yield f"{done:,} of {there.ranges:,} ranges are done, of {there.span:,} positions each"
     if there.share < 1:
         yield f"workers give {there.share:.0%} of their time to it"
 
 
-def outcome_document(outcome: Outcome, switched: bool) -> Document:
+def outcome_document(outcome: Outcome | None, switched: bool) -> Document:
     """For a script."""
+    if outcome is None:
+        return {"switched": True}
     return {
         "reindex": asdict(outcome.reindex),
         "parity": asdict(outcome.parity) | {"share_unexpected": outcome.parity.share_unexpected},
@@ -160,8 +160,11 @@ def outcome_document(outcome: Outcome, switched: bool) -> Document:
     }
 
 
-def outcome_lines(outcome: Outcome, switched: bool) -> Iterator[str]:
+def outcome_lines(outcome: Outcome | None, switched: bool) -> Iterator[str]:
     """For people."""
+    if outcome is None:
+        yield "The new match sets are served already."
+        return
     there = outcome.reindex
     yield f"{there.base:,} positions with threshold {there.threshold:g}"
     yield from _parity_lines(outcome.parity)
@@ -204,11 +207,11 @@ def _told(data: Path | None, tell: Callable[[_Parts, Reindex], object]) -> Reind
         return parts.reindexing.current() or there
 
 
-def _end(parts: _Parts, there: Reindex) -> None:
-    parts.reindexing.end(there.id)
+def _forget(parts: _Parts, end: Callable[[str], None], there: Reindex) -> None:
+    end(there.id)
     # Workers do it, too, and finish it if this does not.
     while not parts.reindexing.drop_some():
-        pass
+        time.sleep(_BREATH_SECONDS)
 
 
 def _publisher(reindexing: RedisReindexing, broker: Broker) -> Callable[[float], None]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from submitting import MODEL, link, listed, submit
 
-from facematch import redis_reindexing
+from facematch import memory_reindexing, redis_reindexing
 from facematch.errors import Conflict, Unavailable
 from facematch.faces import image_hash
 from facematch.memory_reindexing import MemoryReindexing
@@ -14,8 +14,8 @@ from facematch.memory_store import MemoryStore
 from facematch.redis_connection import connect
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
-from facematch.reindexing import MOST_RANGES, Matched, Phase, RangeLink, Reindex, Reindexing
-from facematch.store import Generation, Linked, Store
+from facematch.reindexing import Matched, Phase, RangeLink, Reindex, Reindexing
+from facematch.store import Generation, Link, Linked, Store
 
 IMAGES = [b"a", b"b", b"c"]
 #: Every pair of the images at positions 1, 2 and 3.
@@ -124,22 +124,27 @@ def test_the_end_gives_up_what_is_not_served(
     store: Store, reindexing: Reindexing, switched: bool
 ) -> None:
     made = build(store, reindexing, 0.5)
+    end, other_end = reindexing.cancel, reindexing.drop
     if switched:
         reindexing.switch(made.id)
+        end, other_end = other_end, end
     served = store.matches(image_hash(b"c"), 10)
-    reindexing.end(made.id)
+    with pytest.raises(Conflict) as raised:
+        other_end(made.id)
+    assert raised.value.code == "reindex_phase"
+    end(made.id)
     assert reindexing.current() is None
-    assert store.collection().generations == (
-        Generation(1, 0.5) if switched else Generation(0, 0.6),
-    )
+    kept = Generation(1, 0.5) if switched else Generation(0, 0.6)
+    assert store.collection().generations == (kept,)
     while not reindexing.drop_some():
         pass
     given_up = 0 if switched else 1
     assert store.linked([1, 2, 3], given_up) == {1: {}, 2: {}, 3: {}}
     assert store.matches(image_hash(b"c"), 10) == served
     with pytest.raises(Conflict) as raised:
-        reindexing.end(made.id)
+        end("another")
     assert raised.value.code == "no_reindex"
+    end(made.id)  # said again, because the first answer was lost
     assert reindexing.begin(0.6).generation == 2
 
 
@@ -149,7 +154,7 @@ def test_match_sets_are_forgotten_in_portions(
     monkeypatch.setattr(redis_reindexing, "_DROPPED_AT_ONCE", 2)
     made = build(store, reindexing, 0.6)
     submit(store, b"d")
-    reindexing.end(made.id)
+    reindexing.cancel(made.id)
     for _ in range(10):
         if reindexing.drop_some():
             break
@@ -292,12 +297,58 @@ def test_an_empty_collection_is_built_at_once(fresh: tuple[Store, Reindexing]) -
     assert store.collection().generations == (Generation(1, 0.5), Generation(0, 0.6))
 
 
-def test_a_large_collection_has_larger_ranges(store: Store, reindexing: Reindexing) -> None:
-    for number in range(2):
-        store.erase(image_hash(IMAGES[number]))
-    assert MOST_RANGES > 5
-    made = reindexing.begin(0.5, span=3)
-    assert (made.base, made.span, made.ranges) == (5, 3, 2)
-    found = reindexing.take(made.id, 4)
+def test_a_large_collection_has_larger_ranges(
+    store: Store, reindexing: Reindexing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (redis_reindexing, memory_reindexing):
+        monkeypatch.setattr(module, "MOST_RANGES", 2)
+    made = reindexing.begin(0.5, span=1)
+    assert (made.base, made.span, made.ranges) == (3, 2, 2)
+    found = reindexing.take(made.id, 3)
     assert found is not None
-    assert (found.first, found.last) == (4, 5)
+    assert (found.first, found.last) == (3, 3)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), 0.0, -1.0])
+def test_what_is_no_threshold_is_refused(
+    store: Store, reindexing: Reindexing, threshold: float
+) -> None:
+    with pytest.raises(ValueError, match="threshold"):
+        reindexing.begin(threshold)
+    assert reindexing.current() is None
+
+
+@pytest.mark.parametrize("share", [float("nan"), 0.0, -1.0, 1.1])
+def test_what_is_no_share_is_refused(store: Store, reindexing: Reindexing, share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        reindexing.begin(0.5, share)
+
+
+def test_what_looked_less_far_than_the_new_match_sets_is_linked_anew(
+    store: Store, reindexing: Reindexing
+) -> None:
+    place = submit(store, b"d")
+    early = Link(
+        *(image_hash(b"d"), place, store.collection().tail, "t", 0, [(1, 0.5)]),
+        last=True,
+        reach=0.6,
+    )
+    reindexing.begin(0.7)
+    assert store.link(early) is Linked.MOVED
+    assert store.link(replace(early, reach=0.7)) is Linked.DONE
+
+
+def test_a_range_in_hand_is_not_handed_out_again(store: Store, reindexing: Reindexing) -> None:
+    made = reindexing.begin(0.5, span=2)
+    assert len(reindexing.due_ranges(5, age=0)) == 2
+    reindexing.hold("another", 1)
+    reindexing.hold(made.id, 1)
+    reindexing.hold(made.id, 2)  # there is no such range
+    assert current(reindexing).left == 2
+
+
+def test_images_are_known_by_their_positions(store: Store) -> None:
+    store.erase(image_hash(b"b"))
+    expected = {1: image_hash(b"a"), 3: image_hash(b"c")}
+    assert store.images_at([1, 2, 3, 9]) == expected
+    assert store.images_at([]) == {}

@@ -230,6 +230,9 @@ def test_match_sets_are_made_anew_for_another_threshold_and_back(serve):
             1,
             "facematch: there is no such reindex (no_reindex)\n",
         )
+    done = reindex_command(served.data, "worker", "reindex", "--treshold", "1")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
     done = reindex_command(served.data, "facematch", "reindex", "status")
     assert done.stdout == "There is no reindex.\n"
     done = reindex_command(served.data, "facematch", "reindex")

@@ -445,3 +445,23 @@ def test_an_interrupted_command_ends_with_130_and_no_traceback(
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, output, errors) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--data", ".", "drop"), "--data: not before drop"),
+        (("--share", "0.5", "--no-fsck", "resume"), "--share, --no-fsck: not before resume"),
+        (("--threshold", "nan"), "'nan' is not a number"),
+        (("--most-change", "nan"), "'nan' is not a number"),
+        (("--share", "0.001"), "not in the range 0.01<=x<=1"),
+        (("--treshold", "1"), "No such option"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_a_reindex_that_is_asked_for_wrongly_does_nothing(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    done = CliRunner().invoke(main, ["reindex", *arguments])
+    assert done.exit_code == 2
+    assert said in done.output

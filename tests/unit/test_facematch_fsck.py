@@ -11,6 +11,7 @@ from facematch import failpoints, fsck, fsck_pairs
 from facematch.faces import pack_encodings
 from facematch.log import Tail
 from facematch.memory_store import MemoryStore
+from facematch.store import Generation
 from worker.pipeline import process
 
 
@@ -147,3 +148,17 @@ def test_what_an_approximate_index_did_not_find_is_named_so(
         del store._links[0][one][other]
     assert [finding.positions for finding in fsck.run(store).findings] == [(1, 3)]
     assert found(store) == {kind}
+
+
+def test_what_is_being_built_is_not_complete_yet_and_need_not_be_mutual(
+    store: MemoryStore,
+) -> None:
+    store._generations[1] = Generation(1, 0.6, building_to=4)
+    store._links[1] = {2: {1: store._links[0][2][1]}}
+    # 5 matches all others, and was linked in both.
+    found = fsck.run(store).findings
+    assert {finding.generation for finding in found} == {1}
+    assert {5} == {max(finding.positions) for finding in found}
+    store._links[1][2][1] = 0.59
+    store._links[1][1] = {2: 0.59}
+    assert "soundness" in {finding.invariant for finding in fsck.run(store).findings}

@@ -77,7 +77,7 @@ def test_ranges_are_published_once_and_again_when_nobody_looks_after_them(
 def test_no_more_is_published_than_the_queue_shall_hold(
     reindexing: MemoryReindexing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facematch.reindex._QUEUE_ENOUGH", 3)
+    monkeypatch.setattr("facematch.reindex.QUEUE_ENOUGH", 3)
     broker = MemoryBroker()
     reindexing.begin(0.5, span=1)
     assert publish_due(reindexing, broker, 30) == 3
@@ -87,18 +87,31 @@ def test_no_more_is_published_than_the_queue_shall_hold(
 def test_one_that_is_there_is_gone_on_with(
     store: MemoryStore, reindexing: MemoryReindexing
 ) -> None:
-    made = begin_or_go_on(reindexing, 0.5, 0.25)
-    assert made.share == 0.25
-    assert begin_or_go_on(reindexing, 0.5, 1.0).id == made.id
+    def ask(threshold: float | None = None, share: float | None = None) -> Reindex:
+        return begin_or_go_on(store, reindexing, threshold, share)
+
+    made = ask(0.5, 0.25)
+    assert (made.threshold, made.share) == (0.5, 0.25)
+    assert ask() == ask(0.5) == made
+    assert ask(share=1.0).id == made.id
+    assert ask().share == 1.0
     with pytest.raises(Conflict, match=r"threshold 0\.5") as raised:
-        begin_or_go_on(reindexing, 0.4, 1.0)
+        ask(0.4)
     assert raised.value.code == "reindex_exists"
-    reindexing.link(
-        RangeLink(made.id, 1, store.collection().tail, "t", 0, Matched.of(()), last=True)
-    )
+    reindexing.pause(made.id)
+    with pytest.raises(Conflict, match="resume"):
+        ask()
+    reindexing.resume(made.id)
+    tail = store.collection().tail
+    reindexing.link(RangeLink(made.id, 1, tail, "t", 0, Matched.of(()), last=True))
     reindexing.switch(made.id)
-    with pytest.raises(Conflict, match="drop"):
-        begin_or_go_on(reindexing, 0.5, 1.0)
+    assert ask(0.5).phase is Phase.SWITCHED
+    for other in (None, 0.6):
+        with pytest.raises(Conflict, match="drop"):
+            ask(other)
+    reindexing.drop(made.id)
+    again = ask()
+    assert (again.threshold, again.share) == (0.5, 1.0)
 
 
 def test_it_is_waited_for_with_its_progress(
@@ -119,12 +132,12 @@ def test_it_is_waited_for_with_its_progress(
 
     assert wait_until_built(reindexing, made.id, work, progress).phase is Phase.BUILT
     assert seen == [(0, 4), (2, 4), (4, 4)]
-    assert ages == [0, 30]
+    assert ages == [30, 30]
 
 
 def test_nobody_waits_for_one_that_was_given_up(reindexing: MemoryReindexing) -> None:
     made = reindexing.begin(0.5)
-    threading.Timer(0.05, lambda: reindexing.end(made.id)).start()
+    threading.Timer(0.05, lambda: reindexing.cancel(made.id)).start()
     with pytest.raises(Conflict) as raised:
         wait_until_built(reindexing, made.id, lambda age: None, silent)
     assert raised.value.code == "no_reindex"
@@ -149,7 +162,7 @@ def test_what_the_threshold_changes_is_expected(
     assert compare(store, made, silent) == expected
     assert expected.share_unexpected == 0
     reindexing.switch(made.id)
-    reindexing.end(made.id)
+    reindexing.drop(made.id)
     made = build(store, reindexing, 0.6, *PAIRS)
     gained = replace(expected, lost=0, gained=2, samples_lost=(), samples_gained=lost)
     assert compare(store, made, silent) == gained
@@ -189,9 +202,24 @@ def test_the_switch_is_stopped_by_findings_or_by_changes(
     made = build(store, reindexing, 0.6, *PAIRS[1:])
 
     def judged(most_change: float) -> str:
-        outcome = judge(store, made, most_change, check=check, comparing=silent, checking=silent)
+        outcome = judge(store, made, most_change, check=check, shown=lambda unit: silent)
         assert (outcome.fsck is not None) is check
         return outcome.stopped
 
     assert ("findings" if check else "25.00%") in judged(0.1)
     assert bool(judged(0.3)) is check
+
+
+def test_what_an_approximate_index_missed_does_not_stop_it(
+    store: MemoryStore, reindexing: MemoryReindexing
+) -> None:
+    made = reindexing.begin(0.6)
+    tail = store.collection().tail
+    link_all = RangeLink(made.id, 1, tail, "t", 0, Matched.of(()), last=True, exact=False)
+    assert reindexing.link(link_all) is Linked.DONE
+    outcome = judge(store, made, 1.0, check=True, shown=lambda unit: silent)
+    assert outcome.fsck is not None
+    kinds = {(found.invariant, found.generation) for found in outcome.fsck.findings}
+    assert ("approximate", 1) in kinds
+    assert ("completeness", 1) not in kinds
+    assert outcome.stopped == ""

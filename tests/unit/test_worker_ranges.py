@@ -10,7 +10,7 @@ import pytest
 from histories import MODEL, Switch, add, erase
 from worlds import REPLICATED
 
-from facematch.errors import Unavailable
+from facematch.errors import Rejected, Unavailable
 from facematch.faces import FACES_PER_POSITION, Encodings, distances
 from facematch.job import RangeMessage
 from facematch.memory_reindexing import MemoryReindexing
@@ -96,6 +96,39 @@ def test_an_image_told_by_its_first_face_alone_is_compared_as_a_whole(
     assert built(parts, parts.reindexing.begin(THRESHOLD)) == truth()
 
 
+def test_an_approximate_answer_says_which_images_and_not_how_far_apart(
+    store: MemoryStore,
+) -> None:
+    class Farthest(ExactNeighbours):
+        """Of each pair of images, it finds the two faces that are the farthest apart."""
+
+        def pairs(self, query: Query) -> Pairs:
+            wide = super().pairs(replace(query, radius=THRESHOLD + 0.2))
+            worst: dict[tuple[int, int], tuple[int, int]] = {}
+            for number, face in zip(wide.numbers.tolist(), wide.faces.tolist(), strict=True):
+                worst[number, face // FACES_PER_POSITION] = (number, face)
+            numbers, faces = zip(*worst.values(), strict=True)
+            return replace(wide, numbers=np.array(numbers), faces=np.array(faces), exact=False)
+
+    parts = RangeParts(store, MemoryReindexing(store), Farthest(store))
+    assert built(parts, parts.reindexing.begin(THRESHOLD)) == truth()
+
+
+@pytest.mark.parametrize("most", [0, 5, 50])
+def test_an_answer_that_would_be_too_large_is_asked_for_bit_by_bit(
+    store: MemoryStore, most: int
+) -> None:
+    class Short(ExactNeighbours):
+        def pairs(self, query: Query) -> Pairs:
+            found = super().pairs(query)
+            if len(found.faces) > most:
+                raise Rejected("answer_too_large")
+            return found
+
+    parts = RangeParts(store, MemoryReindexing(store), Short(store))
+    assert built(parts, parts.reindexing.begin(THRESHOLD)) == truth()
+
+
 def test_what_is_erased_before_or_meanwhile_is_left_out(
     store: MemoryStore, parts: RangeParts
 ) -> None:
@@ -122,7 +155,7 @@ def test_there_is_nothing_to_do_for_a_range_that_is_done_or_given_up(parts: Rang
     assert rebuild(RangeMessage("another", 13), parts) is None
     parts.reindexing.pause(made.id)
     assert rebuild(RangeMessage(made.id, 13), parts) is None
-    parts.reindexing.end(made.id)
+    parts.reindexing.cancel(made.id)
     assert rebuild(RangeMessage(made.id, 13), parts) is None
 
 

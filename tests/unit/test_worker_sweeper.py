@@ -45,7 +45,7 @@ def test_fresh_jobs_are_left_alone(world: World) -> None:
 
 
 def test_a_long_queue_is_not_made_longer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeper, "_QUEUE_ENOUGH", 2)
+    monkeypatch.setattr(sweeper, "QUEUE_ENOUGH", 2)
     for picture in (0, 1, 2):
         world.submit(picture)
     broker = MemoryBroker()
