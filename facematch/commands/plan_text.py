@@ -113,7 +113,8 @@ def comparison_lines(ingest: Ingest, found: Sequence[Agreement]) -> Iterator[str
         rows.append((each.name, of(each.measured), of(each.planned), f"{each.off:+.1%}"))
     yield from _aligned(rows)
     for each in found:
-        yield f"{'ok    ' if each.agrees else 'FAILED'} {each.name}: within {WITHIN:.0%}"
+        wanted = "not above that" if each.room else f"within {WITHIN:.0%}"
+        yield f"{'ok    ' if each.agrees else 'FAILED'} {each.name}: {wanted}"
 
 
 def comparison_document(ingest: Ingest, found: Sequence[Agreement]) -> Document:

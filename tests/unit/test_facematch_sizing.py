@@ -196,10 +196,13 @@ class TestAnIngest:
 
     def test_memory_is_compared_where_it_was_measured(self) -> None:
         held = index_bytes(COSTS, 13_000, ONE)
-        measured = ingest(store_bytes=1.0, index_bytes=held, match_bytes=1.0)
+        measured = ingest(store_bytes=1e12, index_bytes=held, match_bytes=1.0)
         found = {each.name: each.agrees for each in compared(measured, FIGURES, ONE, 0.6)}
         assert found["memory of an index"] is True
-        assert found["memory of Redis"] is False
+        assert found["memory of Redis, at most"] is False
+        # It may take less: it writes its file anew at some time.
+        less = compared(ingest(store_bytes=1.0), FIGURES, ONE, 0.6)
+        assert {each.name: each.agrees for each in less}["memory of Redis, at most"] is True
         assert found["Redis bytes a match"] is False
 
 
