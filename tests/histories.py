@@ -8,6 +8,7 @@ from typing import Any
 from facematch.errors import Unavailable
 from facematch.faces import Box, Encodings, Face, image_hash
 from facematch.job import new_job_id
+from facematch.neighbours import Neighbours
 from facematch.reindexing import Reindexing
 from facematch.store import Commit, NewJob, Store
 
@@ -54,7 +55,7 @@ class Switch:
     call. `calls` counts the calls of each method.
     """
 
-    def __init__(self, store: Store | Reindexing) -> None:
+    def __init__(self, store: Store | Reindexing | Neighbours) -> None:
         self.store = store
         self.down = False
         self.before: dict[str, Callable[[], None]] = {}

@@ -31,7 +31,7 @@ from worker.looking import PictureLimits
 from worker.memory import give_back_early
 from worker.pipeline import Parts, finish, process
 from worker.ranges import RangeParts
-from worker.rebuilding import HANDS, keep_rebuilding
+from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
 
@@ -105,7 +105,15 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     ranges = open_broker(settings.broker_url.get_secret_value(), HANDS, REINDEX_QUEUE)
     rebuilding = threading.Thread(
         target=keep_rebuilding,
-        args=(RangeParts(store, RedisReindexing(client), neighbours), ranges),
+        args=(
+            RangeParts(
+                store,
+                RedisReindexing(client),
+                neighbours,
+                give_way=lambda: in_hand.wait_for_none(WAY_SECONDS),
+            ),
+            ranges,
+        ),
         kwargs={"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop},
         daemon=True,
     )

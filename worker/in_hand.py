@@ -25,6 +25,7 @@ class InHand:
         self._hold = hold
         self._jobs: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     @contextmanager
     def having(self, job: str) -> Iterator[None]:
@@ -36,6 +37,12 @@ class InHand:
         finally:
             with self._lock:
                 self._jobs[job] -= 1
+                self._changed.notify_all()
+
+    def wait_for_none(self, seconds: float) -> None:
+        """Until no job is in hand, but no longer than so many seconds."""
+        with self._lock:
+            self._changed.wait_for(lambda: not any(self._jobs.values()), seconds)
 
     def keep(self, stop: threading.Event, seconds: float = WORK_SECONDS / 3) -> None:
         """Say so every so many seconds until `stop` is set; for a thread of its own."""

@@ -6,7 +6,7 @@ fences the writing.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +30,13 @@ _PORTION = 500
 
 @dataclass(frozen=True)
 class RangeParts:
-    """What a range is worked on with."""
+    """What a range is worked on with. `give_way`: called before each piece of work that jobs would
+    have to wait for."""
 
     store: Store
     reindexing: Reindexing
     neighbours: Neighbours
+    give_way: Callable[[], object] = lambda: None
 
 
 def rebuild(message: RangeMessage, parts: RangeParts) -> Range | None:
@@ -56,6 +58,7 @@ def _write(work: Range, parts: RangeParts) -> Linked:
     token, offset, all_exact = secrets.token_hex(8), 0, True
 
     def link(pairs: Matched, exact: bool, last: bool) -> Linked:
+        parts.give_way()
         seen = fence.settle(parts.store)
         return parts.reindexing.link(
             RangeLink(work.reindex, work.first, seen, token, offset, pairs, last, exact)
@@ -106,6 +109,7 @@ def _matches(
 ) -> Iterator[tuple[Matched, bool]]:
     own = Faces.of(images)
     parts.reindexing.hold(work.reindex, work.first)
+    parts.give_way()
     try:
         query = Query(own.encodings, work.threshold, before=work.last + 1)
         answer = parts.neighbours.pairs(query)

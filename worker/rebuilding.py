@@ -20,6 +20,8 @@ from worker.ranges import RangeParts, rebuild
 #: One at a time: the store has time for requests while the index is asked. With two, a request
 #: waits twice as long.
 HANDS = 1
+#: Before each chunk that is written, and each question to the index, so long for jobs in hand.
+WAY_SECONDS = 0.01
 _PAUSE_SECONDS = 1.0
 #: One worker at a time forgets what was given up, and leaves the store time for requests.
 _LEASE_SECONDS, _BREATH_SECONDS = 60.0, 0.005

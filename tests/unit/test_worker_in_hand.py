@@ -1,6 +1,7 @@
 """Jobs in hand are held, however long they take, and no longer than that."""
 
 import threading
+import time
 from collections.abc import Sequence
 
 from waiting import eventually
@@ -33,3 +34,18 @@ def test_what_is_in_hand_is_held_again_and_again_and_then_no_more() -> None:
     finally:
         stop.set()
         thread.join(10)
+
+
+def test_it_is_waited_until_nothing_is_in_hand_and_no_longer_than_asked() -> None:
+    in_hand = InHand(lambda jobs: None)
+    in_hand.wait_for_none(60)
+    with in_hand.having("a"):
+        begun = time.monotonic()
+        in_hand.wait_for_none(0.05)
+        assert time.monotonic() - begun >= 0.05
+        waiting = threading.Thread(target=in_hand.wait_for_none, args=(60,))
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+    waiting.join(20)
+    assert not waiting.is_alive()

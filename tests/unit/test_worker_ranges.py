@@ -141,6 +141,23 @@ def test_what_is_erased_before_or_meanwhile_is_left_out(
     assert built(replace(parts, store=switch), made) == truth(frozenset({4, 6, 10}))
 
 
+def test_jobs_are_given_way_before_each_piece_of_work(
+    parts: RangeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "RANGE_CHUNK", 5)
+    monkeypatch.setattr(ranges, "_ENCODINGS_AT_ONCE", 16)
+    steps = list[str]()
+    link, index = Switch(parts.reindexing), Switch(parts.neighbours)
+    link.before["link"] = lambda: steps.append("link")
+    made = parts.reindexing.begin(THRESHOLD)
+    giving = replace(parts, reindexing=link, neighbours=index, give_way=lambda: steps.append("way"))
+    built(giving, made)
+    pairs = sum(map(len, truth().values())) // 2
+    assert steps[0] == "way"
+    assert steps.index("link") > 1
+    assert steps.count("way") == index.calls["pairs"] + link.calls["link"] > pairs / 5
+
+
 def test_a_range_without_an_image_is_done(store: MemoryStore, parts: RangeParts) -> None:
     for number in range(len(IMAGES)):
         erase(store, str(number))
