@@ -140,8 +140,8 @@ class _Parts:
             start = time.perf_counter()
             made = self.reindexing.begin(threshold)
 
-            def publish(age: float) -> None:
-                publish_due(self.reindexing, broker, age)
+            def publish() -> None:
+                publish_due(self.reindexing, broker)
 
             made = wait_until_built(self.reindexing, made.id, publish, shown.update)
             return made, time.perf_counter() - start

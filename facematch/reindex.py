@@ -38,7 +38,7 @@ class Outcome:
     stopped: str = ""
 
 
-def publish_due(reindexing: Reindexing, broker: Broker, age: float) -> int:
+def publish_due(reindexing: Reindexing, broker: Broker, age: float = _LEFT_LYING_SECONDS) -> int:
     """Publish the ranges nobody has looked after for `age` seconds, as far as the queue is short;
     how many. Raises Unavailable."""
     reindex = reindexing.current()
@@ -82,11 +82,11 @@ def begin_or_go_on(
 
 
 def wait_until_built(
-    reindexing: Reindexing, reindex: str, publish: Callable[[float], object], progress: Progress
+    reindexing: Reindexing, reindex: str, publish: Callable[[], object], progress: Progress
 ) -> Reindex:
-    """The reindex, once it is built.
+    """The reindex, once it is built. `publish`: publishes what is due.
 
-    `publish` is told the age of ranges that may be published. Raises Conflict("no_reindex") when
+    Raises Conflict("no_reindex") when
     somebody has given it up, Unavailable when the store is away for minutes.
     """
     answered = time.monotonic()
@@ -104,7 +104,7 @@ def wait_until_built(
         progress(min(found.base, (found.ranges - found.left) * found.span), found.base)
         if found.phase in (Phase.BUILT, Phase.SWITCHED):
             return found
-        publish(_LEFT_LYING_SECONDS)
+        publish()
         time.sleep(_LOOK_SECONDS)
 
 

@@ -100,7 +100,7 @@ def resume(data: Path | None, share: float | None) -> Reindex:
     def go_on(parts: _Parts, there: Reindex) -> None:
         parts.reindexing.resume(there.id, share)
         if parts.broker is not None:
-            _publisher(parts.reindexing, parts.broker)(0.0)
+            _publisher(parts.reindexing, parts.broker)()
 
     return _told(data, go_on)
 
@@ -214,12 +214,12 @@ def _forget(parts: _Parts, end: Callable[[str], None], there: Reindex) -> None:
         time.sleep(_BREATH_SECONDS)
 
 
-def _publisher(reindexing: RedisReindexing, broker: Broker) -> Callable[[float], None]:
+def _publisher(reindexing: RedisReindexing, broker: Broker) -> Callable[[], None]:
     """What publishes ranges. Workers do it, too: so it need not get through."""
 
-    def publish(age: float) -> None:
+    def publish() -> None:
         with contextlib.suppress(Unavailable):
-            publish_due(reindexing, broker, age)
+            publish_due(reindexing, broker)
 
     return publish
 
