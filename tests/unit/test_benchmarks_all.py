@@ -28,12 +28,12 @@ def test_those_that_fail_are_named_and_the_others_are_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "made" / "results"
-    asked = {"quality": ["quality", "--data", str(tmp_path)], "wrong": ["nonsense"]}
+    asked = {"index": ["index", "--rounds", "1", "--faces", "1000"], "wrong": ["nonsense"]}
     assert run(asked, results) == ["wrong"]
     said = capfd.readouterr()
-    assert "[1 of 2] quality passed in" in said.out
+    assert "[1 of 2] index passed in" in said.out
     assert "[2 of 2] wrong FAILED with 2" in said.out
-    assert json.loads((results / "quality.json").read_text())["options"]["short"]
+    assert json.loads((results / "index.json").read_text())["options"]["short"]
     monkeypatch.setattr(everything, "commands", lambda data: {"wrong": ["nonsense"]})
     done = CliRunner().invoke(main, ["all", "--results", str(results)])
     assert (done.exit_code, done.stdout.splitlines()[-1]) == (
