@@ -10,8 +10,10 @@ if now_is[2] ~= position or now_is[3] ~= nonce then return 'gone' end
 if now_is[1] == 'done' then return 'done' end
 if now_is[1] ~= 'indexed' then return 'gone' end
 if chain_at(ARGV[4]) ~= ARGV[5] then return 'moved' end
+local thresholds = {}
 for _, generation in ipairs(generations()) do
-  if threshold_of(generation) > tonumber(ARGV[11]) then return 'moved' end
+  thresholds[generation] = threshold_of(generation)
+  if thresholds[generation] > tonumber(ARGV[11]) then return 'moved' end
 end
 local token, offset = ARGV[6], number(ARGV[7])
 if offset > 0 and (now_is[4] ~= token or number(now_is[5]) ~= offset) then return 'superseded' end
@@ -22,9 +24,9 @@ if offset == 0 and now_is[4] and now_is[4] ~= token and recent then return 'supe
 -- Erased since the query: its position is gone.
 local alive = {}
 for i = 12, #ARGV, 2 do alive[i] = redis.call('HEXISTS', POSITIONS, ARGV[i]) == 1 end
-for _, generation in ipairs(generations()) do
+for generation, threshold in pairs(thresholds) do
   if ARGV[10] ~= '1' then approximate_from(generation, position) end
-  local own, threshold = matches_of(generation, position), threshold_of(generation)
+  local own = matches_of(generation, position)
   for i = 12, #ARGV, 2 do
     if alive[i] and tonumber(ARGV[i + 1]) <= threshold then
       redis.call('ZADD', own, ARGV[i + 1], ARGV[i])

@@ -105,9 +105,10 @@ local function collection_view()
       of(generation, 'threshold'), of(generation, 'approximate_since'),
       of(generation, 'building_to')))}
   end
-  add(served())
+  local first = served()
+  add(first)
   for _, generation in ipairs(generations()) do
-    if generation ~= served() then add(generation) end
+    if generation ~= first then add(generation) end
   end
   return view
 end
