@@ -2,7 +2,8 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,18 @@ def _keeping(context: click.Context) -> Callable[[Report], None]:
             file.write_text(report.to_json())
 
     return keep
+
+
+@contextmanager
+def _in_one_line(*errors: type[Exception]) -> Iterator[None]:
+    """Says what went wrong with a service that is measured, or one of these, and no more."""
+    from facematch.tree import Failed
+
+    known: tuple[type[Exception], ...] = (Failed, FacematchError, *errors)
+    try:
+        yield
+    except known as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _reported(command: Callable[..., Report]) -> Callable[..., None]:
@@ -180,7 +193,6 @@ def ingest(context: click.Context, /, parts: tuple[str, ...], short: bool, **giv
     """
     from benchmarks.ingest import Part, Setup, Source, run
     from benchmarks.servers import ServerMissingError
-    from facematch.tree import Failed
 
     sources = [name for name in ("pictures", "urls", "drawn") if given[name]]
     chosen = [Part(part) for part in parts] or list(Part)
@@ -189,10 +201,8 @@ def ingest(context: click.Context, /, parts: tuple[str, ...], short: bool, **giv
     if bool(given["urls"]) != bool(given["root"]):
         raise click.UsageError("--urls and --root go together")
     source = Source(**{name: given.pop(name) for name in Source.__dataclass_fields__})
-    try:
+    with _in_one_line(ServerMissingError, ValueError):
         return run(source, Setup(**given), chosen, short, _keeping(context))
-    except (Failed, FacematchError, ServerMissingError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @main.command()
@@ -213,12 +223,9 @@ def read(images: int, seconds: float, threshold: float, short: bool) -> Report:
     Against a service of its own, filled with drawn images.
     """
     from benchmarks.read import run
-    from facematch.tree import Failed
 
-    try:
+    with _in_one_line():
         return run(images, seconds, threshold, short)
-    except (Failed, FacematchError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @main.command()
@@ -233,12 +240,9 @@ def reindex(images: int, first: float, second: float, idle: float, short: bool) 
     Against a service of its own, filled with drawn images.
     """
     from benchmarks.reindex import run
-    from facematch.tree import Failed
 
-    try:
+    with _in_one_line():
         return run(images, first, second, idle, short)
-    except (Failed, FacematchError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @main.command("all")
@@ -355,10 +359,8 @@ def reference(data: Path, url: str) -> None:
 
     if not (data / "lfw-reference.npz").exists():
         raise click.BadParameter(f"there is no lfw-reference.npz in {data}", param_hint="DATA")
-    try:
+    with _in_one_line():
         found = compare(url, data / "lfw", data / "lfw-reference.npz")
-    except FacematchError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(
         f"{found.pictures:,} pictures, {found.faces:,} faces: {found.pairs:,} pairs compared,"
         f" {found.matching:,} of them matching, {found.aside:,} within 1e-4 of the threshold"

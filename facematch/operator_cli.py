@@ -185,26 +185,33 @@ def _is_given(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-@reindex.command("status")
-@_data_option
-@click.pass_context
-def reindex_status(ctx: click.Context, data: Path | None) -> None:
-    """Show how far it is."""
-    from facematch.commands import reindex as command
+def _plain(name: str, help_: str, gone: str = "") -> None:
+    """Add the command that does what `facematch.commands.reindex` has under this name, and shows
+    the reindex; or says that match sets are gone."""
 
-    there = command.status(data)
-    asked(ctx).show(command.document(there), command.lines(there))
+    @reindex.command(name, help=help_)
+    @_data_option
+    @click.pass_context
+    def plain(ctx: click.Context, data: Path | None) -> None:
+        from facematch.commands import reindex as command
+
+        there = getattr(command, name)(data)
+        lines = [gone] if gone else command.lines(there)
+        asked(ctx).show(command.document(there), lines)
 
 
-@reindex.command("pause")
-@_data_option
-@click.pass_context
-def reindex_pause(ctx: click.Context, data: Path | None) -> None:
-    """Let the workers begin nothing of it."""
-    from facematch.commands import reindex as command
-
-    there = command.pause(data)
-    asked(ctx).show(command.document(there), command.lines(there))
+_plain("status", "Show how far it is.")
+_plain("pause", "Let the workers begin nothing of it.")
+_plain("switch", "Serve the new match sets, whatever the comparison said.")
+_plain("rollback", "Serve the former match sets again; they have been kept up to date.")
+_plain(
+    "cancel", "Give the new match sets up before they are served.", "The new match sets are gone."
+)
+_plain(
+    "drop",
+    "Give the former match sets up: there is no way back then.",
+    "The former match sets are gone.",
+)
 
 
 @reindex.command("resume")
@@ -221,47 +228,3 @@ def reindex_resume(ctx: click.Context, data: Path | None, share: float | None) -
 
     there = command.resume(data, share)
     asked(ctx).show(command.document(there), command.lines(there))
-
-
-@reindex.command("switch")
-@_data_option
-@click.pass_context
-def reindex_switch(ctx: click.Context, data: Path | None) -> None:
-    """Serve the new match sets, whatever the comparison said."""
-    from facematch.commands import reindex as command
-
-    there = command.switch(data)
-    asked(ctx).show(command.document(there), command.lines(there))
-
-
-@reindex.command("rollback")
-@_data_option
-@click.pass_context
-def reindex_rollback(ctx: click.Context, data: Path | None) -> None:
-    """Serve the former match sets again; they have been kept up to date."""
-    from facematch.commands import reindex as command
-
-    there = command.rollback(data)
-    asked(ctx).show(command.document(there), command.lines(there))
-
-
-@reindex.command("cancel")
-@_data_option
-@click.pass_context
-def reindex_cancel(ctx: click.Context, data: Path | None) -> None:
-    """Give the new match sets up before they are served."""
-    from facematch.commands import reindex as command
-
-    command.cancel(data)
-    asked(ctx).show(command.document(None), ["The new match sets are gone."])
-
-
-@reindex.command("drop")
-@_data_option
-@click.pass_context
-def reindex_drop(ctx: click.Context, data: Path | None) -> None:
-    """Give the former match sets up: there is no way back then."""
-    from facematch.commands import reindex as command
-
-    command.drop(data)
-    asked(ctx).show(command.document(None), ["The former match sets are gone."])
