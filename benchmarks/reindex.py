@@ -229,7 +229,7 @@ def _tell(
 def _check(report: Report, parts: _Parts, made: Reindex) -> None:
     with ExitStack() as stack:
 
-        def shown(unit: str) -> Callable[[int, int], None]:
+        def shown(unit: str) -> progress.Update:
             return stack.enter_context(closing(progress.on(sys.stderr, unit))).update
 
         outcome = judge(parts.store, made, 0, check=True, shown=shown)

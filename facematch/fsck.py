@@ -11,15 +11,15 @@ from facematch.errors import Unavailable
 from facematch.fsck_pairs import (
     Faces,
     Finding,
-    Progress,
     check_complete,
     check_pairs,
     stored_pairs,
 )
 from facematch.log import Tail, follow, genesis
+from facematch.progress import Update
 from facematch.store import Snapshot, Store
 
-__all__ = ["Finding", "Progress", "Report", "run"]
+__all__ = ["Finding", "Report", "run"]
 
 _PORTION = 1000
 
@@ -37,7 +37,7 @@ class Report:
     findings: tuple[Finding, ...]
 
 
-def run(store: Store, indexes: Iterable[Tail] = (), progress: Progress | None = None) -> Report:
+def run(store: Store, indexes: Iterable[Tail] = (), progress: Update | None = None) -> Report:
     """Check symmetry, soundness, completeness, erasure, the log and the given index positions.
 
     Raises Unavailable when the store does not answer.

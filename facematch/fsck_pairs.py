@@ -4,13 +4,14 @@ Millions of pairs are kept as arrays. Nothing here is shared with how matches ar
 mistake there is seen here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facematch.faces import Encodings, pair_distances
+from facematch.progress import Update
 from facematch.store import Generation, Snapshot, Store
 
 _BLOCK = 2048
@@ -18,7 +19,6 @@ _PORTION = 1000
 #: Faces of two images that are compared together.
 _COMPARED = 65_536
 
-Progress = Callable[[int, int], None]
 _Positions = NDArray[np.int64]
 _Mask = NDArray[np.bool_]
 
@@ -96,7 +96,7 @@ class Faces:
                 owners.append(np.full(len(found), position, dtype=np.int64))
         return cls(np.concatenate(encodings), np.concatenate(owners))
 
-    def matching(self, threshold: float, progress: Progress | None) -> Pairs:
+    def matching(self, threshold: float, progress: Update | None) -> Pairs:
         """All pairs of images within the threshold, the lower one first, and their smallest
         distance.
 

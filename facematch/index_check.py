@@ -24,6 +24,7 @@ from facematch.faces import (
 from facematch.fsck import Finding
 from facematch.generations import Generations, current
 from facematch.neighbours import Candidates, Neighbours, Query
+from facematch.progress import Update
 from facematch.store import Store
 
 _PORTION = 1000
@@ -31,7 +32,6 @@ _PATIENCE = 10.0
 _PAUSE = 0.5
 _ASK_SECONDS, _ASK_PAUSE = 3.0, 0.05
 _Told = TypeVar("_Told")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def verify(
     neighbours: Neighbours,
     left_over: Callable[[int], Iterable[Finding]],
     sample: int,
-    progress: Progress,
+    progress: Update,
 ) -> Verified:
     """Ask the index about `sample` live faces, chosen by chance, and compare with the truth.
 
@@ -161,7 +161,7 @@ def _near(
     live: Sequence[int],
     asked: Sequence[Encodings],
     threshold: float,
-    progress: Progress,
+    progress: Update,
 ) -> tuple[list[FaceIds], int]:
     """For each of the asked the ids of all faces within the threshold, and how many there are."""
     near: list[list[FaceIds]] = [[np.empty(0, dtype=np.int64)] for _ in asked]

@@ -2,9 +2,10 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from facematch.progress import Update
 from facematch.reindexing import Reindex
 from facematch.store import Store
 
@@ -13,7 +14,6 @@ _SAMPLES = 5
 #: A link or an erasure under way comes through both generations within this time.
 _SETTLE_SECONDS = 1.0
 
-Progress = Callable[[int, int], None]
 _MatchSet = Mapping[int, float]
 
 
@@ -51,7 +51,7 @@ class Parity:
         return self.unexpected / pairs if pairs else 0.0
 
 
-def compare(store: Store, reindex: Reindex, progress: Progress) -> Parity:
+def compare(store: Store, reindex: Reindex, progress: Update) -> Parity:
     """Compare the generation of a reindex with the one it replaces, while both go on changing.
 
     Raises Unavailable.

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Never, Protocol, TextIO
 
 from tqdm import tqdm
@@ -11,6 +12,10 @@ from facematch.terminal import duration, printable
 _LINE_SECONDS = 5.0
 #: Lines back to which the speed is measured.
 _WINDOW = 12
+
+
+#: Told how far something is, of how much.
+Update = Callable[[int, int], object]
 
 
 class Progress(Protocol):

@@ -14,17 +14,17 @@ from facematch.broker import QUEUE_ENOUGH, Broker
 from facematch.errors import Conflict, Unavailable
 from facematch.job import RangeMessage
 from facematch.parity import Parity, compare
+from facematch.progress import Update
 from facematch.reindexing import Phase, Reindex, Reindexing
 from facematch.store import Store
 
+#: Between two portions of match sets that are forgotten: the store has time for requests.
+BREATH_SECONDS = 0.005
 _LOOK_SECONDS = 0.5
 #: A range that nobody has looked after for so long is published again.
 _LEFT_LYING_SECONDS = 30.0
 #: For so long the store may be away while a reindex is waited for.
 _PATIENCE_SECONDS = 300.0
-
-#: How far something is, of how much.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def begin_or_go_on(
 
 
 def wait_until_built(
-    reindexing: Reindexing, reindex: str, publish: Callable[[], object], progress: Progress
+    reindexing: Reindexing, reindex: str, publish: Callable[[], object], progress: Update
 ) -> Reindex:
     """The reindex, once it is built. `publish`: publishes what is due.
 
@@ -114,7 +114,7 @@ def judge(
     most_change: float,
     *,
     check: bool,
-    shown: Callable[[str], Progress],
+    shown: Callable[[str], Update],
 ) -> Outcome:
     """Compare the new match sets with the former ones and, if asked to, with the truth.
 

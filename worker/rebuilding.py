@@ -12,7 +12,7 @@ from facematch.background import stand_back
 from facematch.broker import Broker
 from facematch.errors import Unavailable
 from facematch.job import RangeMessage
-from facematch.reindex import publish_due
+from facematch.reindex import BREATH_SECONDS, publish_due
 from facematch.reindexing import Phase, Range
 from worker.consumer import consume
 from worker.ranges import RangeParts, rebuild
@@ -23,8 +23,8 @@ HANDS = 1
 #: Before each chunk that is written, and each question to the index, so long for jobs in hand.
 WAY_SECONDS = 0.01
 _PAUSE_SECONDS = 1.0
-#: One worker at a time forgets what was given up, and leaves the store time for requests.
-_LEASE_SECONDS, _BREATH_SECONDS = 60.0, 0.005
+#: One worker at a time forgets what was given up.
+_LEASE_SECONDS = 60.0
 
 _log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ def _keep_sweeping(
         try:
             publish_due(parts.reindexing, broker, age)
             while parts.store.lease("dropping", name, _LEASE_SECONDS):
-                if parts.reindexing.drop_some() or stop.wait(_BREATH_SECONDS):
+                if parts.reindexing.drop_some() or stop.wait(BREATH_SECONDS):
                     parts.store.lease("dropping", name, 0)
                     break
         except Unavailable as error:

@@ -19,6 +19,7 @@ from facematch.redis_connection import connect
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.reindex import (
+    BREATH_SECONDS,
     Outcome,
     begin_or_go_on,
     given_up,
@@ -28,9 +29,6 @@ from facematch.reindex import (
 )
 from facematch.reindexing import Phase, Reindex
 from facematch.settings import load
-
-#: So that the store has time for requests.
-_BREATH_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def run(data: Path | None, wanted: Wanted) -> Outcome | None:
         if parts.broker is None:
             raise Unavailable("service_unavailable", "a reindex is done by a service's workers")
 
-        def shown(unit: str) -> Callable[[int, int], None]:
+        def shown(unit: str) -> progress.Update:
             stack.close()  # what was shown before
             return stack.enter_context(contextlib.closing(progress.on(sys.stderr, unit))).update
 
@@ -211,7 +209,7 @@ def _forget(parts: _Parts, end: Callable[[str], None], there: Reindex) -> None:
     end(there.id)
     # Workers do it, too, and finish it if this does not.
     while not parts.reindexing.drop_some():
-        time.sleep(_BREATH_SECONDS)
+        time.sleep(BREATH_SECONDS)
 
 
 def _publisher(reindexing: RedisReindexing, broker: Broker) -> Callable[[], None]:
