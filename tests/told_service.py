@@ -60,13 +60,17 @@ class ToldService:
         )
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         self._port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._serving = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
+        self._serving.start()
 
     def stop(self) -> None:
         """Answer no more; what was accepted stays, and is worked on."""
         if self._server is not None:
             self._server.shutdown()
-            self._server.server_close()
+            # It closes the port itself, and a close beside it would return before that is done.
+            self._serving.join()
             self._server = None
 
     def wipe(self) -> None:
