@@ -1,23 +1,27 @@
-"""Scripts that Redis runs on the keys of one collection. Used by the modules that have them."""
+"""Scripts that Redis runs on the keys of one edition of a collection, or of the one that is served
+at the time. Used by the modules that have them."""
 
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from facematch.collection_name import check_name
+from facematch.collection_name import base_prefix, key_prefix
 from facematch.redis_connection import Redis, Script
 
 
 class Scripted:
     """What has scripts. Safe to share between threads."""
 
-    def __init__(self, client: Redis, collection: str) -> None:
-        """Raises ValueError for what is no name of a collection."""
+    def __init__(self, client: Redis, name: str) -> None:
+        """`name`: see facematch.collection_name. Raises ValueError for none."""
         self._redis = client
-        self._prefix = f"fm:{{{check_name(collection)}}}:"
+        self._base = base_prefix(name)
+        self._prefix = key_prefix(name)
         self._scripts: dict[str, Script] = {}
 
     def _key(self, *parts: object) -> str:
+        if not self._prefix.endswith(":"):
+            raise ValueError("which edition is served, only scripts know")
         return self._prefix + ":".join(map(str, parts))
 
     def _run(self, name: str, *args: Any, client: Any = None) -> Any:

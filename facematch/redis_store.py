@@ -313,7 +313,7 @@ class RedisStore(Scripted):
         """See Store."""
         with (
             translated(),
-            closing(Subscription(self._redis, self._key("events"), timeout)) as events,
+            closing(Subscription(self._redis, f"{self._base}events", timeout)) as events,
         ):
             yield None
             while True:

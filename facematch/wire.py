@@ -49,7 +49,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facematch.collection_name import check_name
+from facematch.collection_name import check_edition
 from facematch.errors import Rejected
 from facematch.faces import (
     ENCODING_BYTES,
@@ -77,14 +77,14 @@ _PATH = re.compile(rf"/collections/([^/]*)/({WITHIN}|{PAIRS}|{READY}|{STATUS}|{R
 
 def path_of(collection: str, what: str) -> str:
     """The path of one of these for a collection. Raises ValueError for no name."""
-    return f"/collections/{check_name(collection)}/{what}"
+    return f"/collections/{check_edition(collection)}/{what}"
 
 
 def parse_path(path: str) -> tuple[str, str] | None:
     """(collection, what), the inverse of `path_of`; None for another path. Raises ValueError when
     what stands for the collection is no name of one."""
     found = _PATH.fullmatch(path)
-    return (check_name(found[1]), found[2]) if found else None
+    return (check_edition(found[1]), found[2]) if found else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import structlog
 
-from facematch.collection_name import DEFAULT, check_name
+from facematch.collection_name import DEFAULT, check_edition
 from facematch.errors import Unavailable
 from facematch.sidecar import IndexStatus
 from facematch.startup import usable_cores
@@ -189,7 +189,7 @@ class Collections:
     def _check_known(self, name: str) -> None:
         """Raise Unavailable unless there is such a collection. Nothing is left behind of a name
         that somebody made up. The default collection is waited for, whoever makes it."""
-        if check_name(name) == DEFAULT:
+        if check_edition(name) == DEFAULT:
             return
         store = self._open_store(name)
         try:

@@ -1,15 +1,46 @@
--- Put before every script of this folder. KEYS[1] is the collection's prefix, whose hash tag
--- keeps all its keys in one slot. Scripts have no rollback: each checks first, then writes.
-local prefix = KEYS[1]
+-- Put before every script of this folder. KEYS[1] is the prefix of an edition of a collection, or
+-- ends in ?, which stands for the edition that is served. Its hash tag keeps all keys of the
+-- collection in one slot. Scripts have no rollback: each checks first, then writes.
+local BASE = string.match(KEYS[1], '^fm:{[^}]*}:')
+local EDITIONS = BASE .. 'editions'
+
+local prefix, META, LOG, POSITIONS, PENDING, ACCEPTED, ERASING, REINDEX, RANGES, LINKING, DROPPED
 
 local function key(...)
   return prefix .. table.concat({...}, ':')
 end
 
-local META, LOG, POSITIONS = key('meta'), key('log'), key('positions')
-local PENDING, ACCEPTED, ERASING = key('pending'), key('accepted'), key('erasing')
-local REINDEX, RANGES, LINKING = key('reindex'), key('reindex', 'ranges'), key('reindex', 'linking')
-local DROPPED = key('dropped')
+-- Which edition the rest is about.
+local function turn_to(its_prefix)
+  prefix = its_prefix
+  META, LOG, POSITIONS = key('meta'), key('log'), key('positions')
+  PENDING, ACCEPTED, ERASING = key('pending'), key('accepted'), key('erasing')
+  REINDEX, RANGES = key('reindex'), key('reindex', 'ranges')
+  LINKING, DROPPED = key('reindex', 'linking'), key('dropped')
+end
+
+local function prefix_of(edition)
+  return edition == '0' and BASE or BASE .. '~' .. edition .. ':'
+end
+
+-- The numbers of the edition that is served and of the other one, false when there is none.
+local function editions()
+  local there = redis.call('HMGET', EDITIONS, 'served', 'other')
+  return there[1] or '0', there[2]
+end
+
+local FOR_SERVED = string.sub(KEYS[1], -1) == '?'
+turn_to(FOR_SERVED and prefix_of((editions())) or KEYS[1])
+
+-- What is done in the edition that is served, done in the other one too.
+local function also_in_other(act)
+  local _, other = editions()
+  if not FOR_SERVED or not other then return end
+  local here = prefix
+  turn_to(prefix_of(other))
+  act()
+  turn_to(here)
+end
 
 local function now()
   local time = redis.call('TIME')
@@ -17,20 +48,20 @@ local function now()
 end
 
 local function tell(kind, id)
-  redis.call('PUBLISH', key('events'), kind .. ':' .. id)
+  redis.call('PUBLISH', BASE .. 'events', kind .. ':' .. id)
 end
 
 local function number(text)
   return tonumber(text or '0') or 0
 end
 
--- Numbers of submissions and erasures, in one order. They are microseconds, at least, so that
--- a store which lost its tail does not give out a number again.
+-- Numbers of submissions and erasures, in one order for all editions. They are microseconds, at
+-- least, so that a store which lost its tail does not give out a number again.
 local function next_number()
   local time = redis.call('TIME')
-  local last = number(redis.call('HGET', META, 'submissions'))
+  local last = number(redis.call('GET', BASE .. 'submissions'))
   local new = string.format('%d', math.max(last + 1, time[1] * 1000000 + time[2]))
-  redis.call('HSET', META, 'submissions', new)
+  redis.call('SET', BASE .. 'submissions', new)
   return new
 end
 
