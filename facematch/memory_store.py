@@ -69,7 +69,11 @@ class MemoryStore:
         self._dropped: set[int] = set()
         self._entries: list[Entry] = []
         self._first = 1
-        self._submissions = 0
+        #: The last number given in any edition; the edition that this one follows; whether there is
+        #: another one. See facematch.memory_reencoding.
+        self._numbers = [0]
+        self._leader: Callable[[], MemoryStore | None] = lambda: None
+        self._is_alone: Callable[[], bool] = lambda: True
         self._jobs: dict[str, _Job] = {}
         self._images: dict[str, _Image] = {}
         self._blobs: dict[str, bytes] = {}
@@ -121,10 +125,8 @@ class MemoryStore:
             new = Job(job.id, State.ACCEPTED, job.name, job.url, job.image)
             number = self._next_number()
             self._jobs[job.id] = _Job(new, number, self._clock())
-            if job.data:
-                if record is None or record.image.state in (State.FAILED, State.ERASED):
-                    record = self._begin_life(job.image, new_job_id(), number)
-                record.names.add(job.name)
+            if job.image:
+                self._expect(job.image, number).names.add(job.name)
             if known:
                 self._settle(job.id, State.INDEXED)
             return self.job(job.id)
@@ -151,6 +153,8 @@ class MemoryStore:
             if found is None:
                 raise NotFound("not_found", f"no job {job}")
             in_hand = False
+            if found.job.state is State.ACCEPTED and self._follow(found):
+                return replace(found.job, follows=True)
             if found.job.state is State.ACCEPTED:
                 in_hand = found.due > self._clock()
                 found.job = replace(found.job, attempts=found.job.attempts + 1)
@@ -162,6 +166,27 @@ class MemoryStore:
                     record.names.add(found.job.name)
                     self._settle(job, State.INDEXED)
             return replace(self.job(job), in_hand=in_hand)
+
+    def _follow(self, found: _Job) -> bool:
+        """What became of a job in the edition that is served, if this is another one; whether that
+        is still to be waited for."""
+        leader = self._leader()
+        led = leader._jobs.get(found.job.id) if leader else None
+        if led is None:
+            return False
+        if led.job.state is State.ACCEPTED:
+            found.due = self._clock()
+            return True
+        if led.job.state is State.FAILED:
+            self.fail(found.job.id, led.job.code, led.job.detail, led.job.image)
+        elif led.job.state is State.ERASED:
+            self._settle(found.job.id, State.ERASED)
+        else:
+            found.job = replace(found.job, image=led.job.image)
+            record = self._images.get(led.job.image)
+            if record is None or record.erased_at < found.number:
+                self._expect(led.job.image, found.number)
+        return False
 
     def hold(self, jobs: Sequence[str]) -> None:
         """See Store."""
@@ -353,6 +378,8 @@ class MemoryStore:
     def unlink(self, position: int) -> bool:
         """See Store."""
         with self._lock:
+            if position not in self._erasing:
+                return True
             for links in self._links.values():
                 own = links.get(position, {})
                 others = list(own)[:LINK_CHUNK]
@@ -362,8 +389,7 @@ class MemoryStore:
                 if others:
                     return False
                 links.pop(position, None)
-            if position in self._erasing:
-                self._erasing.remove(position)
+            self._erasing.remove(position)
             return True
 
     def erasing(self) -> list[int]:
@@ -500,6 +526,13 @@ class MemoryStore:
             self._first += surplus
         return position
 
+    def _expect(self, image: str, number: int) -> _Image:
+        """The image that is waited for; it begins a life unless it has one."""
+        record = self._images.get(image)
+        if record is None or record.image.state in (State.FAILED, State.ERASED):
+            record = self._begin_life(image, new_job_id(), number)
+        return record
+
     def _begin_life(self, image: str, nonce: str, number: int) -> _Image:
         before = self._images.get(image)
         fresh = Image(image, State.ACCEPTED, nonce=nonce)
@@ -508,8 +541,8 @@ class MemoryStore:
         return record
 
     def _next_number(self) -> int:
-        self._submissions = max(self._submissions + 1, int(self._clock() * 1e6))
-        return self._submissions
+        self._numbers[0] = max(self._numbers[0] + 1, int(self._clock() * 1e6))
+        return self._numbers[0]
 
     def _accepted(self) -> list[str]:
         return [name for name, job in self._jobs.items() if job.job.state is State.ACCEPTED]

@@ -7,6 +7,7 @@ from typing import Any
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
 from facematch.log import Entry, Tail
+from facematch.reencoding import Edition, Editions, Standing
 from facematch.reindexing import Phase, Reindex
 from facematch.store import Collection, Generation, Image, Job, State
 
@@ -100,4 +101,41 @@ def log_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
         fields[b"nonce"].decode(),
         int(fields[b"target"]),
         fields[b"chain"].decode(),
+    )
+
+
+def editions(values: Any) -> Editions:
+    """Of `editions_view` in prelude.lua."""
+    built, told = values
+    there = [
+        Edition(
+            int(number),
+            model.decode() if model else "",
+            float(threshold or 0),
+            encoder.decode() if encoder else "",
+            detector.decode() if detector else "",
+        )
+        for number, model, threshold, encoder, detector in told
+    ]
+    return Editions(there[0], there[1] if len(there) > 1 else None, bool(built))
+
+
+def standing(
+    image: str,
+    state: bytes | None,
+    faces_found: bytes | None,
+    other: bytes | None,
+    code: bytes | None,
+    other_faces_found: bytes | None,
+    names: list[bytes],
+) -> Standing:
+    """How an image stands in two editions; see edition_standing.lua."""
+    return Standing(
+        image,
+        State(state.decode()) if state else None,
+        int(faces_found or 0),
+        State(other.decode()) if other else None,
+        code.decode() if code else "",
+        int(other_faces_found or 0),
+        texts(names),
     )

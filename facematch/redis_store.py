@@ -1,10 +1,20 @@
-"""The store in Redis or Valkey: with `facematch.redis_reindexing` the only home of its keys and
-scripts.
+"""The store in Redis or Valkey: with `facematch.redis_reindexing` and `facematch.redis_reencoding`
+the only home of its keys and scripts.
 
-All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
+All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
+editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
 
-    meta               hash    epoch, model; position and chain of the log's tail; submissions (the
-                               last number), backlog (bytes); generations of match sets (their
+    editions           hash    if there was ever more than edition 0: served, other (their numbers),
+                               last (the highest given), built, ended (the later one when one of two
+                               was given up last), encoder.<n>, detector.<n>
+    editions:dropped   set     numbers of those given up, of which something is left
+    submissions        string  the number that was given to a submission or erasure last
+    events             channel "job:<id>" and "image:<hash>" when one changes state
+
+and for each edition
+
+    meta               hash    epoch, model; position and chain of the log's tail; backlog (bytes
+                               uploaded); generations of match sets (their
                                numbers, with commas), generation (the one served) and
                                last_generation, if there was ever more than 0, and last_reindex,
                                the one that ended last; of each of them
@@ -31,7 +41,6 @@ All keys of a collection share one hash tag and begin with `fm:{<collection>}:`
     dropped            hash    generation that was given up → position from which on its match sets
                                are still there
     job:<id>           hash    state, name, url, image, attempts, code, detail, number
-    events             channel "job:<id>" and "image:<hash>" when one changes state
 
 What there is of each generation has .g, its number, in its name; but not for generation 0.
 """
@@ -82,13 +91,14 @@ class RedisStore(Scripted):
     def __init__(
         self,
         client: Redis,
-        collection: str = DEFAULT,
+        name: str = DEFAULT,
         *,
         job_days: float = 7.0,
         log_keep: int = 100_000,
     ) -> None:
-        """Raises ValueError for what is no name of a collection."""
-        super().__init__(client, collection)
+        """`name`: that of an edition of a collection; or what stands for the one that is served,
+        for the methods of facematch.store.Front. Raises ValueError for any other."""
+        super().__init__(client, name)
         self._job_ttl = int(job_days * 86_400)
         self._log_keep = log_keep
 
@@ -131,8 +141,8 @@ class RedisStore(Scripted):
     @translated()
     def begin(self, job: str) -> Job:
         """See Store."""
-        view, in_hand = self._run("begin", job, self._job_ttl, WORK_SECONDS)
-        return replace(decode.job(job, view), in_hand=bool(in_hand))
+        view, in_hand, follows = self._run("begin", job, self._job_ttl, WORK_SECONDS)
+        return replace(decode.job(job, view), in_hand=bool(in_hand), follows=bool(follows))
 
     @translated()
     def hold(self, jobs: Sequence[str]) -> None:

@@ -101,6 +101,8 @@ class Job:
     faces_found: int | None = None
     #: Of `begin`: somebody else had taken it up less than WORK_SECONDS ago.
     in_hand: bool = False
+    #: Of `begin`: it was not taken up, because it has not ended in the edition that is served.
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -260,17 +262,11 @@ class Snapshot:
     entries: Sequence[Entry]
 
 
-class Store(Protocol):
-    """What the processes need of the store."""
+class Front(Protocol):
+    """What the api needs of a collection, whichever of its editions is served."""
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
-
-    def create(self, model: str, threshold: float) -> Collection:
-        """Make the collection unless it exists; return it as it is."""
-
-    def collection(self) -> Collection:
-        """The collection. Raises Unavailable("store_unavailable") when it was never created."""
 
     # -- accept -------------------------------------------------------------------------------
     def accept(self, job: NewJob, backlog: int) -> Job:
@@ -282,10 +278,48 @@ class Store(Protocol):
     def job(self, job: str) -> Job:
         """Raises NotFound."""
 
+    # -- erase --------------------------------------------------------------------------------
+    def erase(self, image: str, upto: int = 0) -> Erased:
+        """Hide an image at once and for every job submitted so far; repeatable.
+
+        With `upto` of an earlier erasure, that erasure is repeated as it was, whatever the store
+        has forgotten since; what was submitted after it stays.
+        Raises NotFound for an image never seen (without `upto`).
+        """
+
+    def unlink(self, position: int) -> bool:
+        """Remove a chunk of an erased image's matches from its peers; True when none is left, or
+        when no image of this position was erased."""
+
+    # -- read ---------------------------------------------------------------------------------
+    def image(self, image: str) -> Image:
+        """Raises NotFound."""
+
+    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
+        """A page of matches, nearest first. Raises NotFound."""
+
+    def listen(self, timeout: float) -> Iterator[str | None]:
+        """Endless: "job:<id>" or "image:<hash>" whenever one changes state, None whenever
+        `timeout` seconds pass without any. What changed before the first None may be missed."""
+
+
+class Store(Front, Protocol):
+    """What the processes need of the store: of one edition of a collection."""
+
+    def create(self, model: str, threshold: float) -> Collection:
+        """Make the collection unless it exists; return it as it is."""
+
+    def collection(self) -> Collection:
+        """The collection. Raises Unavailable("store_unavailable") when it was never created."""
+
     # -- work ---------------------------------------------------------------------------------
     def begin(self, job: str) -> Job:
         """Take up a job: counts an attempt while it is accepted. A job whose bytes have become
-        an image meanwhile is attached to it. Raises NotFound."""
+        an image meanwhile is attached to it. Raises NotFound.
+
+        In an edition that is not served, it waits for what becomes of it in the one that is, and
+        ends as it ended there, unless that was as an image: then this is the image to be had.
+        """
 
     def hold(self, jobs: Sequence[str]) -> None:
         """These jobs, begun before, are still in hand: as if begun now, without an attempt more.
@@ -324,17 +358,6 @@ class Store(Protocol):
         generation reaches farther than the query did."""
 
     # -- erase --------------------------------------------------------------------------------
-    def erase(self, image: str, upto: int = 0) -> Erased:
-        """Hide an image at once and for every job submitted so far; repeatable.
-
-        With `upto` of an earlier erasure, that erasure is repeated as it was, whatever the store
-        has forgotten since; what was submitted after it stays.
-        Raises NotFound for an image never seen (without `upto`).
-        """
-
-    def unlink(self, position: int) -> bool:
-        """Remove a chunk of an erased image's matches from its peers; True when none is left."""
-
     def erasing(self) -> list[int]:
         """Positions of erased images with matches still to be unlinked."""
 
@@ -354,18 +377,8 @@ class Store(Protocol):
         """
 
     # -- read ---------------------------------------------------------------------------------
-    def image(self, image: str) -> Image:
-        """Raises NotFound."""
-
     def images_at(self, positions: Sequence[int]) -> dict[int, str]:
         """The images at some positions; those that are gone are left out."""
-
-    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
-        """A page of matches, nearest first. Raises NotFound."""
-
-    def listen(self, timeout: float) -> Iterator[str | None]:
-        """Endless: "job:<id>" or "image:<hash>" whenever one changes state, None whenever
-        `timeout` seconds pass without any. What changed before the first None may be missed."""
 
     # -- load and check -----------------------------------------------------------------------
     def live(self) -> Iterator[list[int]]:

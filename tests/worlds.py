@@ -47,7 +47,7 @@ def true_matches(picture: int, live: set[int], threshold: float) -> list[tuple[s
 
 
 REPLICATED = {
-    *("_pinned", "_entries", "_first", "_submissions", "_jobs", "_images", "_blobs"),
+    *("_pinned", "_entries", "_first", "_numbers", "_jobs", "_images", "_blobs"),
     *(
         "_positions",
         "_faces",

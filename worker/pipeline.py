@@ -58,6 +58,8 @@ def process(job_id: str, parts: Parts) -> Job:
     """
     seconds = begin()
     job = parts.store.begin(job_id)
+    if job.follows:
+        return job  # published again by who ends it in the edition that is served, or the sweeper
     if job.state is State.ACCEPTED:
         try:
             _place(job, parts)
@@ -120,6 +122,8 @@ def _place(job: Job, parts: Parts) -> None:
         return
     reached("fetched")
     image = image_hash(data)
+    if job.image and image != job.image:
+        raise Rejected("changed")
     try:
         picture = parts.looker.look(data)
     except Rejected as error:

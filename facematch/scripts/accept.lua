@@ -1,28 +1,45 @@
--- Make a job durable. ARGV: job, name, url, image, bytes, nonce, backlog, ttl.
-local job, name, url, image, data, nonce = unpack(ARGV, 1, 6)
-if redis.call('EXISTS', key('job', job)) == 1 then return job_view(job) end
+-- Make a job durable, in all editions. ARGV: job, name, url, image, bytes, nonce, backlog, ttl.
+-- In the edition that is not served, bytes without room are not kept: its job fails.
+local job, name, url, image, data, nonce, backlog, ttl = unpack(ARGV)
 
-local record = key('image', image)
-local state = image ~= '' and redis.call('HGET', record, 'state')
-local store = data ~= '' and not known(state) and redis.call('EXISTS', key('blob', image)) == 0
-if store and number(redis.call('HGET', META, 'backlog')) + #data > number(ARGV[7]) then
-  return 'backlog_full'
+local function there()
+  return redis.call('EXISTS', key('job', job)) == 1
 end
 
-if store then
-  redis.call('SET', key('blob', image), data)
-  redis.call('HINCRBY', META, 'backlog', #data)
+local function wanted()
+  return data ~= '' and not known(redis.call('HGET', key('image', image), 'state'))
+    and redis.call('EXISTS', key('blob', image)) == 0
 end
-local job_number = next_number()
-redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
-  'attempts', 0, 'number', job_number)
-redis.call('ZADD', ACCEPTED, now(), job)
-if image ~= '' then
-  if not state or state == 'failed' or state == 'erased' then
-    redis.call('HSET', record, 'state', 'accepted', 'nonce', nonce, 'number', job_number)
-    redis.call('HDEL', record, 'code', 'position')
+
+local function has_room()
+  return number(redis.call('HGET', META, 'backlog')) + #data <= number(backlog)
+end
+
+local function accept(store)
+  if store then
+    redis.call('SET', key('blob', image), data)
+    redis.call('HINCRBY', META, 'backlog', #data)
   end
+  local job_number = next_number()
+  redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
+    'attempts', 0, 'number', job_number)
+  redis.call('ZADD', ACCEPTED, now(), job)
+  if image == '' then return end
+  expect(image, nonce, job_number)
   redis.call('SADD', key('names', image), name)
+  if known(redis.call('HGET', key('image', image), 'state')) then settle(job, 'committed', ttl) end
 end
-if known(state) then settle(job, 'committed', ARGV[8]) end
+
+if not there() then
+  local store = wanted()
+  if store and not has_room() then return 'backlog_full' end
+  accept(store)
+end
+also_in_other(function()
+  if there() then return end
+  local store = wanted()
+  local room = not store or has_room()
+  accept(store and room)
+  if not room then fail_job(job, 'backlog_full', '', image, ttl) end
+end)
 return job_view(job)

@@ -1,20 +1,45 @@
 -- Take up a job. ARGV: job, ttl, seconds that it then counts as in hand.
--- Returns the job, and whether it was in somebody's hands before.
-local job = ARGV[1]
-local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'image', 'number')
-local in_hand = 0
-if fields[1] == 'accepted' then
-  if number(redis.call('ZSCORE', ACCEPTED, job)) > number(now()) then in_hand = 1 end
-  redis.call('HINCRBY', key('job', job), 'attempts', 1)
-  redis.call('ZADD', ACCEPTED, 'XX', now() + ARGV[3], job)
-  if fields[3] ~= '' then
-    local image = redis.call('HMGET', key('image', fields[3]), 'state', 'erased_at')
-    if erased_since(fields[4], image[2]) then
-      settle(job, 'erased', ARGV[2])
-    elseif known(image[1]) then
-      redis.call('SADD', key('names', fields[3]), fields[2])
-      settle(job, 'committed', ARGV[2])
+-- Returns the job, whether it was in somebody's hands before, and whether it is not begun because
+-- the edition that is served has not ended it yet, which this one follows.
+local job, ttl = ARGV[1], ARGV[2]
+local record = key('job', job)
+local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number')
+if fields[1] ~= 'accepted' then return {job_view(job), 0, 0} end
+
+local leader = prefix_of((editions()))
+if leader ~= prefix then
+  local led = redis.call('HMGET', leader .. 'job:' .. job, 'state', 'image', 'code', 'detail')
+  if led[1] == 'accepted' then
+    redis.call('ZADD', ACCEPTED, 'XX', now(), job)
+    return {job_view(job), 0, 1}
+  elseif led[1] == 'failed' then
+    fail_job(job, led[3], led[4], led[2], ttl)
+    return {job_view(job), 0, 0}
+  elseif led[1] == 'erased' then
+    settle(job, 'erased', ttl)
+    return {job_view(job), 0, 0}
+  elseif led[1] then
+    -- Of a URL, this is what was found behind it.
+    fields[3] = led[2]
+    redis.call('HSET', record, 'image', led[2])
+    local image = redis.call('HMGET', key('image', led[2]), 'state', 'erased_at')
+    if not erased_since(fields[4], image[2]) then
+      expect(led[2], redis.sha1hex(job), fields[4])
     end
   end
 end
-return {job_view(job), in_hand}
+
+local in_hand = 0
+if number(redis.call('ZSCORE', ACCEPTED, job)) > number(now()) then in_hand = 1 end
+redis.call('HINCRBY', record, 'attempts', 1)
+redis.call('ZADD', ACCEPTED, 'XX', now() + ARGV[3], job)
+if fields[3] ~= '' then
+  local image = redis.call('HMGET', key('image', fields[3]), 'state', 'erased_at')
+  if erased_since(fields[4], image[2]) then
+    settle(job, 'erased', ttl)
+  elseif known(image[1]) then
+    redis.call('SADD', key('names', fields[3]), fields[2])
+    settle(job, 'committed', ttl)
+  end
+end
+return {job_view(job), in_hand, 0}

@@ -1,6 +1,7 @@
--- Make the collection unless it exists. ARGV: epoch, model, threshold.
-if redis.call('HEXISTS', META, 'epoch') == 0 then
-  redis.call('HSET', META, 'epoch', ARGV[1], 'model', ARGV[2], 'threshold', ARGV[3],
-    'position', 0, 'chain', redis.sha1hex(ARGV[1]))
+-- Make the collection unless it exists. ARGV: epoch, model, threshold. An edition but the first is
+-- made by edition_begin, and one that was given up is not made again.
+local served, other = editions()
+if redis.call('HEXISTS', META, 'epoch') == 0 and prefix == BASE and (served == '0' or other == '0') then
+  create_edition(ARGV[1], ARGV[2], ARGV[3])
 end
 return collection_view()

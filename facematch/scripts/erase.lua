@@ -1,26 +1,39 @@
--- Hide an image at once. ARGV: image, up to which number ('': now), log keep.
+-- Hide an image at once, in all editions. ARGV: image, up to which number ('': now), log keep.
 -- Every life of the image that was submitted up to that number ends.
 local image, upto = ARGV[1], ARGV[2]
-local record = key('image', image)
-local old = redis.call('HMGET', record, 'state', 'nonce', 'position', 'number', 'erased_at')
-if not old[1] and upto == '' then return 'unknown' end
-if upto == '' then upto = next_number() end
-local erased_at = string.format('%d', math.max(number(upto), number(old[5])))
-if not old[1] then redis.call('HSET', record, 'state', 'erased') end
-redis.call('HSET', record, 'erased_at', erased_at)
-if not old[1] or number(old[4]) > number(upto) then return {'0', upto} end
 
-local position = old[3] or '0'
-if old[1] == 'erased' then return {position, upto} end
-if number(position) > 0 then
-  append('del', image, old[2], position, ARGV[3])
-  redis.call('DEL', key('faces', position))
-  redis.call('HDEL', POSITIONS, position)
-  redis.call('ZREM', PENDING, image)
-  redis.call('SADD', ERASING, position)
+local function erase()
+  local record = key('image', image)
+  local old = redis.call('HMGET', record, 'state', 'nonce', 'position', 'number', 'erased_at')
+  local erased_at = string.format('%d', math.max(number(upto), number(old[5])))
+  if not old[1] then redis.call('HSET', record, 'state', 'erased') end
+  redis.call('HSET', record, 'erased_at', erased_at)
+  if not old[1] or number(old[4]) > number(upto) then return '0' end
+
+  local position = old[3] or '0'
+  if old[1] == 'erased' then return position end
+  if number(position) > 0 then
+    append('del', image, old[2], position, ARGV[3])
+    redis.call('DEL', key('faces', position))
+    redis.call('HDEL', POSITIONS, position)
+    redis.call('ZREM', PENDING, image)
+    redis.call('SADD', ERASING, position)
+  end
+  drop_upload(image)
+  redis.call('DEL', key('names', image), record)
+  redis.call('HSET', record, 'state', 'erased', 'position', position, 'erased_at', erased_at)
+  tell('image', image)
+  return position
 end
-drop_upload(image)
-redis.call('DEL', key('names', image), record)
-redis.call('HSET', record, 'state', 'erased', 'position', position, 'erased_at', erased_at)
-tell('image', image)
+
+local seen = upto ~= ''
+local function look()
+  seen = seen or redis.call('EXISTS', key('image', image)) == 1
+end
+look()
+also_in_other(look)
+if not seen then return 'unknown' end
+if upto == '' then upto = next_number() end
+local position = erase()
+also_in_other(erase)
 return {position, upto}

@@ -1,2 +1,7 @@
--- A job as its submitter sees it. ARGV: job.
-return job_view(ARGV[1])
+-- A job as its submitter sees it. ARGV: job. One that was submitted before there was the edition
+-- that is served is known to the other one.
+local view = job_view(ARGV[1])
+if not view then
+  also_in_other(function() view = job_view(ARGV[1]) end)
+end
+return view

@@ -2,7 +2,7 @@
 -- ends in ?, which stands for the edition that is served. Its hash tag keeps all keys of the
 -- collection in one slot. Scripts have no rollback: each checks first, then writes.
 local BASE = string.match(KEYS[1], '^fm:{[^}]*}:')
-local EDITIONS = BASE .. 'editions'
+local EDITIONS, DROPPED_EDITIONS = BASE .. 'editions', BASE .. 'editions:dropped'
 
 local prefix, META, LOG, POSITIONS, PENDING, ACCEPTED, ERASING, REINDEX, RANGES, LINKING, DROPPED
 
@@ -128,6 +128,11 @@ local function approximate_from(generation, position)
   end
 end
 
+local function create_edition(epoch, model, threshold)
+  redis.call('HSET', META, 'epoch', epoch, 'model', model, 'threshold', threshold,
+    'position', 0, 'chain', redis.sha1hex(epoch))
+end
+
 local function collection_view()
   local view = redis.call('HMGET', META, 'epoch', 'model', 'position', 'chain')
   if not view[1] then return false end
@@ -154,6 +159,23 @@ local function reindex_view()
   return view
 end
 
+-- Whether the later edition is built; the one that is served and the other one, if there is one, each
+-- with its model, threshold and the settings of its workers.
+local function editions_view()
+  local view = {}
+  local function add(edition)
+    local meta = prefix_of(edition) .. 'meta'
+    local its_own = redis.call('HGET', meta, 'generation') or '0'
+    local about = redis.call('HMGET', meta, 'model', of(its_own, 'threshold'))
+    local settings = redis.call('HMGET', EDITIONS, 'encoder.' .. edition, 'detector.' .. edition)
+    view[#view + 1] = {edition, about[1], about[2], settings[1], settings[2]}
+  end
+  local served, other = editions()
+  add(served)
+  if other then add(other) end
+  return {redis.call('HGET', EDITIONS, 'built'), view}
+end
+
 local function drop_upload(image)
   local blob = key('blob', image)
   local size = redis.call('STRLEN', blob)
@@ -173,6 +195,28 @@ end
 
 local function erased_since(job_number, erased_at)
   return erased_at and number(erased_at) >= number(job_number)
+end
+
+-- An accepted job ends as failed, and with it an image that waits for it.
+local function fail_job(job, code, detail, image, ttl)
+  redis.call('HSET', key('job', job), 'code', code, 'detail', detail, 'image', image)
+  settle(job, 'failed', ttl)
+  local record = key('image', image)
+  if redis.call('HGET', record, 'state') == 'accepted' then
+    redis.call('HSET', record, 'state', 'failed', 'code', code)
+    drop_upload(image)
+    tell('image', image)
+  end
+end
+
+-- An image is waited for: it begins a life unless it has one.
+local function expect(image, nonce, job_number)
+  local record = key('image', image)
+  local state = redis.call('HGET', record, 'state')
+  if not state or state == 'failed' or state == 'erased' then
+    redis.call('HSET', record, 'state', 'accepted', 'nonce', nonce, 'number', job_number)
+    redis.call('HDEL', record, 'code', 'position')
+  end
 end
 
 local function job_view(job)

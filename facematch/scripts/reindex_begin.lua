@@ -2,6 +2,8 @@
 -- ARGV: id, threshold, share, span, most ranges. Returns the reindex.
 local there = redis.call('HGET', REINDEX, 'id')
 if there then return there == ARGV[1] and reindex_view() or 'exists' end
+local _, other = editions()
+if other then return 'exists' end
 local base = redis.call('HGET', META, 'position')
 if not base then return false end
 

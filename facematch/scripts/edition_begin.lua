@@ -1,0 +1,14 @@
+-- Make another edition, in which from now on everything happens too.
+-- ARGV: epoch, model, threshold, encoder, detector. Returns the editions.
+local served, other = editions()
+local pinned = redis.call('HGET', META, 'model')
+if not pinned then return false end
+if other or redis.call('EXISTS', REINDEX) == 1 then return 'exists' end
+if pinned == ARGV[2] then return 'same_model' end
+local new = string.format('%d', number(redis.call('HGET', EDITIONS, 'last')) + 1)
+redis.call('HDEL', EDITIONS, 'built')
+redis.call('HSET', EDITIONS, 'served', served, 'other', new, 'last', new,
+  'encoder.' .. new, ARGV[4], 'detector.' .. new, ARGV[5])
+turn_to(prefix_of(new))
+create_edition(ARGV[1], ARGV[2], ARGV[3])
+return editions_view()

@@ -1,0 +1,41 @@
+-- Have an image looked at for the edition that is not served. ARGV: its number, image, job, name,
+-- url, bytes, nonce, backlog, ttl, code: with one, it is not to be had.
+-- Returns accepted, backlog_full, failed, or none: there is nothing to do.
+local edition, image, job, name, url, data, nonce, backlog, ttl, code = unpack(ARGV)
+local _, other = editions()
+if other ~= edition then return false end
+local leader, leading_names = redis.call('HMGET', key('image', image),
+  'state', 'code', 'erased_at', 'position'), key('names', image)
+turn_to(prefix_of(other))
+local record = key('image', image)
+local state = redis.call('HGET', record, 'state')
+if not leader[1] or leader[1] == 'accepted' or known(state) or state == 'accepted' then
+  return 'none'
+end
+-- What has ended otherwise than as an image ends so here.
+if not known(leader[1]) then
+  if not state then
+    redis.call('HSET', record, 'state', leader[1])
+    if leader[2] then redis.call('HSET', record, 'code', leader[2]) end
+    if leader[3] then redis.call('HSET', record, 'erased_at', leader[3]) end
+  end
+  return 'none'
+end
+local room = number(redis.call('HGET', META, 'backlog')) + #data <= number(backlog)
+if code == '' and not room then return 'backlog_full' end
+
+redis.call('SUNIONSTORE', key('names', image), key('names', image), leading_names)
+if code ~= '' then
+  redis.call('HSET', record, 'state', 'failed', 'code', code)
+  return 'failed'
+end
+local job_number = next_number()
+redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
+  'attempts', 0, 'number', job_number)
+redis.call('ZADD', ACCEPTED, now(), job)
+expect(image, nonce, job_number)
+if data ~= '' then
+  redis.call('SET', key('blob', image), data)
+  redis.call('HINCRBY', META, 'backlog', #data)
+end
+return 'accepted'

@@ -1,0 +1,2 @@
+-- The editions there are.
+return editions_view()
