@@ -126,7 +126,7 @@ def _start(tree: Tree, folder: DataFolder, host: str, port: int, workers: int) -
     """Start everything and wait until it is ready. Raises Failed, Stopped."""
     redis_url = _start_valkey(tree, folder)
     index_url = f"unix:{folder.sockets / 'index.sock'}"
-    environment = _environment(
+    variables = environment(
         FACEMATCH_REDIS_URL=redis_url,
         FACEMATCH_BROKER_URL=redis_url,
         FACEMATCH_INDEX_URL=index_url,
@@ -135,14 +135,14 @@ def _start(tree: Tree, folder: DataFolder, host: str, port: int, workers: int) -
         FACEMATCH_PORT=str(port),
     )
     index = Sidecar(index_url, timeout=5)
-    tree.start(_python("index", "index", environment))
+    tree.start(_python("index", "index", variables))
     tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
     # The workers share the cores; if each slot used several threads, they would only be in each
     # other's way.
     slots = {_SLOTS: str(max(1, startup.usable_cores() // workers))}
     crew = [f"worker-{number}" for number in range(1, workers + 1)]
-    tree.start(*(_python(name, "worker", slots | _ONE_THREAD | environment) for name in crew))
-    tree.start(_python("api", "api", environment))
+    tree.start(*(_python(name, "worker", slots | _ONE_THREAD | variables) for name in crew))
+    tree.start(_python("api", "api", variables))
     tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS)
     index.close()
     reached = _WILDCARDS.get(host, host)
@@ -165,14 +165,14 @@ def _python(name: str, package: str, environment: Mapping[str, str]) -> Part:
     return Part(name, [sys.executable, "-P", "-m", package], environment)
 
 
-def _environment(**ours: str) -> dict[str, str]:
+def environment(**ours: str) -> dict[str, str]:
     """That of this process, our settings put over it, and our packages findable."""
-    environment = {"FACEMATCH_LOGS": "text", **os.environ, **ours, "PYTHONUNBUFFERED": "1"}
+    variables = {"FACEMATCH_LOGS": "text", **os.environ, **ours, "PYTHONUNBUFFERED": "1"}
     home = str(Path(facematch.__file__).parent.parent)
     if home != sysconfig.get_path("purelib"):
-        path = environment.get("PYTHONPATH", "")
-        environment["PYTHONPATH"] = f"{path}{os.pathsep}{home}" if path else home
-    return environment
+        path = variables.get("PYTHONPATH", "")
+        variables["PYTHONPATH"] = f"{path}{os.pathsep}{home}" if path else home
+    return variables
 
 
 def _problem_of(question: Callable[[], object]) -> str:
