@@ -12,8 +12,8 @@ from PIL import Image
 from facematch.faces import Box, Encodings, Pixels, pack_encodings, unpack_encodings
 from worker.encoder import Found
 
-#: The setting `encoder` that makes a worker read planted pictures.
-PLANTED = "planted:PlantedEncoder"
+#: The setting `encoder` that makes a worker read planted pictures, by one model or by another.
+PLANTED, OTHER_PLANTED = "planted:PlantedEncoder", "planted:OtherPlantedEncoder"
 
 
 def planted_picture(encodings: Encodings) -> bytes:
@@ -54,3 +54,13 @@ class PlantedEncoder:
     def encode(self, crops: Encodings) -> Encodings:
         """They are encodings already."""
         return crops
+
+
+class OtherPlantedEncoder(PlantedEncoder):
+    """Of another model: all faces are twice as far apart."""
+
+    model = "other-planted"
+
+    def encode(self, crops: Encodings) -> Encodings:
+        """Twice what the other one says."""
+        return 2 * crops
