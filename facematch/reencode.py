@@ -126,13 +126,13 @@ def judge(
     """
     there = reencoding.editions()
     number = there.later.number
-    catch_up(reencoding, number)
+    _caught_up(reencoding, number)
     images, missing, faces = missing_images(reencoding, number, shown("images compared"))
     store = open_store(number)
     parity = compare_editions(open_store(there.served.number), store, shown("positions compared"))
     report = fsck.run(store, progress=shown("faces checked")) if check else None
     wrong = sum(found.invariant != "approximate" for found in report.findings) if report else 0
-    lag = catch_up(reencoding, number)
+    lag = _caught_up(reencoding, number)
     stopped = ""
     if wrong:
         stopped = f"fsck has {wrong:,} findings"
@@ -150,10 +150,9 @@ def judge(
     return Outcome(there, images, missing, faces, parity, report, stopped)
 
 
-def catch_up(reencoding: Reencoding, number: int, seconds: float = _CATCH_UP_SECONDS) -> Lag:
-    """How far the other edition is behind once it is not any more, or after so many seconds. Raises
-    Conflict("no_reindex"), Unavailable."""
-    until = time.monotonic() + seconds
+def _caught_up(reencoding: Reencoding, number: int) -> Lag:
+    """How far the other edition is behind, once it is not any more or a minute later."""
+    until = time.monotonic() + _CATCH_UP_SECONDS
     while (lag := reencoding.lag(number)).behind and time.monotonic() < until:
         time.sleep(_LOOK_SECONDS)
     return lag
