@@ -33,7 +33,8 @@ class Cluster:
         self.own: dict[str, dict[str, str]] = {}
         #: Bytes that were in each log when its process was started.
         self._logged: dict[str, int] = {}
-        self._environment = os.environ | {
+        #: Of `facematch` against this service, and of its processes.
+        self.environment = os.environ | {
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
             "OMP_NUM_THREADS": "1",
             "FACEMATCH_REDIS_URL": redis_url,
@@ -68,7 +69,7 @@ class Cluster:
         """Start a process that is not running, perhaps with a failpoint."""
         part, _, number = name.partition("-")
         own = {f"FACEMATCH_{key.upper()}": value for key, value in self.own.get(name, {}).items()}
-        environment = self._environment | own | {"FACEMATCH_FAILPOINT": failpoint}
+        environment = self.environment | own | {"FACEMATCH_FAILPOINT": failpoint}
         if self._sidecars:
             environment["FACEMATCH_INDEX_URL"] = f"unix:{self._folder / f'index-{number}.sock'}"
         log = self._folder / f"{name}.log"
@@ -144,7 +145,7 @@ class Cluster:
         return subprocess.run(
             [sys.executable, "-m", "facematch", *arguments],
             cwd=ROOT,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,

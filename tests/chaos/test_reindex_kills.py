@@ -4,31 +4,22 @@ both generations are what one worker would have made of the pictures, one after 
 import contextlib
 import json
 import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from cluster import Cluster
 from coming_and_going import Ledger, coming_and_going, wait_for_all
-from planted import PLANTED, PlantedEncoder
+from killing import killing, replay, stored
+from planted import PLANTED
 from rabbit_server import RabbitServer
 from servers import RedisServer
 
 from facematch.errors import Conflict
-from facematch.faces import image_hash
-from facematch.memory_store import MemoryStore
-from facematch.neighbours import ExactNeighbours
 from facematch.redis_connection import Redis, connect
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.reindexing import Phase
-from facematch.store import NewJob
-from worker.looking import DirectLooker, PictureLimits
-from worker.pipeline import Parts, process
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "12"))
 SEED = int(os.environ.get("CHAOS_SEED") or time.time())
@@ -39,68 +30,7 @@ BEFORE, SPAN, SHARE = 150, 5, 0.02
 
 pytestmark = pytest.mark.timeout(2 * SECONDS + 400)
 
-_MatchSets = dict[str, list[tuple[str, float]]]
-
-
-def replay(pictures: list[bytes], threshold: float) -> _MatchSets:
-    """What one worker makes of these pictures, one after the other."""
-    store = MemoryStore()
-    store.create(PlantedEncoder.model, threshold)
-    looker = DirectLooker(PlantedEncoder(), PictureLimits(10**6, 0, 100))
-    index = ExactNeighbours(store)
-    parts = Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10)
-    for number, picture in enumerate(pictures):
-        store.accept(NewJob(str(number), "x", "", image_hash(picture), picture), 10**9)
-        process(str(number), parts)
-    images = store.snapshot().positions
-    sets = store.linked(list(images), 0)
-    return {
-        image: sorted((images[other], distance) for other, distance in sets[position].items())
-        for position, image in images.items()
-    }
-
-
-def stored(store: RedisStore, generation: int) -> _MatchSets:
-    """The match sets of a generation as they are."""
-    images = store.snapshot().positions
-    sets = store.linked(list(images), generation)
-    return {
-        image: sorted((images[other], distance) for other, distance in sets[position].items())
-        for position, image in images.items()
-    }
-
-
 VICTIMS = ("worker-1", "worker-2", "api", "rabbitmq", "worker-1", "index-1", "worker-2", "index-2")
-
-
-def kill(cluster: Cluster, rabbitmq: RabbitServer, name: str) -> None:
-    if name == "rabbitmq":
-        rabbitmq.kill()
-        rabbitmq.start()
-    else:
-        cluster.kill(name)
-        cluster.start(name)
-
-
-@contextmanager
-def killing(cluster: Cluster, rabbitmq: RabbitServer) -> Iterator[list[str]]:
-    """Something is killed every second or so for the time of the block, each at its turn: what."""
-    killed: list[str] = []
-    stop = threading.Event()
-    rng = np.random.default_rng(SEED)
-
-    def work() -> None:
-        while not stop.wait(float(rng.random()) * 2):
-            killed.append(VICTIMS[len(killed) % len(VICTIMS)])
-            kill(cluster, rabbitmq, killed[-1])
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        stop.set()
-        thread.join()
 
 
 def bytes_of(client: Redis, generation: int) -> dict[bytes, bytes]:
@@ -125,7 +55,7 @@ def test_a_reindex_comes_to_its_end_whatever_is_killed(
         begun = time.monotonic()
         with (
             coming_and_going(cluster.url, ledger, SEED + 2, pause=0.2) as errors,
-            killing(cluster, rabbitmq_server) as killed,
+            killing(cluster, rabbitmq_server, VICTIMS, SEED) as killed,
         ):
             made = reindexing.begin(NEW, SHARE, SPAN)
             while not errors and time.monotonic() < begun + 10 * SECONDS:
