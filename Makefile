@@ -80,7 +80,7 @@ milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long t
 	$(PYTEST) -m '' -k 'milvus or generation or feeder' tests
 
 chaos-short: $(VENV)/dev servers
-	env -u CHAOS_SECONDS $(PYTEST) tests/chaos
+	env -u CHAOS_SECONDS $(PYTEST) --numprocesses 2 --dist worksteal tests/chaos
 
 bench: $(VENV)/installed ## a short form of all benchmarks; one with its baselines: BENCH=name ARGS=
 	@$(BIN)/python -m benchmarks $(or $(BENCH),all) $(ARGS)
