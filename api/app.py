@@ -14,7 +14,7 @@ from api.submission import Submission
 from api.waiting import Waiting
 from facematch import __version__
 from facematch.settings import Settings
-from facematch.store import Store
+from facematch.store import Front
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 def create_app(
-    store: Store,
+    store: Front,
     publisher: Publisher,
     waiting: Waiting,
     ledger: Ledger,

@@ -10,10 +10,10 @@ from api.publishing import Publisher
 from api.replaying import Replayer
 from api.schemas import Alive, Answer, Ready
 from facematch.errors import FacematchError
-from facematch.store import Store
+from facematch.store import Front
 
 
-def readiness(store: Store, publisher: Publisher, ledger: Ledger, replayer: Replayer) -> Ready:
+def readiness(store: Front, publisher: Publisher, ledger: Ledger, replayer: Replayer) -> Ready:
     """How each dependency is.
 
     Ready is who can take pictures in and answer for what was erased. The broker is no part of
@@ -37,7 +37,7 @@ def readiness(store: Store, publisher: Publisher, ledger: Ledger, replayer: Repl
 
 
 def blueprint(
-    store: Store, publisher: Publisher, ledger: Ledger, replayer: Replayer
+    store: Front, publisher: Publisher, ledger: Ledger, replayer: Replayer
 ) -> APIBlueprint:
     """The routes that orchestrators ask."""
     routes = APIBlueprint("health", __name__, tag="Health")

@@ -18,7 +18,7 @@ import structlog
 
 from facematch.errors import Misconfigured, Unavailable
 from facematch.faces import is_image_hash
-from facematch.store import Erased, Store
+from facematch.store import Erased, Front
 
 _log = structlog.get_logger()
 
@@ -124,7 +124,7 @@ class Ledger:
             os.close(handle)
 
 
-def erase(store: Store, ledger: Ledger, image: str) -> None:
+def erase(store: Front, ledger: Ledger, image: str) -> None:
     """Erase an image: hidden first, then in the ledger for good, then out of every match set.
 
     Repeatable: a call after one that was cut short finishes it. Raises NotFound, Unavailable.
@@ -134,13 +134,13 @@ def erase(store: Store, ledger: Ledger, image: str) -> None:
     unlink(store, erased)
 
 
-def unlink(store: Store, erased: Erased) -> None:
+def unlink(store: Front, erased: Erased) -> None:
     """Remove an erased image from the match sets of the others, chunk by chunk."""
     while erased.position and not store.unlink(erased.position):
         pass
 
 
-def replay(store: Store, ledger: Ledger) -> int:
+def replay(store: Front, ledger: Ledger) -> int:
     """Repeat every erasure in the ledger, whatever the store has forgotten; how many they are.
 
     Raises Unavailable when the ledger cannot be read or the store does not answer.

@@ -20,7 +20,7 @@ from tenacity import (
 from tenacity.nap import sleep_using_event
 
 from facematch import failpoints
-from facematch.broker import Broker
+from facematch.broker import Queues
 from facematch.errors import Unavailable
 from facematch.job import Message
 
@@ -30,15 +30,16 @@ _log = structlog.get_logger()
 
 
 class Publisher:
-    """A bounded queue and the one thread that uses the broker.
+    """A bounded queue and the one thread that uses the brokers.
 
     A message is tried again for `patience` seconds; after that a sweeper has the job anyway.
     """
 
-    def __init__(self, broker: Broker, patience: float = 30.0, size: int = 10_000) -> None:
-        self._broker = broker
+    def __init__(self, queues: Queues, patience: float = 30.0, size: int = 10_000) -> None:
+        self._queues = queues
+        self._edition = 0
         self._patience = patience
-        self._queue: queue.Queue[tuple[Message, float] | None] = queue.Queue(size)
+        self._queue: queue.Queue[tuple[int, Message, float] | None] = queue.Queue(size)
         self._stopped = threading.Event()
         self._state = "not asked yet"
         self._full = False
@@ -53,10 +54,11 @@ class Publisher:
         """Start the thread."""
         self._thread.start()
 
-    def publish(self, job: str) -> None:
-        """Send a wake-up for this job soon, or leave it to the sweeper. Never waits."""
+    def publish(self, job: str, edition: int = 0) -> None:
+        """Send the workers of an edition a wake-up for this job soon, or leave it to the sweeper.
+        Never waits."""
         try:
-            self._queue.put_nowait((Message(job), time.monotonic()))
+            self._queue.put_nowait((edition, Message(job), time.monotonic()))
         except queue.Full:
             if not self._full:
                 _log.warning("too many jobs to publish; the sweeper will", job=job)
@@ -87,10 +89,11 @@ class Publisher:
             try:
                 self._publish(*item)
             except Exception:  # noqa: BLE001 - the next message may do better, a dead thread cannot
-                _log.exception("an error nobody planned for", job=item[0].job)
-        self._broker.close()
+                _log.exception("an error nobody planned for", job=item[1].job)
+        self._queues.close()
 
-    def _publish(self, message: Message, since: float) -> None:
+    def _publish(self, edition: int, message: Message, since: float) -> None:
+        self._edition = edition
         patient = Retrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_exponential(0.2, max=5),
@@ -102,7 +105,7 @@ class Publisher:
             ),
         )
         try:
-            patient(self._broker.publish, message)
+            patient(self._queues.of(edition).publish, message)
         except RetryError as error:
             self._note(_down(error.last_attempt.exception()))
             _log.debug("not published; the sweeper will", job=message.job)
@@ -112,7 +115,7 @@ class Publisher:
 
     def _check(self) -> None:
         try:
-            self._broker.depth()
+            self._queues.of(self._edition).depth()
         except Unavailable as error:
             self._note(_down(error))
         except Exception:  # noqa: BLE001 - see _run

@@ -4,7 +4,7 @@ from api.schemas import UNFINISHED
 from api.waiting import Awaited, Waiting
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import is_image_hash
-from facematch.store import Cursor, Job, Match, MatchPage, State, Store
+from facematch.store import Cursor, Front, Job, Match, MatchPage, State
 
 _PORTION = 1000
 
@@ -12,7 +12,7 @@ _PORTION = 1000
 class Reading:
     """Reads jobs, images and matches; touches nothing but the store."""
 
-    def __init__(self, store: Store, waiting: Waiting) -> None:
+    def __init__(self, store: Front, waiting: Waiting) -> None:
         self._store = store
         self._waiting = waiting
 

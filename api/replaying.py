@@ -11,7 +11,7 @@ from tenacity.nap import sleep_using_event
 
 from api.ledger import Ledger, replay
 from facematch.errors import Unavailable
-from facematch.store import Store
+from facematch.store import Front
 
 _log = structlog.get_logger()
 
@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 class Replayer:
     """One thread; `request` makes it replay."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: Front, ledger: Ledger) -> None:
         self._store = store
         self._ledger = ledger
         self._asked = 0

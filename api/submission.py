@@ -20,7 +20,7 @@ from facematch import failpoints
 from facematch.errors import Rejected
 from facematch.faces import image_hash
 from facematch.job import new_job_id
-from facematch.store import Job, NewJob, State, Store
+from facematch.store import Front, Job, NewJob, State
 
 MAX_NAME = 1_000
 MAX_URL = 2_000
@@ -46,7 +46,7 @@ class Address:
 class Submission:
     """Makes jobs of pictures and addresses."""
 
-    def __init__(self, store: Store, publisher: Publisher, backlog: int) -> None:
+    def __init__(self, store: Front, publisher: Publisher, backlog: int) -> None:
         self._store = store
         self._publisher = publisher
         self._backlog = backlog
@@ -59,7 +59,7 @@ class Submission:
         job = self._store.accept(_new_job(submitted, name), self._backlog)
         failpoints.reached("after_accept")
         if job.state is State.ACCEPTED:
-            self._publisher.publish(job.id)
+            self._publisher.publish(job.id, job.edition)
         return job
 
 

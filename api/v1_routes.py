@@ -24,7 +24,7 @@ from api.schemas import (
 from api.submission import Submission, submitted
 from facematch.errors import Rejected
 from facematch.faces import is_image_hash
-from facematch.store import Image, Job, State, Store
+from facematch.store import Front, Image, Job, State
 
 RETRY_AFTER = {"Retry-After": "1"}
 _NOT_YET = HTTPStatus.ACCEPTED
@@ -32,7 +32,7 @@ _NOT_KNOWN_YET = also(202, "Not known yet: `matches` is null", MatchesOut)
 
 
 def blueprint(
-    store: Store, submission: Submission, reading: Reading, ledger: Ledger, max_bytes: int
+    store: Front, submission: Submission, reading: Reading, ledger: Ledger, max_bytes: int
 ) -> APIBlueprint:
     """All routes under /v1."""
     routes = APIBlueprint("v1", __name__, url_prefix="/v1", tag="Images")

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from facematch.errors import Unavailable
-from facematch.store import Store
+from facematch.store import Front
 
 _LISTEN_SECONDS = 1.0
 _PAUSE_MIN = 0.1
@@ -41,7 +41,7 @@ class Waiting:
     there for the first time or again."""
 
     def __init__(
-        self, store: Store, places: int, on_connect: Callable[[], None] = _nothing
+        self, store: Front, places: int, on_connect: Callable[[], None] = _nothing
     ) -> None:
         self._store = store
         self._places = threading.Semaphore(places)

@@ -13,7 +13,8 @@ from api.publishing import Publisher
 from api.replaying import Replayer
 from api.waiting import Waiting
 from facematch import startup
-from facematch.brokers import open_broker
+from facematch.brokers import open_queues
+from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Misconfigured
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
@@ -58,7 +59,7 @@ def check(settings: Settings) -> None:
         )
     Ledger(Path(settings.ledger)).check()
     # It does not connect, and it refuses a URL that it cannot read.
-    open_broker(settings.broker_url.get_secret_value())
+    open_queues(settings.broker_url.get_secret_value())
     with connect(settings.redis_url.get_secret_value()) as client:
         weaknesses = startup.wait_for_redis(
             lambda: check_durable(client, settings.allow_volatile), threading.Event()
@@ -70,9 +71,11 @@ def check(settings: Settings) -> None:
 def assemble(settings: Settings) -> Service:
     """The api with the real parts; nothing is started, and nothing connects before that."""
     client = connect(settings.redis_url.get_secret_value())
-    store = RedisStore(client, job_days=settings.job_days, log_keep=settings.log_keep)
+    store = RedisStore(
+        client, served_name(DEFAULT), job_days=settings.job_days, log_keep=settings.log_keep
+    )
     publisher = Publisher(
-        open_broker(settings.broker_url.get_secret_value()), patience=settings.sweep_age
+        open_queues(settings.broker_url.get_secret_value()), patience=settings.sweep_age
     )
     ledger = Ledger(Path(settings.ledger))
     replayer = Replayer(store, ledger)

@@ -7,6 +7,7 @@ a duplicate costs nothing (every step is idempotent).
 import queue
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from facematch.job import Message, RangeMessage
@@ -55,6 +56,30 @@ class Broker(Protocol):
 
     def close(self) -> None:
         """Give back what is in hand and disconnect."""
+
+
+class Queues:
+    """The brokers of the queues of several editions, each opened when it is first asked for. Safe
+    to share between threads."""
+
+    def __init__(self, open_queue: Callable[[int], Broker]) -> None:
+        """`open_queue`: the broker of the queue with the jobs of an edition."""
+        self._open = open_queue
+        self._lock = threading.Lock()
+        self._opened: dict[int, Broker] = {}
+
+    def of(self, edition: int) -> Broker:
+        """That of an edition."""
+        with self._lock:
+            if edition not in self._opened:
+                self._opened[edition] = self._open(edition)
+            return self._opened[edition]
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            for broker in self._opened.values():
+                broker.close()
 
 
 class MemoryBroker:

@@ -1,9 +1,9 @@
 """Which broker a URL means. Only for the modules that set a process up: the driver is imported
 when it is chosen, so that a process needs no other."""
 
-from facematch.broker import Broker
+from facematch.broker import Broker, Queues
 from facematch.errors import Misconfigured
-from facematch.job import QUEUE
+from facematch.job import QUEUE, queue_of
 
 
 def open_broker(url: str, prefetch: int = 1, queue: str = QUEUE) -> Broker:
@@ -24,3 +24,9 @@ def open_broker(url: str, prefetch: int = 1, queue: str = QUEUE) -> Broker:
     raise Misconfigured(
         "a broker URL begins with amqp://, amqps://, redis://, rediss:// or unix://"
     )
+
+
+def open_queues(url: str) -> Queues:
+    """The queues of all editions, for who only publishes. Raises Misconfigured as `open_broker`."""
+    open_broker(url)
+    return Queues(lambda edition: open_broker(url, queue=queue_of(edition)))

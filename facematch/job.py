@@ -8,11 +8,16 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-#: What comes to workers: jobs from the api, and the ranges of a reindex.
+#: What comes to workers: jobs from the api (see `queue_of`), and the ranges of a reindex.
 QUEUE = "facematch.jobs"
 REINDEX_QUEUE = "facematch.reindex"
 DEAD_LETTERS = "facematch.dead"
 VERSION = 1
+
+
+def queue_of(edition: int) -> str:
+    """The queue with the jobs for the workers of an edition."""
+    return f"{QUEUE}~{edition}" if edition else QUEUE
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,8 @@ class MemoryFront:
             self._reencoding.served().accept(job, backlog)
             if (other := self._other()) is not None:
                 self._accept_in_other(other, job, backlog)
-            return self.job(job.id)
+            edition = self._reencoding._about.served.number
+            return replace(self.job(job.id), edition=edition)
 
     def _accept_in_other(self, other: MemoryStore, job: NewJob, backlog: int) -> None:
         try:

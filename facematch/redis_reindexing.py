@@ -24,9 +24,9 @@ _DROPPED_AT_ONCE = 1000
 class RedisReindexing(Scripted):
     """See facematch.reindexing.Reindexing. Safe to share between threads."""
 
-    def __init__(self, client: Redis, collection: str = DEFAULT) -> None:
-        """Raises ValueError for what is no name of a collection."""
-        super().__init__(client, collection)
+    def __init__(self, client: Redis, name: str = DEFAULT) -> None:
+        """`name`: that of an edition of a collection. Raises ValueError for any other."""
+        super().__init__(client, name)
 
     @translated()
     def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:

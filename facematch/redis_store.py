@@ -129,7 +129,8 @@ class RedisStore(Scripted):
         )
         if result == b"backlog_full":
             raise Unavailable("backlog_full")
-        return decode.job(job.id, result)
+        view, edition = result
+        return replace(decode.job(job.id, view), edition=int(edition))
 
     @translated()
     def job(self, job: str) -> Job:

@@ -21,7 +21,7 @@ from api.server import Server, bind
 from api.waiting import Waiting
 from api.wsgi import Service
 from facematch import logs
-from facematch.broker import MemoryBroker
+from facematch.broker import MemoryBroker, Queues
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
 
@@ -30,7 +30,7 @@ def make(folder: Path, settings: Settings) -> Service:
     """The api, with a worker that is always there."""
     store, broker = MemoryStore(), MemoryBroker()
     store.create(MODEL, settings.threshold)
-    publisher = Publisher(broker)
+    publisher = Publisher(Queues(lambda edition: broker))
     ledger = Ledger(folder)
     ledger.check()
     replayer = Replayer(store, ledger)

@@ -15,7 +15,7 @@ from api.ledger import Ledger
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.waiting import Waiting
-from facematch.broker import MemoryBroker
+from facematch.broker import MemoryBroker, Queues
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
 from facematch.memory_store import MemoryStore
@@ -97,7 +97,7 @@ def running_api(
     store = store or MemoryStore()
     store.create(MODEL, 0.6)
     broker = MemoryBroker()
-    publisher = Publisher(broker)
+    publisher = Publisher(Queues(lambda edition: broker))
     ledger = Ledger(folder / "ledger")
     ledger.check()
     replayer = Replayer(store, ledger)

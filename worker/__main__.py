@@ -1,6 +1,7 @@
 """`python -m worker`: chooses the real parts, checks that they can work, consumes until SIGTERM.
 
-`python -m worker reindex` is `facematch reindex`, for a Job that has the worker's image.
+`python -m worker model` says what encodings a worker with these settings makes. `python -m worker
+reindex` is `facematch reindex`, for a Job that has the worker's image.
 """
 
 import signal
@@ -11,22 +12,22 @@ from collections.abc import Sequence
 import structlog
 
 from facematch import startup
-from facematch.brokers import open_broker
-from facematch.errors import Misconfigured
+from facematch.brokers import open_broker, open_queues
 from facematch.indexes import open_feeder, open_neighbours
-from facematch.job import REINDEX_QUEUE, job_of
-from facematch.redis_connection import Redis, connect
+from facematch.job import REINDEX_QUEUE, job_of, queue_of
+from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
+from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings
-from facematch.store import Collection
 from worker.consumer import HANDS_PER_SLOT, consume
 from worker.encoder import load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
 from worker.golden import check_golden
 from worker.in_hand import InHand
+from worker.joining import check, join
 from worker.looking import PictureLimits
 from worker.memory import give_back_early
 from worker.pipeline import Parts, finish, process
@@ -34,6 +35,7 @@ from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
+from worker.telling import Telling
 
 #: A picture of 1600 × 1600 pixels took 5 to 7 seconds of processor time with the detector `cnn`,
 #: about 1 with `hog`: each may take some ten times what it needs.
@@ -62,16 +64,27 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     looker = SandboxedLooker(sandbox, encoder)
     check_golden(looker, encoder.model)
     client = connect(settings.redis_url.get_secret_value())
-    store = RedisStore(client, job_days=settings.job_days, log_keep=settings.log_keep)
-    collection = _join(client, store, encoder.model, settings, stop)
-    if collection is None:
+    reencoding = RedisReencoding(client)
+    joined = join(
+        lambda: check_durable(client, settings.allow_volatile),
+        reencoding,
+        lambda name: RedisStore(
+            client, name, job_days=settings.job_days, log_keep=settings.log_keep
+        ),
+        encoder.model,
+        settings.threshold,
+        stop,
+    )
+    if joined is None:
         client.close()
         _log.info("stopped")
         return 0
-    threshold = collection.threshold
-    broker = open_broker(settings.broker_url.get_secret_value(), prefetch=hands)
-    neighbours = open_neighbours(settings.index_url.get_secret_value())
-    feeder = open_feeder(settings.index_url.get_secret_value(), store)
+    store, broker_url = joined.store, settings.broker_url.get_secret_value()
+    broker = open_broker(broker_url, prefetch=hands, queue=queue_of(joined.number))
+    neighbours = open_neighbours(settings.index_url.get_secret_value(), joined.name)
+    feeder = open_feeder(settings.index_url.get_secret_value(), store, joined.name)
+    queues = open_queues(broker_url)
+    telling = Telling(reencoding, queues, joined.number)
     parts = Parts(
         store=store,
         neighbours=neighbours,
@@ -88,8 +101,12 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     )
 
     def ready() -> None:
+        if joined.number not in telling.editions().numbers:
+            _log.info("the edition was given up", edition=joined.number)
+            stop.set()
+            return
         # Made again if it is gone: somebody has emptied Redis.
-        _check(store.create(encoder.model, threshold), encoder.model)
+        check(store.create(encoder.model, joined.threshold), encoder.model)
         neighbours.check()
         sandbox.check()
 
@@ -100,32 +117,38 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     def work(job: str) -> None:
         with in_hand.having(job):
             process(job, parts)
+        telling.ended(job)
 
     feeding = threading.Thread(target=feeder.run, args=(stop,), daemon=True) if feeder else None
-    ranges = open_broker(settings.broker_url.get_secret_value(), HANDS, REINDEX_QUEUE)
+    ranges = open_broker(broker_url, HANDS, REINDEX_QUEUE)
+    reindexing = RedisReindexing(client, joined.name)
     rebuilding = threading.Thread(
         target=keep_rebuilding,
         args=(
             RangeParts(
                 store,
-                RedisReindexing(client),
+                reindexing,
                 neighbours,
                 give_way=lambda: in_hand.wait_for_none(WAY_SECONDS),
             ),
             ranges,
+            lambda: reindexing.drop_some() and reencoding.drop_some(),
         ),
         kwargs={"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop},
         daemon=True,
     )
     for thread in filter(None, (sweeper, holder, feeding, rebuilding)):
         thread.start()
-    _log.info("ready", model=encoder.model, threshold=threshold)
+    _log.info(
+        "ready", model=encoder.model, threshold=joined.threshold, edition=joined.number or None
+    )
     try:
         consume(broker, job_of, work, ready, stop, hands)
     finally:
         stop.set()
         finished.set()
         broker.close()
+        queues.close()
         for thread in filter(None, (sweeper, feeding, rebuilding)):
             thread.join(timeout=5)
         ranges.close()
@@ -151,49 +174,21 @@ def _child_settings(settings: Settings) -> ChildSettings:
     )
 
 
-def _join(
-    client: Redis, store: RedisStore, model: str, settings: Settings, stop: threading.Event
-) -> Collection | None:
-    """Wait for Redis, and make the collection or join it; its threshold is the one that counts.
-
-    None when stopped meanwhile. Raises Misconfigured.
-    """
-
-    def attempt() -> tuple[list[str], Collection]:
-        weaknesses = check_durable(client, settings.allow_volatile)
-        return weaknesses, store.create(model, settings.threshold)
-
-    joined = startup.wait_for_redis(attempt, stop)
-    if joined is None:
-        return None
-    weaknesses, collection = joined
-    for weakness in weaknesses:
-        _log.warning("Redis may lose what was acknowledged", reason=weakness)
-    _check(collection, model)
-    if collection.threshold != settings.threshold:
-        _log.warning(
-            "the collection keeps the threshold it was made with",
-            threshold=collection.threshold,
-            set=settings.threshold,
-        )
-    return collection
-
-
-def _check(collection: Collection, model: str) -> None:
-    """Raise Misconfigured unless the collection is of this model."""
-    if collection.model != model:
-        raise Misconfigured(
-            f"the collection has encodings of {collection.model}, this worker makes {model}"
-        )
-
-
 def main(arguments: Sequence[str]) -> int:
     """Serve, or do what the arguments say to `facematch`."""
     if not arguments:
         return startup.run("worker", serve)
+    if list(arguments) == ["model"]:
+        return startup.run("worker", _say_model)
     from facematch.cli import main as command
 
     command(arguments, prog_name="python -m worker")
+    return 0
+
+
+def _say_model(settings: Settings) -> int:
+    encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
+    sys.stdout.write(f"{encoder.model}\n")
     return 0
 
 

@@ -5,6 +5,7 @@ import random
 import secrets
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -30,12 +31,20 @@ _log = structlog.get_logger()
 
 
 def keep_rebuilding(
-    parts: RangeParts, broker: Broker, *, seconds: float, age: float, stop: threading.Event
+    parts: RangeParts,
+    broker: Broker,
+    forget: Callable[[], bool],
+    *,
+    seconds: float,
+    age: float,
+    stop: threading.Event,
 ) -> None:
     """Work on ranges until `stop` is set, and every `seconds` or so publish again those that nobody
-    has looked after for `age` seconds; for a thread of its own."""
+    has looked after for `age` seconds; for a thread of its own.
+
+    `forget`: forgets a portion of what a reindex has given up; whether nothing of it is left."""
     sweeper = threading.Thread(
-        target=_keep_sweeping, args=(parts, broker, seconds, age, stop), daemon=True
+        target=_keep_sweeping, args=(parts, broker, forget, seconds, age, stop), daemon=True
     )
     sweeper.start()
 
@@ -73,14 +82,19 @@ def rest(done: Range, parts: RangeParts, spent: float, stop: threading.Event) ->
 
 
 def _keep_sweeping(
-    parts: RangeParts, broker: Broker, seconds: float, age: float, stop: threading.Event
+    parts: RangeParts,
+    broker: Broker,
+    forget: Callable[[], bool],
+    seconds: float,
+    age: float,
+    stop: threading.Event,
 ) -> None:
     name = secrets.token_hex(8)
     while not stop.wait(seconds * random.uniform(0.5, 1.0)):
         try:
             publish_due(parts.reindexing, broker, age)
             while parts.store.lease("dropping", name, _LEASE_SECONDS):
-                if parts.reindexing.drop_some() or stop.wait(BREATH_SECONDS):
+                if forget() or stop.wait(BREATH_SECONDS):
                     parts.store.lease("dropping", name, 0)
                     break
         except Unavailable as error:

@@ -1,5 +1,6 @@
 -- Make a job durable, in all editions. ARGV: job, name, url, image, bytes, nonce, backlog, ttl.
 -- In the edition that is not served, bytes without room are not kept: its job fails.
+-- Returns the job, and the edition that is served.
 local job, name, url, image, data, nonce, backlog, ttl = unpack(ARGV)
 
 local function there()
@@ -42,4 +43,4 @@ also_in_other(function()
   accept(store and room)
   if not room then fail_job(job, 'backlog_full', '', image, ttl) end
 end)
-return job_view(job)
+return {job_view(job), (editions())}

@@ -12,7 +12,7 @@ from api_parts import running_api
 from waiting import eventually
 
 from api.publishing import Publisher
-from facematch.broker import MemoryBroker
+from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
 from facematch.job import Message
 
@@ -55,7 +55,7 @@ class UnreliableBroker(MemoryBroker):
 
 @contextmanager
 def publishing(broker: UnreliableBroker, patience: float, size: int = 100) -> Iterator[Publisher]:
-    publisher = Publisher(broker, patience, size)
+    publisher = Publisher(Queues(lambda edition: broker), patience, size)
     publisher.start()
     try:
         yield publisher
@@ -128,7 +128,7 @@ def test_an_error_nobody_planned_for_does_not_end_publishing(broker: UnreliableB
 
 
 def test_closing_sends_what_is_queued_and_disconnects(broker: UnreliableBroker) -> None:
-    publisher = Publisher(broker)
+    publisher = Publisher(Queues(lambda edition: broker))
     publisher.start()
     for number in range(50):
         publisher.publish(f"job {number}")
@@ -139,7 +139,7 @@ def test_closing_sends_what_is_queued_and_disconnects(broker: UnreliableBroker) 
 
 def test_closing_does_not_wait_for_a_broker_that_is_away(broker: UnreliableBroker) -> None:
     broker.away = True
-    publisher = Publisher(broker, patience=60)
+    publisher = Publisher(Queues(lambda edition: broker), patience=60)
     publisher.start()
     publisher.publish("job")
     before = time.monotonic()

@@ -37,7 +37,8 @@ def test_ranges_are_published_and_built_and_what_was_given_up_is_forgotten(
     assert isinstance(store, MemoryStore)
 
     def run(stop: threading.Event) -> None:
-        keep_rebuilding(parts, broker, seconds=0.02, age=1, stop=stop)
+        forget = parts.reindexing.drop_some
+        keep_rebuilding(parts, broker, forget, seconds=0.02, age=1, stop=stop)
 
     with running(run):
         made = parts.reindexing.begin(0.5, span=2)
@@ -63,7 +64,12 @@ def test_an_index_that_is_away_and_an_error_of_ours_do_not_end_it(
 
     def run(stop: threading.Event) -> None:
         keep_rebuilding(
-            replace(parts, reindexing=broken), MemoryBroker(), seconds=0.02, age=1, stop=stop
+            replace(parts, reindexing=broken),
+            MemoryBroker(),
+            parts.reindexing.drop_some,
+            seconds=0.02,
+            age=1,
+            stop=stop,
         )
 
     with running(run):

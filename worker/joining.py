@@ -1,0 +1,88 @@
+"""Which edition of the collection a worker works for: the one that has its encoder's model."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import structlog
+
+from facematch import startup
+from facematch.collection_name import DEFAULT, edition_name
+from facematch.errors import Misconfigured
+from facematch.reencoding import Editions, Reencoding
+from facematch.store import Collection, Store
+
+_Store = TypeVar("_Store", bound=Store)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Joined(Generic[_Store]):
+    """An edition: its number and name, its store, and the threshold it was made with."""
+
+    number: int
+    name: str
+    store: _Store
+    threshold: float
+
+
+def join(
+    durable: Callable[[], list[str]],
+    reencoding: Reencoding,
+    open_store: Callable[[str], _Store],
+    model: str,
+    threshold: float,
+    stop: threading.Event,
+) -> Joined[_Store] | None:
+    """Wait for Redis, and join the edition of this model; make the collection, with this
+    threshold, if there is none. None when stopped meanwhile.
+
+    `durable`: in what ways Redis may lose what it has taken; `open_store`: the store of an edition
+    by its name. Raises Misconfigured.
+    """
+
+    def attempt() -> tuple[list[str], Joined[_Store], Collection]:
+        weaknesses = durable()
+        number = number_for(model, reencoding.editions())
+        name = edition_name(DEFAULT, number)
+        store = open_store(name)
+        collection = store.create(model, threshold)
+        return weaknesses, Joined(number, name, store, collection.threshold), collection
+
+    told = startup.wait_for_redis(attempt, stop)
+    if told is None:
+        return None
+    weaknesses, joined, collection = told
+    for weakness in weaknesses:
+        _log.warning("Redis may lose what was acknowledged", reason=weakness)
+    check(collection, model)
+    if joined.threshold != threshold:
+        _log.warning(
+            "the collection keeps the threshold it was made with",
+            threshold=joined.threshold,
+            set=threshold,
+        )
+    return joined
+
+
+def number_for(model: str, there: Editions) -> int:
+    """That of the edition for this model. Raises Misconfigured when there is none."""
+    for edition in filter(None, (there.served, there.other)):
+        if edition.model in ("", model):
+            return edition.number
+    raise _other_model(there.served.model, model)
+
+
+def check(collection: Collection, model: str) -> None:
+    """Raise Misconfigured unless the collection is of this model."""
+    if collection.model != model:
+        raise _other_model(collection.model, model)
+
+
+def _other_model(pinned: str, model: str) -> Misconfigured:
+    return Misconfigured(
+        f"the collection has encodings of {pinned}, this worker makes {model}:"
+        " facematch reindex --encoder changes over to others"
+    )
