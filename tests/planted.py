@@ -14,6 +14,8 @@ from worker.encoder import Found
 
 #: The setting `encoder` that makes a worker read planted pictures.
 PLANTED = "planted:PlantedEncoder"
+#: One of another model.
+OTHER_PLANTED = "planted:OtherPlantedEncoder"
 
 
 def planted_picture(encodings: Encodings) -> bytes:
@@ -54,3 +56,13 @@ class PlantedEncoder:
     def encode(self, crops: Encodings) -> Encodings:
         """They are encodings already."""
         return crops
+
+
+class OtherPlantedEncoder(PlantedEncoder):
+    """Another model: it finds the same matches, but its encodings match none of the first."""
+
+    model = "other-planted"
+
+    def encode(self, crops: Encodings) -> Encodings:
+        """The opposite ones."""
+        return -crops
