@@ -111,19 +111,30 @@ def _run(
 ) -> int:
     tree = Tree(folder.logs, console)
     redis_url = valkey.url(_valkey_socket(folder))
+    variables = environment(
+        FACEMATCH_REDIS_URL=redis_url,
+        FACEMATCH_BROKER_URL=redis_url,
+        FACEMATCH_INDEX_URL=f"unix:{folder.sockets / 'index.sock'}",
+        FACEMATCH_LEDGER=os.environ.get(f"{PREFIX}LEDGER", str(folder.ledger)),
+        FACEMATCH_HOST=host,
+        FACEMATCH_PORT=str(port),
+    )
+    # The workers share the cores; if each slot used several threads, they would only be in each
+    # other's way.
+    slots = {_SLOTS: str(max(1, startup.usable_cores() // workers))}
     with tree.signals(), connect(redis_url, timeout=_ANSWER_SECONDS) as client:
-        slots = max(1, startup.usable_cores() // workers)
-        environment = _environment(folder, host, port)
         crews = Crews(
             tree,
             console,
             RedisReencoding(client),
             settings,
             workers,
-            lambda name, its_own: _worker(name, slots, environment | its_own),
+            lambda name, its_own: replace(
+                _python(name, "worker", slots | _ONE_THREAD | variables | its_own), may_end=True
+            ),
         )
         try:
-            service = _start(tree, crews, folder, environment, host, port)
+            service = _start(tree, crews, folder, variables, host, port)
             folder.announce(service)
             crew = f"{workers} worker" if workers == 1 else f"{workers} workers"
             where = ", on every address" if host in _WILDCARDS else ""
@@ -148,21 +159,21 @@ def _start(
     tree: Tree,
     crews: Crews,
     folder: DataFolder,
-    environment: Mapping[str, str],
+    variables: Mapping[str, str],
     host: str,
     port: int,
 ) -> Service:
     """Start everything and wait until it is ready. Raises Failed, Stopped."""
     redis_url = _start_valkey(tree, folder)
     there = crews.editions()
-    index_url = _index_url(folder)
-    tree.start(_python("index", "index", environment))
+    index_url = variables["FACEMATCH_INDEX_URL"]
+    tree.start(_python("index", "index", variables))
     with contextlib.closing(
         Sidecar(index_url, edition_name(DEFAULT, there.served.number), timeout=5)
     ) as index:
         tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
         crews.begin(there)
-        tree.start(_python("api", "api", environment))
+        tree.start(_python("api", "api", variables))
         tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS)
     reached = _WILDCARDS.get(host, host)
     tree.wait_for("the api", lambda: _problem_of_api(reached, port), START_SECONDS)
@@ -183,41 +194,19 @@ def _valkey_socket(folder: DataFolder) -> Path:
     return folder.sockets / "valkey.sock"
 
 
-def _index_url(folder: DataFolder) -> str:
-    return f"unix:{folder.sockets / 'index.sock'}"
-
-
-def _worker(name: str, slots: int, environment: dict[str, str]) -> Part:
-    # The workers share the cores; if each slot used several threads, they would only be in each
-    # other's way.
-    limits = _ONE_THREAD | {_SLOTS: str(slots)}
-    return replace(_python(name, "worker", limits | environment), may_end=True)
-
-
-def _python(name: str, package: str, environment: Mapping[str, str]) -> Part:
+def _python(name: str, package: str, variables: Mapping[str, str]) -> Part:
     # -P: a folder of the same name where the user happens to be must not be taken for the part.
-    return Part(name, [sys.executable, "-P", "-m", package], environment)
+    return Part(name, [sys.executable, "-P", "-m", package], variables)
 
 
-def _environment(folder: DataFolder, host: str, port: int) -> dict[str, str]:
+def environment(**ours: str) -> dict[str, str]:
     """That of this process, our settings put over it, and our packages findable."""
-    redis_url = valkey.url(_valkey_socket(folder))
-    environment = {
-        f"{PREFIX}LOGS": "text",
-        f"{PREFIX}LEDGER": str(folder.ledger),
-        **os.environ,
-        f"{PREFIX}REDIS_URL": redis_url,
-        f"{PREFIX}BROKER_URL": redis_url,
-        f"{PREFIX}INDEX_URL": _index_url(folder),
-        f"{PREFIX}HOST": host,
-        f"{PREFIX}PORT": str(port),
-        "PYTHONUNBUFFERED": "1",
-    }
+    variables = {"FACEMATCH_LOGS": "text", **os.environ, **ours, "PYTHONUNBUFFERED": "1"}
     home = str(Path(facematch.__file__).parent.parent)
     if home != sysconfig.get_path("purelib"):
-        path = environment.get("PYTHONPATH", "")
-        environment["PYTHONPATH"] = f"{path}{os.pathsep}{home}" if path else home
-    return environment
+        path = variables.get("PYTHONPATH", "")
+        variables["PYTHONPATH"] = f"{path}{os.pathsep}{home}" if path else home
+    return variables
 
 
 def _problem_of(question: Callable[[], object]) -> str:

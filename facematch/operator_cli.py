@@ -137,6 +137,20 @@ def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
     show_default=True,
     help="The share of pairs that may change otherwise than by the threshold.",
 )
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="Make encodings anew, with this encoder: onnx, dlib, or package.module:Class of your own.",
+)
+@click.option(
+    "--detector", type=click.Choice(["hog", "cnn"]), help="With --encoder: how faces are found."
+)
+@click.option(
+    "--pictures",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --encoder: where the pictures are that cannot be fetched from a URL.",
+)
 @click.option("--no-fsck", is_flag=True, help="Do not compare the new match sets with the truth.")
 @click.option("--no-switch", is_flag=True, help="Do not serve them yet.")
 @_data_option
@@ -147,6 +161,9 @@ def reindex(
     threshold: float | None,
     share: float | None,
     most_change: float,
+    encoder: str | None,
+    detector: str | None,
+    pictures: Path | None,
     no_fsck: bool,
     no_switch: bool,
 ) -> None:
@@ -155,6 +172,10 @@ def reindex(
     The workers do it while the former match sets are served and pictures come and go. Before the
     switch both are compared, and the new ones are checked by fsck. Interrupted, it goes on; run
     again, this looks on. Exits with 1 when something speaks against the switch.
+
+    With --encoder, workers with that encoder make encodings anew: of each picture in the folder
+    given by --pictures, or else of what its URL still gives. What cannot be had is listed.
+    Interrupted, it goes on when it is run again.
     """
     if ctx.invoked_subcommand is not None:
         given = [name for name in ctx.params if _is_given(ctx, name)]
@@ -162,23 +183,48 @@ def reindex(
             options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise click.UsageError(f"{options}: not before {ctx.invoked_subcommand}")
         return
-    from facematch.commands import reindex as command
-
-    wanted = command.Wanted(threshold, share, most_change, not no_fsck, not no_switch)
+    if encoder is None and (detector or pictures):
+        raise click.UsageError("--detector and --pictures go with --encoder")
+    rest = (threshold, share, most_change, not no_fsck, not no_switch)
     try:
-        outcome = command.run(data, wanted)
+        stopped = (
+            _other_match_sets(ctx, data, *rest)
+            if encoder is None
+            else _other_encoder(ctx, data, encoder, detector, pictures, *rest)
+        )
     except KeyboardInterrupt:
         click.echo(
             "Nothing is lost: run it again to go on, or facematch reindex cancel to end it.",
             err=True,
         )
         raise
-    stopped = outcome is not None and bool(outcome.stopped)
-    switched = not no_switch and not stopped
-    asked(ctx).show(
-        command.outcome_document(outcome, switched), command.outcome_lines(outcome, switched)
-    )
     ctx.exit(1 if stopped else 0)
+
+
+def _other_match_sets(ctx: click.Context, data: Path | None, *wanted: Any) -> bool:
+    from facematch.commands import reindex as command
+    from facematch.commands import reindex_text as text
+
+    what = command.Wanted(*wanted)
+    outcome = command.run(data, what)
+    stopped = outcome is not None and bool(outcome.stopped)
+    switched = what.switch and not stopped
+    asked(ctx).show(text.outcome_document(outcome, switched), text.outcome_lines(outcome, switched))
+    return stopped
+
+
+def _other_encoder(ctx: click.Context, data: Path | None, *wanted: Any) -> bool:
+    from facematch.commands import reencode as command
+    from facematch.commands import reindex_text as text
+
+    what = command.Wanted(*wanted)
+    outcome = command.run(data, what)
+    stopped = outcome is not None and bool(outcome.stopped)
+    switched = what.switch and not stopped
+    asked(ctx).show(
+        text.reencode_document(outcome, switched), text.reencode_lines(outcome, switched)
+    )
+    return stopped
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:
@@ -194,16 +240,16 @@ def _plain(name: str, help_: str, gone: str = "") -> None:
     @click.pass_context
     def plain(ctx: click.Context, data: Path | None) -> None:
         from facematch.commands import reindex as command
+        from facematch.commands import reindex_text as text
 
         there = getattr(command, name)(data)
-        lines = [gone] if gone else command.lines(there)
-        asked(ctx).show(command.document(there), lines)
+        asked(ctx).show(text.document(there), [gone] if gone else text.lines(there))
 
 
 _plain("status", "Show how far it is.")
 _plain("pause", "Let the workers begin nothing of it.")
-_plain("switch", "Serve the new match sets, whatever the comparison said.")
-_plain("rollback", "Serve the former match sets again; they have been kept up to date.")
+_plain("switch", "Serve what was made, whatever the comparison said.")
+_plain("rollback", "Serve the former match sets, or the former edition, again.")
 _plain(
     "cancel", "Give the new match sets up before they are served.", "The new match sets are gone."
 )
@@ -225,6 +271,7 @@ _plain(
 def reindex_resume(ctx: click.Context, data: Path | None, share: float | None) -> None:
     """Go on after a pause, or with another share."""
     from facematch.commands import reindex as command
+    from facematch.commands import reindex_text as text
 
     there = command.resume(data, share)
-    asked(ctx).show(command.document(there), command.lines(there))
+    asked(ctx).show(text.document(there), text.lines(there))

@@ -1,8 +1,9 @@
-"""What a reindex changes: the match sets of two generations compared, pair by pair."""
+"""What a reindex changes: match sets of two generations, or of two editions, compared pair by
+pair."""
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from facematch.progress import Update
@@ -15,6 +16,8 @@ _SAMPLES = 5
 _SETTLE_SECONDS = 1.0
 
 _MatchSet = Mapping[int, float]
+#: An image's position, and its matches in the former and in the new generation.
+_Both = tuple[int, _MatchSet, _MatchSet]
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Parity:
-    """The pairs of images of two generations, each pair counted once.
+    """The pairs of images of two generations or editions, each pair counted once.
 
     `gained` are in the new one only, `lost` in the former one only. Of those that are in both,
     `moved` have another distance, by `most_moved` at the most, and the others are `unchanged`.
-    `unexpected` were moved, or were gained or lost although the two thresholds do not say so.
+    `unexpected` were moved, or were gained or lost although the two thresholds do not say so; with
+    another encoder, were gained or lost.
     """
 
     unchanged: int
@@ -56,13 +60,72 @@ def compare(store: Store, reindex: Reindex, progress: Update) -> Parity:
 
     Raises Unavailable.
     """
-    tally = _Tally(reindex)
+
+    def read(positions: Sequence[int]) -> Iterator[_Both]:
+        former = store.linked(positions, reindex.former)
+        new = store.linked(positions, reindex.generation)
+        return ((position, former[position], new[position]) for position in positions)
+
+    def unexpected(former: _MatchSet, new: _MatchSet) -> int:
+        least, before = reindex.threshold, reindex.former_threshold
+        return (
+            sum(former[other] != new[other] for other in former.keys() & new.keys())
+            + sum(former[other] <= least for other in former.keys() - new.keys())
+            + sum(new[other] <= before for other in new.keys() - former.keys())
+        )
+
     positions = sorted(itertools.chain.from_iterable(store.live()))
+    return _compared(positions, read, unexpected, progress).parity(store)
+
+
+def compare_editions(served: Store, other: Store, progress: Update) -> Parity:
+    """Compare the match sets that are served of two editions, of the images that are in both, while
+    both go on changing. That a distance is another one is expected, a pair gained or lost is not.
+
+    Raises Unavailable.
+    """
+    here, there = served.snapshot(), other.snapshot()
+    of_image = {image: position for position, image in here.positions.items()}
+    #: Positions there by positions here, and the other way round.
+    counterpart = {
+        of_image[image]: position
+        for position, image in there.positions.items()
+        if image in of_image
+    }
+    back = {position: own for own, position in counterpart.items()}
+    generation = here.collection.generations[0].number
+    other_generation = there.collection.generations[0].number
+
+    def read(positions: Sequence[int]) -> Iterator[_Both]:
+        former = served.linked(positions, generation)
+        new = other.linked([counterpart[position] for position in positions], other_generation)
+        for position in positions:
+            yield (
+                position,
+                {to: apart for to, apart in former[position].items() if to in counterpart},
+                {back[to]: apart for to, apart in new[counterpart[position]].items() if to in back},
+            )
+
+    def unexpected(former: _MatchSet, new: _MatchSet) -> int:
+        return len(former.keys() ^ new.keys())
+
+    return _compared(sorted(counterpart), read, unexpected, progress).parity(served)
+
+
+def _compared(
+    positions: Sequence[int],
+    read: Callable[[Sequence[int]], Iterator[_Both]],
+    unexpected: Callable[[_MatchSet, _MatchSet], int],
+    progress: Update,
+) -> "_Tally":
+    """What the match sets of some images are, in the former and in the new generation. What is not
+    as expected is read again, because both go on changing."""
+    tally = _Tally(unexpected)
     doubtful: list[int] = []
     for start in range(0, len(positions), _PORTION):
         portion = positions[start : start + _PORTION]
-        for position, former, new in _match_sets(store, reindex, portion):
-            if tally.unexpected(former, new):
+        for position, former, new in _lower(read(portion)):
+            if unexpected(former, new):
                 doubtful.append(position)
             else:
                 tally.count(position, former, new)
@@ -70,29 +133,24 @@ def compare(store: Store, reindex: Reindex, progress: Update) -> Parity:
     if doubtful:
         time.sleep(_SETTLE_SECONDS)
     for start in range(0, len(doubtful), _PORTION):
-        portion = doubtful[start : start + _PORTION]
-        for position, former, new in _match_sets(store, reindex, portion):
+        for position, former, new in _lower(read(doubtful[start : start + _PORTION])):
             tally.count(position, former, new)
-    return tally.parity(store)
+    return tally
 
 
-def _match_sets(
-    store: Store, reindex: Reindex, positions: Sequence[int]
-) -> Iterator[tuple[int, _MatchSet, _MatchSet]]:
-    """Of each image the matches at lower positions, in the former and in the new generation."""
-    former = store.linked(positions, reindex.former)
-    new = store.linked(positions, reindex.generation)
-    for position in positions:
-        yield position, _lower(former[position], position), _lower(new[position], position)
-
-
-def _lower(matches: _MatchSet, position: int) -> _MatchSet:
-    return {other: distance for other, distance in matches.items() if other < position}
+def _lower(both: Iterator[_Both]) -> Iterator[_Both]:
+    """Only the matches at lower positions: each pair once."""
+    for position, *sets in both:
+        former, new = (
+            {other: apart for other, apart in matches.items() if other < position}
+            for matches in sets
+        )
+        yield position, former, new
 
 
 @dataclass
 class _Tally:
-    reindex: Reindex
+    unexpected: Callable[[_MatchSet, _MatchSet], int]
     unchanged: int = 0
     moved: int = 0
     most_moved: float = 0.0
@@ -101,15 +159,6 @@ class _Tally:
     lost: int = 0
     samples_gained: list[tuple[int, int, float]] = field(default_factory=list)
     samples_lost: list[tuple[int, int, float]] = field(default_factory=list)
-
-    def unexpected(self, former: _MatchSet, new: _MatchSet) -> int:
-        """How many pairs are not as the thresholds say."""
-        least, before = self.reindex.threshold, self.reindex.former_threshold
-        return (
-            sum(former[other] != new[other] for other in former.keys() & new.keys())
-            + sum(former[other] <= least for other in former.keys() - new.keys())
-            + sum(new[other] <= before for other in new.keys() - former.keys())
-        )
 
     def count(self, position: int, former: _MatchSet, new: _MatchSet) -> None:
         """Count the pairs of one image."""

@@ -1,8 +1,9 @@
 """Shows how far long work is: a bar on a terminal, a line every few seconds anywhere else."""
 
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Never, Protocol, TextIO
 
 from tqdm import tqdm
@@ -34,6 +35,19 @@ class Progress(Protocol):
 def on(stream: TextIO, unit: str) -> Progress:
     """What suits the stream. `unit`: what is counted, in the plural."""
     return Bar(stream, unit) if stream.isatty() else Lines(stream, unit)
+
+
+@contextlib.contextmanager
+def one_after_another(stream: TextIO) -> Iterator[Callable[[str], Update]]:
+    """Shows several things one after the other: called with the unit of the next, which is then
+    shown in place of the one before."""
+    with contextlib.ExitStack() as stack:
+
+        def shown(unit: str) -> Update:
+            stack.close()
+            return stack.enter_context(contextlib.closing(on(stream, unit))).update
+
+        yield shown
 
 
 class Bar:

@@ -3,26 +3,25 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from facematch import fsck, progress
+from facematch.collection_name import DEFAULT, edition_name
+from facematch.commands.stores import urls
 from facematch.commands.text import Document
-from facematch.data_folder import default_data, running_service
-from facematch.embedded import redis_url_of
 from facematch.errors import Unavailable
 from facematch.indexes import tail_of
 from facematch.log import Tail
 from facematch.redis_connection import connect
+from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
-from facematch.settings import load
 
 _SHOWN = 20
 
 
 def check(data: Path | None) -> fsck.Report:
-    """Check the store of a data folder; without one, the store that FACEMATCH_REDIS_URL names;
-    without that, the store of the default data folder.
+    """Check a store, all its editions: see facematch.commands.stores.urls.
 
     Raises Misconfigured for a folder without data, Unavailable.
     """
@@ -31,7 +30,26 @@ def check(data: Path | None) -> fsck.Report:
         connect(redis_url) as client,
         contextlib.closing(progress.on(sys.stderr, "faces")) as shown,
     ):
-        return fsck.run(RedisStore(client), _positions(index_url), shown.update)
+        there = RedisReencoding(client).editions()
+
+        def checked(number: int) -> fsck.Report:
+            name = edition_name(DEFAULT, number)
+            return fsck.run(RedisStore(client, name), _positions(index_url, name), shown.update)
+
+        report = checked(there.served.number)
+        if there.other is None:
+            return report
+        return _with_other(report, there.other.number, checked(there.other.number))
+
+
+def _with_other(report: fsck.Report, number: int, other: fsck.Report) -> fsck.Report:
+    """What was looked at is told of the edition that is served, what was found of both."""
+    found = (replace(one, detail=f"edition {number}: {one.detail}") for one in other.findings)
+    return replace(
+        report,
+        unfinished=report.unfinished + other.unfinished,
+        findings=(*report.findings, *found),
+    )
 
 
 def document(report: fsck.Report) -> Document:
@@ -59,24 +77,13 @@ def finding_lines(findings: Sequence[fsck.Finding]) -> Iterator[str]:
     yield f"{len(findings):,} findings"
 
 
-@contextlib.contextmanager
-def urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
-    """(URL of Redis, URL of an index if one may be there)."""
-    if data is None and "redis_url" in (settings := load()).model_fields_set:
-        yield settings.redis_url.get_secret_value(), settings.index_url.get_secret_value()
-        return
-    folder = data or default_data()
-    with redis_url_of(folder) as redis_url:
-        service = running_service(folder)
-        yield redis_url, service.index_url if service else None
-
-
-def _positions(index_url: str | None) -> list[Tail]:
-    """Where the index beside this store is in the log; none if there is no index here."""
+def _positions(index_url: str | None, name: str) -> list[Tail]:
+    """Where the index beside this store is in the log of an edition; none if there is no index
+    here."""
     if index_url is None:
         return []
     try:
-        tail = tail_of(index_url)
+        tail = tail_of(index_url, name)
     except Unavailable:
         return []
     return [] if tail is None else [tail]

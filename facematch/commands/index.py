@@ -12,7 +12,8 @@ from pathlib import Path
 import structlog
 
 from facematch import progress
-from facematch.commands.fsck import finding_lines, urls
+from facematch.commands.fsck import finding_lines
+from facematch.commands.stores import served_edition, urls
 from facematch.commands.text import Document
 from facematch.errors import Unavailable
 from facematch.generation_loading import Loader
@@ -114,9 +115,11 @@ def _parts(data: Path | None) -> Iterator[tuple[Store, Sidecar | Generations]]:
     with urls(data) as (redis_url, index_url), connect(redis_url) as client:
         if index_url is None:
             raise Unavailable("index_unavailable", "the service does not run, nor does its index")
-        index = open_generations(index_url) if is_milvus(index_url) else Sidecar(index_url)
+        name = served_edition(client)
+        milvus = is_milvus(index_url)
+        index = open_generations(index_url, name) if milvus else Sidecar(index_url, name)
         with _quiet(), contextlib.closing(index):
-            yield RedisStore(client), index
+            yield RedisStore(client, name), index
 
 
 @contextlib.contextmanager

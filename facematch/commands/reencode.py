@@ -1,0 +1,88 @@
+"""`facematch reindex --encoder`: a second edition of the collection, made by workers with another
+encoder while the first is served."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from facematch import progress
+from facematch.carrying import CarryParts, pictures_in
+from facematch.commands.reindex_parts import parts_of
+from facematch.embedded import environment
+from facematch.errors import Misconfigured
+from facematch.job import queue_of
+from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, is_switched, judge
+from facematch.settings import load
+
+#: Of the uploaded bytes that may wait, so many for pictures from a folder; the rest is for clients.
+_SHARE_OF_BACKLOG = 0.5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `run` shall do. `encoder`, `detector`: as in the settings, None as they are; `pictures`:
+    a folder with pictures, None for none; `threshold`: see facematch.reencode.begin_or_go_on;
+    `share`: see facematch.carrying.CarryParts; the others as in facematch.commands.reindex."""
+
+    encoder: str
+    detector: str | None
+    pictures: Path | None
+    threshold: float | None
+    share: float | None
+    most_change: float
+    check: bool
+    switch: bool
+
+
+def run(data: Path | None, wanted: Wanted) -> Outcome | None:
+    """Begin a reindex, or go on with the one there is; carry the images over, compare, switch. None
+    when that was done before.
+
+    Raises Conflict, Misconfigured, Rejected, Unavailable.
+    """
+    settings = load()
+    detector = wanted.detector or settings.detector
+    encoder = Encoder(model_of(wanted.encoder, detector), wanted.encoder, detector)
+    with parts_of(data) as parts, progress.one_after_another(sys.stderr) as shown:
+        there = parts.reencoding.editions()
+        if is_switched(there) and there.served.model == encoder.model:
+            return None
+        with parts.broker(queue_of(0)):
+            pass  # raises where no service runs
+        pictures = {}
+        if wanted.pictures is not None:
+            pictures = pictures_in(wanted.pictures, shown("files read"))
+        number = begin_or_go_on(parts.reencoding, encoder, wanted.threshold).later.number
+        with parts.broker(queue_of(number)) as broker:
+            carry = CarryParts(
+                reencoding=parts.reencoding,
+                broker=broker,
+                number=number,
+                pictures=pictures,
+                backlog=int(settings.backlog_bytes * _SHARE_OF_BACKLOG),
+                share=wanted.share or 1.0,
+            )
+            build(carry, shown("images"))
+        outcome = judge(
+            parts.reencoding, parts.store, wanted.most_change, check=wanted.check, shown=shown
+        )
+        if wanted.switch and not outcome.stopped:
+            parts.reencoding.switch(number)
+        return outcome
+
+
+def model_of(encoder: str, detector: str) -> str:
+    """The fingerprint of what a worker with these settings makes. Raises Misconfigured."""
+    names = {"FACEMATCH_ENCODER": encoder, "FACEMATCH_DETECTOR": detector, "FACEMATCH_LOGS": "text"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "worker", "model"],
+        env=environment(**names),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return done.stdout.strip()
+    said = (done.stdout + done.stderr).strip().splitlines()
+    raise Misconfigured(f"there is no worker with this encoder here: {said[-1] if said else ''}")

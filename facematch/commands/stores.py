@@ -1,0 +1,33 @@
+"""Where the commands for who looks after a service find its store and its index."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from facematch.collection_name import DEFAULT, edition_name
+from facematch.data_folder import default_data, running_service
+from facematch.embedded import redis_url_of
+from facematch.redis_connection import Redis
+from facematch.redis_reencoding import RedisReencoding
+from facematch.settings import load
+
+
+@contextlib.contextmanager
+def urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
+    """(URL of Redis, URL of an index if one may be there): of a data folder; without one, what
+    FACEMATCH_REDIS_URL and so on name; without that, of the default data folder.
+
+    Raises Misconfigured for a folder without data, Unavailable.
+    """
+    if data is None and "redis_url" in (settings := load()).model_fields_set:
+        yield settings.redis_url.get_secret_value(), settings.index_url.get_secret_value()
+        return
+    folder = data or default_data()
+    with redis_url_of(folder) as redis_url:
+        service = running_service(folder)
+        yield redis_url, service.index_url if service else None
+
+
+def served_edition(client: Redis) -> str:
+    """The name of the edition that is served. Raises Unavailable."""
+    return edition_name(DEFAULT, RedisReencoding(client).editions().served.number)
