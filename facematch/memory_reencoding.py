@@ -75,8 +75,12 @@ class MemoryReencoding:
             served = self._about.served.number
             return None if number == served else self.stores[served]
 
-        store._leader = leader
-        store._is_alone = lambda: self._about.other is None
+        def follower() -> int | None:
+            other = self._about.other
+            is_served = number == self._about.served.number
+            return other.number if is_served and other else None
+
+        store._leader, store._follower = leader, follower
 
     def served(self) -> MemoryStore:
         """The store of the edition that is served."""

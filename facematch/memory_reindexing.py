@@ -38,7 +38,7 @@ class MemoryReindexing:
         check_wanted(threshold, share)
         store = self._store
         with store._lock:
-            if store._reindex is not None or not store._is_alone():
+            if store._reindex is not None or store._follower() is not None:
                 raise Conflict("reindex_exists")
             collection = store.collection()
             base, former = collection.tail.position, collection.generations[0]

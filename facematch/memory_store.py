@@ -69,11 +69,11 @@ class MemoryStore:
         self._dropped: set[int] = set()
         self._entries: list[Entry] = []
         self._first = 1
-        #: The last number given in any edition; the edition that this one follows; whether there is
-        #: another one. See facematch.memory_reencoding.
+        #: The last number given in any edition; the edition that this one follows; the number of
+        #: the one that follows this one. See facematch.memory_reencoding.
         self._numbers = [0]
         self._leader: Callable[[], MemoryStore | None] = lambda: None
-        self._is_alone: Callable[[], bool] = lambda: True
+        self._follower: Callable[[], int | None] = lambda: None
         self._jobs: dict[str, _Job] = {}
         self._images: dict[str, _Image] = {}
         self._blobs: dict[str, bytes] = {}
@@ -165,7 +165,7 @@ class MemoryStore:
                 elif record is not None and _is_known(record.image.state):
                     record.names.add(found.job.name)
                     self._settle(job, State.INDEXED)
-            return replace(self.job(job), in_hand=in_hand)
+            return replace(self.job(job), in_hand=in_hand, followed_by=self._follower())
 
     def _follow(self, found: _Job) -> bool:
         """What became of a job in the edition that is served, if this is another one; whether that

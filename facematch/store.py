@@ -103,6 +103,8 @@ class Job:
     in_hand: bool = False
     #: Of `begin`: it was not taken up, because it has not ended in the edition that is served.
     follows: bool = False
+    #: Of `begin`: the number of the edition in which it waits for what becomes of it here.
+    followed_by: int | None = None
     #: Of `accept`: the number of the edition that is served.
     edition: int = 0
 

@@ -29,6 +29,8 @@ class Cluster:
         self._folder = folder
         self._sidecars = "index_url" not in settings
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        #: Settings that one process has besides, by its name.
+        self.own: dict[str, dict[str, str]] = {}
         #: Bytes that were in each log when its process was started.
         self._logged: dict[str, int] = {}
         self._environment = os.environ | {
@@ -65,7 +67,8 @@ class Cluster:
     def start(self, name: str, failpoint: str = "") -> None:
         """Start a process that is not running, perhaps with a failpoint."""
         part, _, number = name.partition("-")
-        environment = self._environment | {"FACEMATCH_FAILPOINT": failpoint}
+        own = {f"FACEMATCH_{key.upper()}": value for key, value in self.own.get(name, {}).items()}
+        environment = self._environment | own | {"FACEMATCH_FAILPOINT": failpoint}
         if self._sidecars:
             environment["FACEMATCH_INDEX_URL"] = f"unix:{self._folder / f'index-{number}.sock'}"
         log = self._folder / f"{name}.log"

@@ -12,10 +12,8 @@ from PIL import Image
 from facematch.faces import Box, Encodings, Pixels, pack_encodings, unpack_encodings
 from worker.encoder import Found
 
-#: The setting `encoder` that makes a worker read planted pictures.
-PLANTED = "planted:PlantedEncoder"
-#: One of another model.
-OTHER_PLANTED = "planted:OtherPlantedEncoder"
+#: The setting `encoder` that makes a worker read planted pictures, by one model or by another.
+PLANTED, OTHER_PLANTED = "planted:PlantedEncoder", "planted:OtherPlantedEncoder"
 
 
 def planted_picture(encodings: Encodings) -> bytes:
@@ -59,10 +57,10 @@ class PlantedEncoder:
 
 
 class OtherPlantedEncoder(PlantedEncoder):
-    """Another model: it finds the same matches, but its encodings match none of the first."""
+    """Of another model: all faces are twice as far apart."""
 
     model = "other-planted"
 
     def encode(self, crops: Encodings) -> Encodings:
-        """The opposite ones."""
-        return -crops
+        """Twice what the other one says."""
+        return 2 * crops

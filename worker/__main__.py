@@ -4,6 +4,7 @@
 reindex` is `facematch reindex`, for a Job that has the worker's image.
 """
 
+import contextlib
 import signal
 import sys
 import threading
@@ -13,8 +14,9 @@ import structlog
 
 from facematch import startup
 from facematch.brokers import open_broker, open_queues
+from facematch.errors import Unavailable
 from facematch.indexes import open_feeder, open_neighbours
-from facematch.job import REINDEX_QUEUE, job_of, queue_of
+from facematch.job import REINDEX_QUEUE, Message, job_of, queue_of
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
 from facematch.redis_reencoding import RedisReencoding
@@ -35,7 +37,6 @@ from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
-from worker.telling import Telling
 
 #: A picture of 1600 × 1600 pixels took 5 to 7 seconds of processor time with the detector `cnn`,
 #: about 1 with `hog`: each may take some ten times what it needs.
@@ -84,7 +85,6 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     neighbours = open_neighbours(settings.index_url.get_secret_value(), joined.name)
     feeder = open_feeder(settings.index_url.get_secret_value(), store, joined.name)
     queues = open_queues(broker_url)
-    telling = Telling(reencoding, queues, joined.number)
     parts = Parts(
         store=store,
         neighbours=neighbours,
@@ -101,7 +101,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     )
 
     def ready() -> None:
-        if joined.number not in telling.editions().numbers:
+        if joined.number not in reencoding.editions().numbers:
             _log.info("the edition was given up", edition=joined.number)
             stop.set()
             return
@@ -116,8 +116,10 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
 
     def work(job: str) -> None:
         with in_hand.having(job):
-            process(job, parts)
-        telling.ended(job)
+            ended = process(job, parts)
+        if ended.followed_by is not None:
+            with contextlib.suppress(Unavailable):  # the sweeper does it, too
+                queues.of(ended.followed_by).publish(Message(job))
 
     feeding = threading.Thread(target=feeder.run, args=(stop,), daemon=True) if feeder else None
     ranges = open_broker(broker_url, HANDS, REINDEX_QUEUE)

@@ -8,7 +8,7 @@ sweeper. What is shared is only the store.
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -50,7 +50,7 @@ class Parts:
 
 
 def process(job_id: str, parts: Parts) -> Job:
-    """Bring a job to its end and return it.
+    """Bring a job to its end and return it. `followed_by` says whose workers wait for that.
 
     Raises NotFound for an unknown job, Unavailable when a part is not there: then the job is
     as it was before some step and is to be tried again. Raises Misconfigured when the
@@ -60,6 +60,7 @@ def process(job_id: str, parts: Parts) -> Job:
     job = parts.store.begin(job_id)
     if job.follows:
         return job  # published again by who ends it in the edition that is served, or the sweeper
+    followed_by = job.followed_by
     if job.state is State.ACCEPTED:
         try:
             _place(job, parts)
@@ -79,7 +80,7 @@ def process(job_id: str, parts: Parts) -> Job:
         job = parts.store.job(job.id)
     why = {"code": job.code, "detail": job.detail} if job.code else {}
     _log.info("job", state=str(job.state), image=job.image or None, seconds=seconds, **why)
-    return job
+    return replace(job, followed_by=followed_by)
 
 
 def finish(image: str, parts: Parts) -> None:

@@ -91,23 +91,37 @@ def resume(data: Path | None, share: float | None) -> There:
 
 def switch(data: Path | None) -> There:
     """Serve what was made, whatever the comparison says. Raises as `pause`."""
-    return _told(data, lambda one, reindex: one.switch(reindex), Reencoding.switch)
+    return _told(
+        data, lambda one, reindex: one.switch(reindex), lambda one, number: one.switch(number)
+    )
 
 
 def rollback(data: Path | None) -> There:
     """Serve the former match sets, or the former edition, again. Raises as `pause`."""
-    return _told(data, lambda one, reindex: one.rollback(reindex), Reencoding.rollback)
+    return _told(
+        data, lambda one, reindex: one.rollback(reindex), lambda one, number: one.rollback(number)
+    )
 
 
 def cancel(data: Path | None) -> None:
     """Give up what is made. Raises as `pause`, and Conflict("reindex_phase") when it is served."""
-    _told(data, lambda one, reindex: one.cancel(reindex), Reencoding.cancel, forget=True)
+    _told(
+        data,
+        lambda one, reindex: one.cancel(reindex),
+        lambda one, number: one.cancel(number),
+        forget=True,
+    )
 
 
 def drop(data: Path | None) -> None:
     """Give the former match sets, or the former edition, up for good. Raises as `pause`, and
     Conflict("reindex_phase") while they are served."""
-    _told(data, lambda one, reindex: one.drop(reindex), Reencoding.drop, forget=True)
+    _told(
+        data,
+        lambda one, reindex: one.drop(reindex),
+        lambda one, number: one.drop(number),
+        forget=True,
+    )
 
 
 def _there(parts: Parts) -> There:

@@ -1,23 +1,28 @@
 -- Take up a job. ARGV: job, ttl, seconds that it then counts as in hand.
--- Returns the job, whether it was in somebody's hands before, and whether it is not begun because
--- the edition that is served has not ended it yet, which this one follows.
+-- Returns the job; whether it was in somebody's hands before; whether it is not begun because the
+-- edition that is served has not ended it yet, which this one follows; the edition that follows.
 local job, ttl = ARGV[1], ARGV[2]
 local record = key('job', job)
 local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number')
-if fields[1] ~= 'accepted' then return {job_view(job), 0, 0} end
+local served, other = editions()
+local leader = prefix_of(served)
+local follower = leader == prefix and other
+local function told(in_hand, follows)
+  return {job_view(job), in_hand, follows, follower}
+end
+if fields[1] ~= 'accepted' then return told(0, 0) end
 
-local leader = prefix_of((editions()))
 if leader ~= prefix then
   local led = redis.call('HMGET', leader .. 'job:' .. job, 'state', 'image', 'code', 'detail')
   if led[1] == 'accepted' then
     redis.call('ZADD', ACCEPTED, 'XX', now(), job)
-    return {job_view(job), 0, 1}
+    return told(0, 1)
   elseif led[1] == 'failed' then
     fail_job(job, led[3], led[4], led[2], ttl)
-    return {job_view(job), 0, 0}
+    return told(0, 0)
   elseif led[1] == 'erased' then
     settle(job, 'erased', ttl)
-    return {job_view(job), 0, 0}
+    return told(0, 0)
   elseif led[1] then
     -- Of a URL, this is what was found behind it.
     fields[3] = led[2]
@@ -42,4 +47,4 @@ if fields[3] ~= '' then
     settle(job, 'committed', ttl)
   end
 end
-return {job_view(job), in_hand, 0}
+return told(in_hand, 0)

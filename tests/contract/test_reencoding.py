@@ -163,8 +163,9 @@ def test_an_edition_of_the_same_model_is_refused(service: Service) -> None:
 def test_a_submission_is_in_both_and_the_other_follows(service: Service) -> None:
     service.begin()
     job = send(service, b"a")
-    assert service.store(1).begin(job).follows
-    assert service.store(1).begin(job).attempts == 0
+    begun = service.store(1).begin(job)
+    assert (begun.follows, begun.attempts, begun.followed_by) == (True, 0, None)
+    assert service.store(0).begin(job).followed_by == 1
     done(service, 0, job, b"a")
     assert service.front.job(job).state is State.DONE
     assert states(service, b"a") == [State.DONE, State.ACCEPTED]

@@ -108,7 +108,7 @@ CHOICES = {
 }
 CHOOSERS = {
     *("__main__", "embedded", "valkey", "wsgi"),
-    *("commands.fsck", "commands.index", "commands.reindex"),
+    *("commands.fsck", "commands.index", "commands.reindex_parts", "commands.stores"),
 }
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
