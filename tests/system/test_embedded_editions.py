@@ -83,7 +83,7 @@ def test_each_edition_has_a_crew_from_when_it_is_made_until_it_is_given_up(serve
     with ExitStack() as stack:
         client = stack.enter_context(connect(redis_url))
         reencoding, other = RedisReencoding(client), RedisStore(client, "default~1")
-        reencoding.begin("other-planted", 0.6, OTHER_PLANTED, "")
+        reencoding.begin("other-planted", 1.2, OTHER_PLANTED, "")
         eventually(lambda: workers(served) == {PLANTED: 2, OTHER_PLANTED: 1}, "a worker for it")
         a, b = submit(url, "a.png", first), submit(url, "b.png", second)
         matches(url, a)
@@ -93,7 +93,7 @@ def test_each_edition_has_a_crew_from_when_it_is_made_until_it_is_given_up(serve
         position = RedisStore(client).image(a).position
         assert np.allclose(RedisStore(client).faces([position])[position][0], alike[0])
         position = other.image(a).position
-        assert np.allclose(other.faces([position])[position][0], -alike[0])
+        assert np.allclose(other.faces([position])[position][0], 2 * alike[0])
 
         reencoding.built(1)
         reencoding.switch(1)
