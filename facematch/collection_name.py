@@ -37,6 +37,11 @@ def check_edition(name: str) -> str:
     return name
 
 
+def collection_of(name: str) -> str:
+    """The collection of which this is the name of an edition. Raises ValueError."""
+    return check_edition(name).partition("~")[0]
+
+
 def served_name(collection: str) -> str:
     """What stands for the edition that is served at the time. Raises ValueError."""
     return check_name(collection) + _SERVED
@@ -44,8 +49,7 @@ def served_name(collection: str) -> str:
 
 def base_prefix(name: str) -> str:
     """What the Redis keys begin with that all editions of a collection share. Raises ValueError."""
-    collection = name.removesuffix(_SERVED)
-    return f"fm:{{{check_edition(collection).partition('~')[0]}}}:"
+    return f"fm:{{{collection_of(name.removesuffix(_SERVED))}}}:"
 
 
 def key_prefix(name: str) -> str:

@@ -1,7 +1,8 @@
 """`facematch serve`: the whole service on one machine, as a tree of processes.
 
 Valkey, then the index, the workers and the api, each started once the one before is there;
-stopped in the opposite order. The parent only starts, watches and stops.
+stopped in the opposite order. The parent only starts, watches and stops. Which workers there are to
+be it asks Valkey, every now and then: see `facematch.crews`.
 """
 
 import contextlib
@@ -11,19 +12,27 @@ import socket
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import facematch
 from facematch import startup, valkey
+from facematch.collection_name import DEFAULT, edition_name
+from facematch.crews import LOOK_SECONDS, Crews
 from facematch.data_folder import DataFolder, InUse, Service, claimed, running_service
 from facematch.errors import Misconfigured, Unavailable
 from facematch.processes import Part
-from facematch.settings import PREFIX, load
+from facematch.redis_connection import connect
+from facematch.redis_reencoding import RedisReencoding
+from facematch.settings import PREFIX, Settings, load
 from facematch.sidecar import Sidecar
 from facematch.tree import Console, Failed, Stopped, Tree
 
 #: Seconds without any progress after which a part counts as not coming up.
 START_SECONDS = 60.0
+
+#: For so long Valkey may keep the parent waiting, and with it a signal to stop.
+_ANSWER_SECONDS = 2.0
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _SLOTS = f"{PREFIX}SLOTS"
@@ -40,10 +49,10 @@ def serve(host: str, port: int, data: Path, workers: int) -> int:
         raise ValueError("a service has at least one worker")
     console = Console(sys.stdout, sys.stderr)
     try:
-        load()  # what is wrong with a setting is said once, not by every part
+        settings = load()  # what is wrong with a setting is said once, not by every part
         port = free_port(host, port)
         with claimed(data) as folder:
-            return _run(folder, console, host, port, workers)
+            return _run(folder, console, settings, host, port, workers)
     except Misconfigured as error:
         console.say(f"facematch: {error}")
         return 1
@@ -97,11 +106,35 @@ def redis_url_of(data: Path) -> Iterator[str]:
         yield redis_url
 
 
-def _run(folder: DataFolder, console: Console, host: str, port: int, workers: int) -> int:
+def _run(
+    folder: DataFolder, console: Console, settings: Settings, host: str, port: int, workers: int
+) -> int:
     tree = Tree(folder.logs, console)
-    with tree.signals():
+    redis_url = valkey.url(_valkey_socket(folder))
+    variables = environment(
+        FACEMATCH_REDIS_URL=redis_url,
+        FACEMATCH_BROKER_URL=redis_url,
+        FACEMATCH_INDEX_URL=f"unix:{folder.sockets / 'index.sock'}",
+        FACEMATCH_LEDGER=os.environ.get(f"{PREFIX}LEDGER", str(folder.ledger)),
+        FACEMATCH_HOST=host,
+        FACEMATCH_PORT=str(port),
+    )
+    # The workers share the cores; if each slot used several threads, they would only be in each
+    # other's way.
+    slots = {_SLOTS: str(max(1, startup.usable_cores() // workers))}
+    with tree.signals(), connect(redis_url, timeout=_ANSWER_SECONDS) as client:
+        crews = Crews(
+            tree,
+            console,
+            RedisReencoding(client),
+            settings,
+            workers,
+            lambda name, its_own: replace(
+                _python(name, "worker", slots | _ONE_THREAD | variables | its_own), may_end=True
+            ),
+        )
         try:
-            service = _start(tree, folder, host, port, workers)
+            service = _start(tree, crews, folder, variables, host, port)
             folder.announce(service)
             crew = f"{workers} worker" if workers == 1 else f"{workers} workers"
             where = ", on every address" if host in _WILDCARDS else ""
@@ -109,7 +142,7 @@ def _run(folder: DataFolder, console: Console, host: str, port: int, workers: in
                 f"facematch serves on {service.url}{where} (data in {folder.path}, {crew}). "
                 "Ctrl-C stops it."
             )
-            tree.watch()
+            tree.watch(crews.look, LOOK_SECONDS)
         except Stopped:
             console.say("facematch stops …")
             return 0
@@ -122,29 +155,26 @@ def _run(folder: DataFolder, console: Console, host: str, port: int, workers: in
     return 1
 
 
-def _start(tree: Tree, folder: DataFolder, host: str, port: int, workers: int) -> Service:
+def _start(
+    tree: Tree,
+    crews: Crews,
+    folder: DataFolder,
+    variables: Mapping[str, str],
+    host: str,
+    port: int,
+) -> Service:
     """Start everything and wait until it is ready. Raises Failed, Stopped."""
     redis_url = _start_valkey(tree, folder)
-    index_url = f"unix:{folder.sockets / 'index.sock'}"
-    variables = environment(
-        FACEMATCH_REDIS_URL=redis_url,
-        FACEMATCH_BROKER_URL=redis_url,
-        FACEMATCH_INDEX_URL=index_url,
-        FACEMATCH_LEDGER=os.environ.get(f"{PREFIX}LEDGER", str(folder.ledger)),
-        FACEMATCH_HOST=host,
-        FACEMATCH_PORT=str(port),
-    )
-    index = Sidecar(index_url, timeout=5)
+    there = crews.editions()
+    index_url = variables["FACEMATCH_INDEX_URL"]
     tree.start(_python("index", "index", variables))
-    tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
-    # The workers share the cores; if each slot used several threads, they would only be in each
-    # other's way.
-    slots = {_SLOTS: str(max(1, startup.usable_cores() // workers))}
-    crew = [f"worker-{number}" for number in range(1, workers + 1)]
-    tree.start(*(_python(name, "worker", slots | _ONE_THREAD | variables) for name in crew))
-    tree.start(_python("api", "api", variables))
-    tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS)
-    index.close()
+    with contextlib.closing(
+        Sidecar(index_url, edition_name(DEFAULT, there.served.number), timeout=5)
+    ) as index:
+        tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
+        crews.begin(there)
+        tree.start(_python("api", "api", variables))
+        tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS)
     reached = _WILDCARDS.get(host, host)
     tree.wait_for("the api", lambda: _problem_of_api(reached, port), START_SECONDS)
     name = f"[{reached}]" if ":" in reached else reached
@@ -152,7 +182,7 @@ def _start(tree: Tree, folder: DataFolder, host: str, port: int, workers: int) -
 
 
 def _start_valkey(tree: Tree, folder: DataFolder) -> str:
-    place = folder.sockets / "valkey.sock"
+    place = _valkey_socket(folder)
     # It prolongs the claim on the folder: two servers can never write the same files.
     command, keep = valkey.command(folder.valkey, place), (folder.lock,)
     tree.start(Part("valkey", command, dict(os.environ), quiet=True, keep=keep))
@@ -160,9 +190,13 @@ def _start_valkey(tree: Tree, folder: DataFolder) -> str:
     return valkey.url(place)
 
 
-def _python(name: str, package: str, environment: Mapping[str, str]) -> Part:
+def _valkey_socket(folder: DataFolder) -> Path:
+    return folder.sockets / "valkey.sock"
+
+
+def _python(name: str, package: str, variables: Mapping[str, str]) -> Part:
     # -P: a folder of the same name where the user happens to be must not be taken for the part.
-    return Part(name, [sys.executable, "-P", "-m", package], environment)
+    return Part(name, [sys.executable, "-P", "-m", package], variables)
 
 
 def environment(**ours: str) -> dict[str, str]:

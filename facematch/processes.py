@@ -27,7 +27,8 @@ class Part:
     """What to run. `command[0]` is the path of a program; `environment` is all of it.
 
     The output of a quiet part goes to its log file alone. `keep` are file descriptors that
-    the process inherits.
+    the process inherits. Of one that `may_end` whoever watches it decides whether that is a
+    failure; of all others it is.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Part:
     environment: Mapping[str, str]
     quiet: bool = False
     keep: Sequence[int] = ()
+    may_end: bool = False
 
 
 class Process:
@@ -53,6 +55,7 @@ class Process:
         Raises OSError when its log file cannot be written.
         """
         self.name = part.name
+        self.may_end = part.may_end
         self.log_file = logs / f"{part.name}.log"
         self.last_line = ""
         self._show = None if part.quiet else show
@@ -93,9 +96,14 @@ class Process:
         """Wait until it has ended, at most `timeout` seconds; whether it has."""
         return self._gone.wait(timeout)
 
+    @property
+    def exit_code(self) -> int:
+        """That, once it has ended; -N when signal N has ended it."""
+        return int(self._popen.returncode)
+
     def how_it_ended(self) -> str:
         """Its exit code or signal, in words, once it has ended."""
-        code = self._popen.returncode
+        code = self.exit_code
         if code >= 0:
             return f"ended with exit code {code}"
         try:

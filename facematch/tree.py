@@ -9,7 +9,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -27,8 +27,19 @@ class Failed(Exception):
     """A part ended or did not come up; the text is the line that says so."""
 
 
+def failure(process: Process) -> Failed:
+    """That this process has ended, and should not have."""
+    last = f" Its last line: {process.last_line}" if process.last_line else ""
+    return Failed(f"{process.name} {process.how_it_ended()}; see {process.log_file}.{last}")
+
+
 class Stopped(Exception):
     """Somebody wants the tree to stop."""
+
+
+def _fail(ended: Sequence[Process]) -> None:
+    for process in ended:
+        raise failure(process)
 
 
 class Console:
@@ -71,6 +82,7 @@ class Tree:
         self._console = console
         self._events: queue.SimpleQueue[Process | signal.Signals] = queue.SimpleQueue()
         self._groups: list[list[Process]] = []
+        self._ended: list[Process] = []
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
@@ -104,7 +116,8 @@ class Tree:
     def wait_for(self, what: str, problem: Callable[[], str], seconds: float) -> None:
         """Wait until `problem` returns "", for as long as what it returns keeps changing.
 
-        Raises Failed after `seconds` without a change, and what `watch` raises.
+        Raises Failed after `seconds` without a change, and when a process ends, but for one that
+        may and has ended with 0: `watch` comes to that. Raises Stopped at a signal.
         """
         reason = ""
         changed = said = time.monotonic()
@@ -117,12 +130,21 @@ class Tree:
             if now > said + _PATIENCE_SECONDS:
                 said = now
                 self._console.say(f"facematch waits for {what}: {reason}")
-            self._look(0.05)
+            self._next(0.05)
+            for process in self._ended:
+                if process.exit_code != 0:
+                    raise failure(process)
 
-    def watch(self) -> None:
-        """Raises Stopped at a signal, Failed when a process ends."""
+    def watch(
+        self, look: Callable[[Sequence[Process]], None] = _fail, seconds: float | None = None
+    ) -> None:
+        """Raises Stopped at a signal, Failed when a process ends. Those that may end are given to
+        `look`, which is called at once and then every `seconds`, or as soon as one has ended; what
+        it raises comes through."""
         while True:
-            self._look(None)
+            ended, self._ended = self._ended, []
+            look(ended)
+            self._next(seconds)
 
     def stop(self) -> None:
         """Stop what runs, the last started first; a signal meanwhile makes it quick."""
@@ -148,12 +170,14 @@ class Tree:
                 process.kill()
                 process.join(HURRIED_STOP_SECONDS)
 
-    def _look(self, timeout: float | None) -> None:
+    def _next(self, timeout: float | None) -> None:
+        """What has happened next, if that is within so many seconds."""
         try:
             event = self._events.get(timeout=timeout)
         except queue.Empty:
             return
         if isinstance(event, signal.Signals):
             raise Stopped
-        last = f" Its last line: {event.last_line}" if event.last_line else ""
-        raise Failed(f"{event.name} {event.how_it_ended()}; see {event.log_file}.{last}")
+        if not event.may_end:
+            raise failure(event)
+        self._ended.append(event)

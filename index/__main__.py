@@ -12,9 +12,11 @@ import numpy as np
 import structlog
 
 from facematch import startup
-from facematch.collection_name import DEFAULT
+from facematch.collection_name import DEFAULT, edition_name
 from facematch.redis_connection import connect
+from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
+from facematch.reencoding import Reencoding
 from facematch.settings import Settings
 from facematch.sidecar import socket_path
 from index.budget import Budget
@@ -28,6 +30,7 @@ from index.server import Server
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP_SECONDS = 1.0
 _SAMPLE_SECONDS = 5.0
+_EDITIONS_SECONDS = 2.0
 
 _log = structlog.get_logger()
 
@@ -51,7 +54,15 @@ def serve(settings: Settings) -> int:
     server = Server(collections, metrics, socket_path(settings.index_url.get_secret_value()))
     if approximate:
         _thread(lambda: _sample(collections))
-    return _serve(collections, server)
+    return _serve(collections, server, RedisReencoding(client))
+
+
+def _keep_editions(collections: Collections, reencoding: Reencoding, stop: threading.Event) -> None:
+    """Have the edition loaded that is served, and none that was given up."""
+    while there := startup.wait_for_redis(reencoding.editions, stop):
+        editions = filter(None, (there.served, there.other))
+        collections.keep([edition_name(DEFAULT, edition.number) for edition in editions])
+        stop.wait(_EDITIONS_SECONDS)
 
 
 def _sample(collections: Collections) -> None:
@@ -66,17 +77,23 @@ def _sample(collections: Collections) -> None:
         took = time.monotonic() - began
 
 
-def _serve(collections: Collections, server: Server) -> int:
+def _serve(collections: Collections, server: Server, reencoding: Reencoding) -> int:
     # Blocked in every thread and waited for here: nothing is interrupted half-way.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    # Until Redis answers nobody knows more. Should this edition have been given up, it is dropped
+    # as soon as the others are known.
     collections.start(DEFAULT)
+    stop = threading.Event()
+    keeping = _thread(lambda: _keep_editions(collections, reencoding, stop))
     serving = _thread(server.run)
     _log.info("serving")
     asked = False
-    while not asked and collections.alive() and serving.is_alive():
+    threads = (serving, keeping)
+    while not asked and collections.alive() and all(one.is_alive() for one in threads):
         signalled = signal.sigtimedwait(_STOP_SIGNALS, 1.0)
         # After a pause of the whole process it may return something that is no signal of ours.
         asked = signalled is not None and signalled.si_signo in _STOP_SIGNALS
+    stop.set()
     if serving.is_alive():
         server.stop()
     serving.join(_STOP_SECONDS + 0.5)

@@ -6,14 +6,14 @@ used again. Used by `index.server`.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import structlog
 
-from facematch.collection_name import DEFAULT, check_edition
+from facematch.collection_name import DEFAULT, check_edition, collection_of
 from facematch.errors import Unavailable
 from facematch.sidecar import IndexStatus
 from facematch.startup import usable_cores
@@ -81,6 +81,9 @@ class Collections:
         self._least_idle = least_idle
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
+        # Of the default collection, the one that is served first.
+        self._editions: tuple[str, ...] = (DEFAULT,)
+        self._told = False
         # More would be no faster. Threads of lower priority were tried instead: they hold what is
         # shared while they wait for a core, so that the follower waits, and with it all others.
         self._turns = threading.BoundedSemaphore(usable_cores())
@@ -90,6 +93,33 @@ class Collections:
         """Have it loaded from now on, as soon as the store has it."""
         with self._lock:
             self._have(name)
+
+    def keep(self, editions: Sequence[str]) -> None:
+        """The default collection has these editions now, the one that is served first: that is
+        loaded from then on, the other when it is first used. One that is not among them was given
+        up, and is dropped unless it is being asked. Until this is called for the first time only
+        the default collection's first edition is known."""
+        with self._lock:
+            if editions[0] != self.served:
+                self._have(editions[0])
+            self._editions, self._told = tuple(editions), True
+            given_up = {
+                name: held
+                for name, held in self._held.items()
+                if self._is_edition(name) and name not in editions and held.queries == 0
+            }
+            for name in given_up:
+                del self._held[name]
+        for name, held in given_up.items():
+            _log.info("dropped an edition that was given up", collection=name)
+            held.stop()
+        for held in given_up.values():
+            held.join(_END_SECONDS)
+
+    @property
+    def served(self) -> str:
+        """The edition of the default collection that is served, as far as is known."""
+        return self._editions[0]
 
     def within(self, name: str, query: Query) -> Candidates:
         """See Follower. The first query has the collection loaded; until then it raises
@@ -188,15 +218,21 @@ class Collections:
 
     def _check_known(self, name: str) -> None:
         """Raise Unavailable unless there is such a collection. Nothing is left behind of a name
-        that somebody made up. The default collection is waited for, whoever makes it."""
-        if check_edition(name) == DEFAULT:
+        that somebody made up. The default collection is waited for, whoever makes it, and what
+        editions it has."""
+        if check_edition(name) in self._editions:
             return
+        if self._is_edition(name) and not self._told:
+            raise Unavailable("index_loading", "it is not known yet which editions there are")
         store = self._open_store(name)
         try:
             store.collection()
         except Unavailable as error:
             store.check()  # raises when it is the store that is not there
             raise Unavailable("no_collection", f"there is no collection {name}") from error
+
+    def _is_edition(self, name: str) -> bool:
+        return collection_of(name) == DEFAULT
 
     def _make_room(self, name: str, needed: int) -> None:
         """Drop idle collections, those idle for longest first, until so many bytes are free.

@@ -1,7 +1,8 @@
 """The HTTP face of the sidecar: the frames of `facematch.wire` on a unix socket, and probes.
 
-Of the process: GET /healthz (it lives), /readyz (the default collection answers), /status (the
-collections held and the memory they take), /metrics. Of each collection: see `facematch.wire`.
+Of the process: GET /healthz (it lives), /readyz (the default collection answers, in the edition
+that is served), /status (the collections held and the memory they take), /metrics. Of each
+collection: see `facematch.wire`.
 """
 
 import json
@@ -14,7 +15,6 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from waitress.server import create_server
 
-from facematch.collection_name import DEFAULT
 from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.faces import ENCODING_BYTES
 from facematch.wire import (
@@ -105,7 +105,7 @@ def create_app(collections: Collections, metrics: Metrics) -> WSGIApplication:
 def _answer(collections: Collections, told: Metrics, environ: WSGIEnvironment) -> _Answer:
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
     try:
-        parts = parse_path(path_of(DEFAULT, READY) if path == "/readyz" else path)
+        parts = parse_path(path_of(collections.served, READY) if path == "/readyz" else path)
     except ValueError as error:
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
     if parts is None and path not in ("/healthz", "/status", "/metrics"):

@@ -16,7 +16,7 @@ MODEL = "planted"
 THRESHOLD = 0.6
 
 
-def add(store: Store, name: str, encodings: Encodings) -> int:
+def add(store: Store, name: str, encodings: Encodings, model: str = MODEL) -> int:
     """Commit an image whose faces have these encodings (k, 128); its position.
 
     The same name makes the same log entry in two stores.
@@ -25,7 +25,7 @@ def add(store: Store, name: str, encodings: Encodings) -> int:
     store.accept(NewJob(job, name, url=f"http://pictures.test/{name}"), 0)
     faces = [Face(Box(0, 1, 1, 0), encoding) for encoding in encodings]
     image = image_hash(name.encode())
-    commit = Commit(job, image, f"nonce of {name}", MODEL, faces, 1, 1, len(faces))
+    commit = Commit(job, image, f"nonce of {name}", model, faces, 1, 1, len(faces))
     return store.commit(commit).position
 
 

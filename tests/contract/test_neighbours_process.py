@@ -1,5 +1,6 @@
 """The index as the process it is, on a real Redis and Valkey."""
 
+import json
 import signal
 import stat
 import time
@@ -11,7 +12,7 @@ from threading import Thread
 import numpy as np
 import pytest
 from histories import MODEL, THRESHOLD, add, erase
-from indexes import FACE, FOREVER, ask, asking, get, positions, process, up
+from indexes import FACE, FOREVER, Process, ask, asking, get, positions, process, up
 from planted import pictures_of
 from waiting import eventually
 
@@ -19,6 +20,7 @@ from facematch.errors import Unavailable
 from facematch.faces import positions_of
 from facematch.neighbours import ExactNeighbours, Query
 from facematch.redis_connection import connect
+from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
 
 
@@ -98,6 +100,48 @@ def test_it_notices_that_the_log_was_trimmed_or_replaced_behind_its_back(
             add(store, str(number), -FACE if number == 5 else FACE)
         index.send(signal.SIGCONT)
         assert positions(sidecar, store) == [n for n in range(1, 41) if n != 6]
+
+
+def test_it_has_the_editions_that_there_are(url: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        store = stack.enter_context(redis_store(url))
+        client = stack.enter_context(connect(url))
+        reencoding, second = RedisReencoding(client), RedisStore(client, "default~1")
+        store.create(MODEL, THRESHOLD)
+        add(store, "a", FACE)
+        index = stack.enter_context(process(tmp_path, url))
+        first = stack.enter_context(asking(index.socket))
+        other = stack.enter_context(asking(index.socket, collection="default~1"))
+        up(first)
+        assert positions(first, store) == [1]
+        reencoding.begin("another", THRESHOLD, "", "")
+        add(second, "b", FACE, model="another")
+        up(other)
+        assert positions(other, second) == [1]
+        assert held(index) == ["default", "default~1"]
+        reencoding.built(1)
+        reencoding.switch(1)
+        reencoding.drop(1)
+        while not reencoding.drop_some():
+            pass
+        eventually(lambda: held(index) == ["default~1"], "what was given up is dropped")
+        eventually(lambda: get(index.socket, "/readyz")[0] == 200, "it is ready")
+        with pytest.raises(Unavailable) as raised:
+            first.status()
+        assert raised.value.code == "no_collection"
+
+        # As it starts, before it has asked and after.
+        assert index.end(signal.SIGTERM, 10) == 0
+        index.start()
+        up(other)
+        eventually(lambda: other.status().ready, "it is loaded unasked")
+        eventually(lambda: held(index) == ["default~1"], "nothing else is")
+        assert get(index.socket, "/readyz")[0] == 200
+
+
+def held(index: Process) -> list[str]:
+    """The editions that it has loaded."""
+    return list(json.loads(get(index.socket, "/status")[1])["collections"])
 
 
 @pytest.mark.parametrize("entry", [1, 4])

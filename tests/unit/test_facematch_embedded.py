@@ -39,8 +39,9 @@ def tree(tmp_path, shown):
     tree.stop()
 
 
-def part(name, script, quiet=False):
-    return Part(name, [sys.executable, "-c", textwrap.dedent(script)], dict(os.environ), quiet)
+def part(name, script, quiet=False, may_end=False):
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return Part(name, command, dict(os.environ), quiet, may_end=may_end)
 
 
 def gone(pid):
@@ -228,6 +229,48 @@ def test_a_part_that_ends_while_another_is_waited_for_ends_the_wait(tree):
     tree.start(part("short", "raise SystemExit(4)"))
     with pytest.raises(Failed, match="short ended with exit code 4"):
         tree.wait_for("the rest", lambda: "not there", 30)
+
+
+def test_those_that_may_end_are_given_to_who_watches_and_the_others_are_a_failure(tree):
+    """At once as it begins to watch, also what has ended before, and then every now and then."""
+    ends = part("ends", "raise SystemExit(0)", may_end=True)
+    given = []
+
+    def look(ended):
+        given.append([(process.name, process.exit_code) for process in ended])
+        if len(given) == 4:
+            tree.start(part("killed", "import os; os.kill(os.getpid(), 9)", may_end=True))
+        if ("killed", -9) in given[-1]:
+            tree.start(part("short", "raise SystemExit(0)"))
+
+    tree.start(ends)
+    waits = iter(range(60))
+    tree.wait_for("a while", lambda: next((f"{wait}" for wait in waits), ""), 30)
+    with pytest.raises(Failed, match="short ended with exit code 0"):
+        tree.watch(look, 0.05)
+    assert given[0] == [("ends", 0)]
+    assert given[1:4] == [[], [], []]
+    assert [ended for ended in given[1:] if ended] == [[("killed", -9)]]
+
+
+def test_who_looks_ends_the_watch_with_what_it_raises(tree):
+    def look(ended):
+        raise Failed(f"{len(ended)} ended")
+
+    with pytest.raises(Failed, match="0 ended"):
+        tree.watch(look, 60)
+
+
+def test_one_that_may_end_fails_with_another_code_than_0_while_something_is_waited_for(tree):
+    tree.start(part("short", "raise SystemExit(4)", may_end=True))
+    with pytest.raises(Failed, match="short ended with exit code 4"):
+        tree.wait_for("the rest", lambda: "not there", 30)
+
+
+def test_where_nobody_looks_none_may_end(tree):
+    tree.start(part("short", "raise SystemExit(0)", may_end=True))
+    with pytest.raises(Failed, match="short ended with exit code 0"):
+        tree.watch()
 
 
 def test_a_log_file_that_cannot_be_written_is_said_before_anything_runs(tree, tmp_path):

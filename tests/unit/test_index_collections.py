@@ -142,6 +142,55 @@ def test_the_default_collection_is_waited_for() -> None:
         assert shelf.loaded("default") == []
 
 
+def test_an_edition_is_loaded_once_it_is_served_and_dropped_when_it_was_given_up() -> None:
+    stores: dict[str, Store] = {"default": new_store("a", "b"), "default~1": new_store("c")}
+    stores["other"] = new_store("d")
+    with shelf_of(stores) as shelf:
+        shelf.collections.start("default")
+        shelf.loaded("other")
+        # Which there are is waited for, as the collection itself is.
+        assert shelf.code("default~1") == "index_loading"
+        with pytest.raises(Unavailable, match="not known yet"):
+            shelf.collections.status("default~1")
+        assert shelf.loaded("default") == [1, 2]
+
+        shelf.collections.keep(["default", "default~1"])
+        assert shelf.collections.served == "default"
+        assert "default~1" not in shelf.collections.held()
+        shelf.collections.keep(["default~1", "default"])
+        assert shelf.collections.served == "default~1"
+        eventually(lambda: shelf.collections.status("default~1")[1].ready, "nobody has to ask")
+        assert shelf.ask("default~1") == [1]
+        assert shelf.ask("default") == [1, 2]
+
+        del stores["default"]
+        shelf.collections.keep(["default~1"])
+        assert list(shelf.collections.held()) == ["default~1", "other"]
+        assert shelf.code("default") == "no_collection"
+        assert shelf.ask("default~1") == [1]
+
+
+def test_an_edition_that_was_given_up_is_dropped_once_its_queries_have_been_answered() -> None:
+    stores: dict[str, Store] = {"default": new_store("a"), "default~1": new_store("b")}
+    with shelf_of(stores) as shelf:
+        shelf.collections.keep(["default", "default~1"])
+        with shelf.collections._in_use("default"):
+            shelf.collections.keep(["default~1"])
+            assert "default" in shelf.collections.held()
+        shelf.collections.keep(["default~1"])
+        assert list(shelf.collections.held()) == ["default~1"]
+
+
+def test_an_edition_that_made_room_for_another_collection_is_not_loaded_again_unasked() -> None:
+    stores: dict[str, Store] = {"default": new_store("a", "b"), "other": new_store("c", "d", "e")}
+    with shelf_of(stores, room_for(4)) as shelf:
+        shelf.loaded("default")
+        shelf.rest()
+        shelf.loaded("other")
+        shelf.collections.keep(["default"])
+        assert list(shelf.collections.held()) == ["other"]
+
+
 def test_an_idle_one_is_dropped_for_another_and_loaded_again_when_it_is_used() -> None:
     stores: dict[str, Store] = {"default": new_store("a", "b"), "other": new_store("c", "d", "e")}
     with shelf_of(stores, room_for(4)) as shelf:
