@@ -14,7 +14,7 @@ import structlog
 
 from facematch import startup
 from facematch.brokers import open_broker, open_queues
-from facematch.errors import Unavailable
+from facematch.errors import Misconfigured, Unavailable
 from facematch.indexes import open_feeder, open_neighbours
 from facematch.job import REINDEX_QUEUE, Message, job_of, queue_of
 from facematch.redis_connection import connect
@@ -22,7 +22,7 @@ from facematch.redis_durability import check_durable
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
-from facematch.settings import Settings
+from facematch.settings import Settings, load
 from worker.consumer import HANDS_PER_SLOT, consume
 from worker.encoder import load_encoder
 from worker.fetch import FetchLimits
@@ -141,9 +141,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     )
     for thread in filter(None, (sweeper, holder, feeding, rebuilding)):
         thread.start()
-    _log.info(
-        "ready", model=encoder.model, threshold=joined.threshold, edition=joined.number or None
-    )
+    _log.info("ready", model=encoder.model, threshold=joined.threshold, edition=joined.number)
     try:
         consume(broker, job_of, work, ready, stop, hands)
     finally:
@@ -181,15 +179,20 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         return startup.run("worker", serve)
     if list(arguments) == ["model"]:
-        return startup.run("worker", _say_model)
+        return _say_model()
     from facematch.cli import main as command
 
     command(arguments, prog_name="python -m worker")
     return 0
 
 
-def _say_model(settings: Settings) -> int:
-    encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
+def _say_model() -> int:
+    try:
+        settings = load()
+        encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
+    except Misconfigured as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     sys.stdout.write(f"{encoder.model}\n")
     return 0
 

@@ -63,6 +63,6 @@ class Batcher:
             for _, result in waiting:
                 result.set_exception(error)
             return
-        each = (time.perf_counter() - start) / ends[-1]
+        each = (time.perf_counter() - start) / int(ends[-1])
         for (_, result), part in zip(waiting, parts, strict=True):
             result.set_result((part, each * len(part)))

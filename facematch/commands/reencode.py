@@ -74,15 +74,14 @@ def run(data: Path | None, wanted: Wanted) -> Outcome | None:
 
 def model_of(encoder: str, detector: str) -> str:
     """The fingerprint of what a worker with these settings makes. Raises Misconfigured."""
-    names = {"FACEMATCH_ENCODER": encoder, "FACEMATCH_DETECTOR": detector, "FACEMATCH_LOGS": "text"}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "worker", "model"],
-        env=environment(**names),
+        env=environment(FACEMATCH_ENCODER=encoder, FACEMATCH_DETECTOR=detector),
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode == 0:
         return done.stdout.strip()
-    said = (done.stdout + done.stderr).strip().splitlines()
-    raise Misconfigured(f"there is no worker with this encoder here: {said[-1] if said else ''}")
+    said = done.stderr.strip().splitlines() or [""]
+    raise Misconfigured(f"no worker with this encoder can be started here: {said[-1]}")
