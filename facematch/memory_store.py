@@ -181,7 +181,7 @@ class MemoryStore:
             self.fail(found.job.id, led.job.code, led.job.detail, led.job.image)
         elif led.job.state is State.ERASED:
             self._settle(found.job.id, State.ERASED)
-        else:
+        elif found.job.url:
             found.job = replace(found.job, image=led.job.image)
             record = self._images.get(led.job.image)
             if record is None or record.erased_at < found.number:
@@ -255,6 +255,8 @@ class MemoryStore:
             found.job = replace(found.job, code=code, detail=detail, image=image)
             self._settle(job, State.FAILED)
             record = self._images.get(image)
+            if found.job.url and image in self._blobs:
+                return  # its bytes were uploaded by another job
             if record is not None and record.image.state is State.ACCEPTED:
                 record.image = replace(record.image, state=State.FAILED, code=code)
                 self._blobs.pop(image, None)

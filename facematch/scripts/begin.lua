@@ -3,7 +3,7 @@
 -- the edition that is served has not ended it yet, which this one follows.
 local job, ttl = ARGV[1], ARGV[2]
 local record = key('job', job)
-local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number')
+local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number', 'url')
 if fields[1] ~= 'accepted' then return {job_view(job), 0, 0} end
 
 local leader = prefix_of((editions()))
@@ -18,8 +18,8 @@ if leader ~= prefix then
   elseif led[1] == 'erased' then
     settle(job, 'erased', ttl)
     return {job_view(job), 0, 0}
-  elseif led[1] then
-    -- Of a URL, this is what was found behind it.
+  elseif led[1] and fields[5] ~= '' then
+    -- This is what was found behind the URL.
     fields[3] = led[2]
     redis.call('HSET', record, 'image', led[2])
     local image = redis.call('HMGET', key('image', led[2]), 'state', 'erased_at')

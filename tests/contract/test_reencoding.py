@@ -186,6 +186,30 @@ def test_of_a_url_the_other_looks_for_the_picture_that_was_found(service: Servic
     assert states(service, b"a") == [State.DONE, State.FAILED]
 
 
+def test_a_url_that_changed_does_not_end_bytes_that_were_uploaded(service: Service) -> None:
+    service.begin()
+    found, uploaded = send_url(service, "http://x/1"), send(service, b"a")
+    done(service, 0, found, b"a")
+    service.store(0).begin(uploaded)
+    service.store(1).begin(found)
+    service.store(1).fail(found, "changed", "")
+    assert service.store(1).job(found).code == "changed"
+    assert service.store(1).uploaded(image_hash(b"a")) == b"a"
+    done(service, 1, uploaded, b"a")
+    assert states(service, b"a") == [State.DONE, State.DONE]
+
+
+def test_bytes_that_failed_in_the_other_are_not_waited_for_again(service: Service) -> None:
+    service.begin()
+    jobs = [send(service, b"a", name) for name in ("a.jpg", "b.jpg")]
+    done(service, 0, jobs[0], b"a")
+    service.store(0).begin(jobs[1])
+    service.store(1).begin(jobs[0])
+    service.store(1).fail(jobs[0], "timed_out", "", image_hash(b"a"))
+    assert service.store(1).begin(jobs[1]).state is State.ACCEPTED
+    assert service.store(1).image(image_hash(b"a")).code == "timed_out"
+
+
 @pytest.mark.parametrize("by", ["bytes", "url"])
 def test_what_fails_in_one_fails_in_the_other(service: Service, by: str) -> None:
     service.begin()
