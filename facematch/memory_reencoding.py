@@ -182,6 +182,9 @@ class MemoryReencoding:
                 raise wrong_phase(phase, wanted)
             if self._about.other:
                 self._dropped.add(self._about.other.number)
+                gone = self.stores[self._about.other.number]
+                for known in (gone._jobs, gone._images, gone._pending):
+                    known.clear()
             self._ended = number
             self._about = Editions(self._about.served)
 

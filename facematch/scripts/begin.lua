@@ -2,6 +2,7 @@
 -- Returns the job, whether it was in somebody's hands before, and whether it is not begun because
 -- the edition that is served has not ended it yet, which this one follows.
 local job, ttl = ARGV[1], ARGV[2]
+if given_up() then return {false, 0, 0} end
 local record = key('job', job)
 local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number', 'url')
 if fields[1] ~= 'accepted' then return {job_view(job), 0, 0} end

@@ -2,7 +2,7 @@
 -- ARGV: job, image, nonce, model, encodings, boxes, width, height, faces found, ttl, log keep.
 local job, image, nonce, model, encodings, boxes = unpack(ARGV, 1, 6)
 local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number')
-if not fields[1] then return 'unknown' end
+if not fields[1] or given_up() then return 'unknown' end
 local pinned = redis.call('HGET', META, 'model')
 if not pinned then return 'no_collection' end
 if pinned ~= model then return 'model_mismatch' end

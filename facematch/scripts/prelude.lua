@@ -42,6 +42,12 @@ local function also_in_other(act)
   turn_to(here)
 end
 
+-- Of an edition that was given up nothing is made any more while it is being forgotten.
+local function given_up()
+  local edition = string.match(prefix, '~(%d+):$') or '0'
+  return redis.call('SISMEMBER', DROPPED_EDITIONS, edition) == 1
+end
+
 local function now()
   local time = redis.call('TIME')
   return string.format('%d.%06d', time[1], time[2])

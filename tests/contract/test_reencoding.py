@@ -18,7 +18,7 @@ from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.reencoding import Carried, Carry, Edition, Lag, Reencoding
 from facematch.reindexing import Phase, Reindexing
-from facematch.store import Front, NewJob, State, Store
+from facematch.store import Front, Linked, NewJob, State, Store
 
 OTHER_MODEL = "another-model"
 
@@ -446,6 +446,26 @@ def test_a_cancelled_edition_is_forgotten(service: Service) -> None:
         service.reencoding.carry(number, Carry(image_hash(b"a"), "j"), BACKLOG)
     assert caught.value.code == "no_reindex"
     assert service.begin() == 2
+
+
+def test_nothing_is_made_any_more_of_an_edition_that_was_given_up(service: Service) -> None:
+    number, image = service.begin(), image_hash(b"a")
+    jobs = [send(service, b"a", name) for name in ("a.jpg", "b.jpg")]
+    done(service, 0, jobs[0], b"a")
+    store = service.store(number)
+    store.begin(jobs[0])
+    place = commit(store, jobs[0], b"a", model=OTHER_MODEL)
+    service.reencoding.cancel(number)
+    for act in (
+        lambda: store.begin(jobs[1]),
+        lambda: store.job(jobs[0]),
+        lambda: commit(store, jobs[1], b"a", model=OTHER_MODEL),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    store.fail(jobs[1], "changed", "", image)
+    assert link(store, b"a", place) is Linked.GONE
+    assert store.linked([place.position], 0) == {place.position: {}}
 
 
 def test_a_dropped_edition_is_forgotten_and_the_later_one_goes_on(service: Service) -> None:
