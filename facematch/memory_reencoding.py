@@ -124,7 +124,9 @@ class MemoryReencoding:
                     record.erased_at = leading.erased_at
                 return Carried.NONE
             if not carry.code:
-                job = NewJob(carry.job, carry.name, carry.url, carry.image, carry.data)
+                # It may be that of a life which was erased meanwhile.
+                name = carry.name if carry.name in leading.names else min(leading.names, default="")
+                job = NewJob(carry.job, name, carry.url, carry.image, carry.data)
                 there.accept(job, backlog)
             record = there._expect(carry.image, 0)
             record.names |= leading.names

@@ -25,6 +25,10 @@ local room = number(redis.call('HGET', META, 'backlog')) + #data <= number(backl
 if code == '' and not room then return 'backlog_full' end
 
 redis.call('SUNIONSTORE', key('names', image), key('names', image), leading_names)
+-- It may be that of a life which was erased meanwhile.
+if redis.call('SISMEMBER', leading_names, name) == 0 then
+  name = redis.call('SRANDMEMBER', leading_names) or ''
+end
 if code ~= '' then
   redis.call('HSET', record, 'state', 'failed', 'code', code)
   return 'failed'

@@ -321,6 +321,18 @@ def test_bytes_are_carried_over_as_far_as_there_is_room(service: Service) -> Non
     assert service.store(1).uploaded(image_hash(b"a")) is None
 
 
+def test_a_name_of_a_life_that_was_erased_does_not_come_back(service: Service) -> None:
+    done(service, 0, send(service, b"a", "mine.jpg"), b"a")
+    number = service.begin()
+    service.front.erase(image_hash(b"a"))
+    job = send_url(service, "http://x/1")
+    done(service, 0, job, b"a")
+    carry = Carry(image_hash(b"a"), "j", "mine.jpg", data=b"a")
+    assert service.reencoding.carry(number, carry, BACKLOG) is Carried.ACCEPTED
+    done(service, number, "j", b"a")
+    assert service.store(number).image(image_hash(b"a")).names == ("http://x/1",)
+
+
 def test_what_cannot_be_had_is_there_as_failed_and_may_be_carried_later(service: Service) -> None:
     done(service, 0, send(service, b"a"), b"a")
     number, image = service.begin(), image_hash(b"a")
