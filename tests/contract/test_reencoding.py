@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 from submitting import BACKLOG, MODEL, commit, link, listed, submit, upload
 
+from facematch import redis_reencoding
 from facematch.collection_name import edition_name, served_name
 from facematch.errors import Conflict, NotFound, Unavailable
 from facematch.faces import image_hash
@@ -509,6 +510,24 @@ def test_a_dropped_edition_is_forgotten_and_the_later_one_goes_on(service: Servi
     service.front.erase(image_hash(b"b"))
     done(service, 1, send(service, b"c"), b"c")
     assert service.front.image(image_hash(b"c")).position == 3
+
+
+def test_one_of_two_that_were_given_up_is_forgotten_as_the_other(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_reencoding, "_PORTION", 1)
+    service.begin()
+    for number in range(10):
+        send(service, b"%d" % number)
+    service.reencoding.cancel(1)
+    service.reencoding.drop_some()
+    number = service.build()
+    service.reencoding.switch(number)
+    service.reencoding.drop(number)
+    while not service.reencoding.drop_some():
+        pass
+    left = {key for key in _keys(service, "") if not key.startswith("~2:")}
+    assert left <= {"editions", "submissions"}
 
 
 def _keys(service: Service, start: str) -> list[str]:
