@@ -128,7 +128,10 @@ class MemoryReencoding:
                 name = carry.name if carry.name in leading.names else min(leading.names, default="")
                 job = NewJob(carry.job, name, carry.url, carry.image, carry.data)
                 there.accept(job, backlog)
-            record = there._expect(carry.image, 0)
+                # What ends this life of the image ends it in both editions.
+                there._jobs[carry.job].number = leading.number
+            record = there._expect(carry.image, leading.number)
+            record.number = leading.number
             record.names |= leading.names
             if carry.code:
                 record.image = replace(record.image, state=State.FAILED, code=carry.code)

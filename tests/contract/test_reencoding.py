@@ -322,6 +322,24 @@ def test_bytes_are_carried_over_as_far_as_there_is_room(service: Service) -> Non
     assert service.store(1).uploaded(image_hash(b"a")) is None
 
 
+def test_what_is_carried_over_is_as_late_as_the_image(service: Service) -> None:
+    done(service, 0, send(service, b"a"), b"a")
+    image = image_hash(b"a")
+    before = service.front.erase(image).upto
+    done(service, 0, send(service, b"a", "again.jpg"), b"a")
+    done(service, 0, send(service, b"b"), b"b")
+    after = service.front.erase(image_hash(b"b")).upto
+    number = service.begin()
+    carry = Carry(image, "j", "again.jpg", data=b"a")
+    assert service.reencoding.carry(number, carry, BACKLOG) is Carried.ACCEPTED
+    # As a store hears of erasures when it has lost its tail.
+    service.front.erase(image, before)
+    assert states(service, b"a") == [State.DONE, State.ACCEPTED]
+    service.front.erase(image, after)
+    assert states(service, b"a") == [State.ERASED, State.ERASED]
+    assert service.store(number).begin("j").state is State.ERASED
+
+
 def test_a_name_of_a_life_that_was_erased_does_not_come_back(service: Service) -> None:
     done(service, 0, send(service, b"a", "mine.jpg"), b"a")
     number = service.begin()
