@@ -209,6 +209,11 @@ class MemoryStore:
                 raise Misconfigured(f"the collection is not of the model {commit.model}")
             if found.job.state in (State.FAILED, State.ERASED):
                 return Committed(found.job.state)
+            if found.job.state is State.INDEXED and found.job.image != commit.image:
+                image = self._images[found.job.image].image
+                if not _is_known(image.state):
+                    return Committed(State.ERASED)
+                return Committed(image.state, image.position, image.nonce)
             record = self._images.get(commit.image)
             if record is not None and record.erased_at >= found.number:
                 self._settle(commit.job, State.ERASED)
