@@ -29,16 +29,17 @@ redis.call('SUNIONSTORE', key('names', image), key('names', image), leading_name
 if redis.call('SISMEMBER', leading_names, name) == 0 then
   name = redis.call('SRANDMEMBER', leading_names) or ''
 end
+-- It is no submission: what ends this life of the image ends it in both editions, even an erasure
+-- that a store which lost its tail hears of only later.
+local life = leader[4]
+expect(image, nonce, life)
 if code ~= '' then
   redis.call('HSET', record, 'state', 'failed', 'code', code)
   return 'failed'
 end
--- It is no submission: what ends this life of the image ends it in both editions, even an erasure
--- that a store which lost its tail hears of only later.
 redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
-  'attempts', 0, 'number', leader[4])
+  'attempts', 0, 'number', life)
 redis.call('ZADD', ACCEPTED, now(), job)
-expect(image, nonce, leader[4])
 if data ~= '' then
   redis.call('SET', key('blob', image), data)
   redis.call('HINCRBY', META, 'backlog', #data)

@@ -365,6 +365,21 @@ def test_what_cannot_be_had_is_there_as_failed_and_may_be_carried_later(service:
     assert states(service, b"a") == [State.DONE, State.DONE]
 
 
+def test_what_cannot_be_had_once_more_is_erased_like_any_other(service: Service) -> None:
+    number, image = service.begin(), image_hash(b"a")
+    job = send(service, b"a")
+    for edition in (0, number):
+        done(service, edition, job, b"a")
+    service.front.erase(image)
+    done(service, 0, send_url(service, "http://x/1"), b"a")
+    lost = Carry(image, "j", code="no_source")
+    assert service.reencoding.carry(number, lost, BACKLOG) is Carried.FAILED
+    assert service.store(number).image(image).position == 0
+    service.front.erase(image)
+    assert states(service, b"a") == [State.ERASED, State.ERASED]
+    assert len(service.store(number).log(0, 10).entries) == 2
+
+
 def test_a_failed_and_an_erased_image_are_there_as_such(service: Service) -> None:
     service.store(0).begin(failed := send(service, b"a"))
     service.store(0).fail(failed, "not_an_image", "", image_hash(b"a"))
