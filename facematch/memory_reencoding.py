@@ -128,9 +128,14 @@ class MemoryReencoding:
                     record.erased_at = leading.erased_at
                 return Carried.NONE
             if not carry.code:
-                job = NewJob(carry.job, carry.name, carry.url, carry.image, carry.data)
+                # It may be that of a life which was erased meanwhile.
+                name = carry.name if carry.name in leading.names else min(leading.names, default="")
+                job = NewJob(carry.job, name, carry.url, carry.image, carry.data)
                 there.accept(job, backlog)
-            record = there._expect(carry.image, 0)
+                # What ends this life of the image ends it in both editions.
+                there._jobs[carry.job].number = leading.number
+            record = there._expect(carry.image, leading.number)
+            record.number = leading.number
             record.names |= leading.names
             if carry.code:
                 record.image = replace(record.image, state=State.FAILED, code=carry.code)
@@ -186,6 +191,9 @@ class MemoryReencoding:
                 raise wrong_phase(phase, wanted)
             if self._about.other:
                 self._dropped.add(self._about.other.number)
+                gone = self.stores[self._about.other.number]
+                for known in (gone._jobs, gone._images, gone._pending):
+                    known.clear()
             self._ended = number
             self._about = Editions(self._about.served)
 

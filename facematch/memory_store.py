@@ -181,7 +181,7 @@ class MemoryStore:
             self.fail(found.job.id, led.job.code, led.job.detail, led.job.image)
         elif led.job.state is State.ERASED:
             self._settle(found.job.id, State.ERASED)
-        else:
+        elif found.job.url:
             found.job = replace(found.job, image=led.job.image)
             record = self._images.get(led.job.image)
             if record is None or record.erased_at < found.number:
@@ -209,6 +209,11 @@ class MemoryStore:
                 raise Misconfigured(f"the collection is not of the model {commit.model}")
             if found.job.state in (State.FAILED, State.ERASED):
                 return Committed(found.job.state)
+            if found.job.state is State.INDEXED and found.job.image != commit.image:
+                image = self._images[found.job.image].image
+                if not _is_known(image.state):
+                    return Committed(State.ERASED)
+                return Committed(image.state, image.position, image.nonce)
             record = self._images.get(commit.image)
             if record is not None and record.erased_at >= found.number:
                 self._settle(commit.job, State.ERASED)
@@ -255,6 +260,8 @@ class MemoryStore:
             found.job = replace(found.job, code=code, detail=detail, image=image)
             self._settle(job, State.FAILED)
             record = self._images.get(image)
+            if found.job.url and image in self._blobs:
+                return  # its bytes were uploaded by another job
             if record is not None and record.image.state is State.ACCEPTED:
                 record.image = replace(record.image, state=State.FAILED, code=code)
                 self._blobs.pop(image, None)

@@ -28,7 +28,9 @@ class RedisReencoding(Scripted):
         super().__init__(client, served_name(collection))
         self._collection = collection
         self._job_ttl = int(job_days * 86_400)
+        #: How far the edition is forgotten, and which.
         self._cursor = 0
+        self._forgetting: bytes | str = b""
 
     @translated()
     def editions(self) -> Editions:
@@ -116,6 +118,8 @@ class RedisReencoding(Scripted):
         if not dropped:
             return True
         number = min(dropped)
+        if number != self._forgetting:
+            self._cursor, self._forgetting = 0, number
         prefix = key_prefix(edition_name(self._collection, int(number)))
         # The keys of all other editions begin with those of the first.
         pattern = f"{prefix}*" if int(number) else f"{prefix}[^~]*"

@@ -93,7 +93,8 @@ class Carried(StrEnum):
 @dataclass(frozen=True)
 class Carry:
     """An image to be carried over, by a job of this id: from its `data`, or from what is behind
-    `url`; with a `code`, it cannot be had."""
+    `url`; with a `code`, it cannot be had. A `name` that the image does not have is not given to
+    it."""
 
     image: str
     job: str

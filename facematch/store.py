@@ -333,7 +333,8 @@ class Store(Front, Protocol):
         """The bytes uploaded for an image that is still to be worked on."""
 
     def commit(self, commit: Commit) -> Committed:
-        """Give the image the next position and store its faces; or find it there already.
+        """Give the image the next position and store its faces; or find it there already. A job
+        that has come to an image is of no other, even if its URL shows another one meanwhile.
 
         State ERASED: the image was erased after the job was submitted. FAILED: the job had
         failed. Raises NotFound for an unknown job, Misconfigured when the collection is of

@@ -2,8 +2,9 @@
 -- Returns the job; whether it was in somebody's hands before; whether it is not begun because the
 -- edition that is served has not ended it yet, which this one follows; the edition that follows.
 local job, ttl = ARGV[1], ARGV[2]
+if given_up() then return {false, 0, 0, false} end
 local record = key('job', job)
-local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number')
+local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number', 'url')
 local served, other = editions()
 local leader = prefix_of(served)
 local follower = leader == prefix and other
@@ -23,8 +24,8 @@ if leader ~= prefix then
   elseif led[1] == 'erased' then
     settle(job, 'erased', ttl)
     return told(0, 0)
-  elseif led[1] then
-    -- Of a URL, this is what was found behind it.
+  elseif led[1] and fields[5] ~= '' then
+    -- This is what was found behind the URL.
     fields[3] = led[2]
     redis.call('HSET', record, 'image', led[2])
     local image = redis.call('HMGET', key('image', led[2]), 'state', 'erased_at')

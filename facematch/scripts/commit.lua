@@ -1,12 +1,17 @@
 -- Give an image the next position and store its faces, or find it there already.
 -- ARGV: job, image, nonce, model, encodings, boxes, width, height, faces found, ttl, log keep.
 local job, image, nonce, model, encodings, boxes = unpack(ARGV, 1, 6)
-local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number')
-if not fields[1] then return 'unknown' end
+local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number', 'image')
+if not fields[1] or given_up() then return 'unknown' end
 local pinned = redis.call('HGET', META, 'model')
 if not pinned then return 'no_collection' end
 if pinned ~= model then return 'model_mismatch' end
 if fields[1] == 'failed' or fields[1] == 'erased' then return {fields[1]} end
+-- A job is of one image, whatever somebody else finds behind its URL.
+if fields[1] == 'committed' and fields[4] ~= image then
+  local its_own = redis.call('HMGET', key('image', fields[4]), 'state', 'position', 'nonce')
+  return known(its_own[1]) and its_own or {'erased'}
+end
 
 local record = key('image', image)
 local old = redis.call('HMGET', record, 'state', 'nonce', 'erased_at', 'number')

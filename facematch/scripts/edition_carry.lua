@@ -5,7 +5,7 @@ local edition, image, job, name, url, data, nonce, backlog, ttl, code = unpack(A
 local _, other = editions()
 if other ~= edition then return false end
 local leader, leading_names = redis.call('HMGET', key('image', image),
-  'state', 'code', 'erased_at', 'position'), key('names', image)
+  'state', 'code', 'erased_at', 'number'), key('names', image)
 turn_to(prefix_of(other))
 local record = key('image', image)
 local state = redis.call('HGET', record, 'state')
@@ -25,15 +25,21 @@ local room = number(redis.call('HGET', META, 'backlog')) + #data <= number(backl
 if code == '' and not room then return 'backlog_full' end
 
 redis.call('SUNIONSTORE', key('names', image), key('names', image), leading_names)
+-- It may be that of a life which was erased meanwhile.
+if redis.call('SISMEMBER', leading_names, name) == 0 then
+  name = redis.call('SRANDMEMBER', leading_names) or ''
+end
+-- It is no submission: what ends this life of the image ends it in both editions, even an erasure
+-- that a store which lost its tail hears of only later.
+local life = leader[4]
+expect(image, nonce, life)
 if code ~= '' then
   redis.call('HSET', record, 'state', 'failed', 'code', code)
   return 'failed'
 end
-local job_number = next_number()
 redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
-  'attempts', 0, 'number', job_number)
+  'attempts', 0, 'number', life)
 redis.call('ZADD', ACCEPTED, now(), job)
-expect(image, nonce, job_number)
 if data ~= '' then
   redis.call('SET', key('blob', image), data)
   redis.call('HINCRBY', META, 'backlog', #data)

@@ -6,7 +6,7 @@ local image, position, nonce = unpack(ARGV, 1, 3)
 local record = key('image', image)
 local now_is = redis.call('HMGET', record, 'state', 'position', 'nonce', 'linker', 'linked',
   'linked_at')
-if now_is[2] ~= position or now_is[3] ~= nonce then return 'gone' end
+if given_up() or now_is[2] ~= position or now_is[3] ~= nonce then return 'gone' end
 if now_is[1] == 'done' then return 'done' end
 if now_is[1] ~= 'indexed' then return 'gone' end
 if chain_at(ARGV[4]) ~= ARGV[5] then return 'moved' end

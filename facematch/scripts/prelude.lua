@@ -42,6 +42,12 @@ local function also_in_other(act)
   turn_to(here)
 end
 
+-- Of an edition that was given up nothing is made any more while it is being forgotten.
+local function given_up()
+  local edition = string.match(prefix, '~(%d+):$') or '0'
+  return redis.call('SISMEMBER', DROPPED_EDITIONS, edition) == 1
+end
+
 local function now()
   local time = redis.call('TIME')
   return string.format('%d.%06d', time[1], time[2])
@@ -197,11 +203,14 @@ local function erased_since(job_number, erased_at)
   return erased_at and number(erased_at) >= number(job_number)
 end
 
--- An accepted job ends as failed, and with it an image that waits for it.
+-- An accepted job ends as failed, and with it an image that waits for it; but not one whose bytes
+-- were uploaded, if the job is by URL.
 local function fail_job(job, code, detail, image, ttl)
   redis.call('HSET', key('job', job), 'code', code, 'detail', detail, 'image', image)
   settle(job, 'failed', ttl)
   local record = key('image', image)
+  local has_bytes = redis.call('EXISTS', key('blob', image)) == 1
+  if has_bytes and redis.call('HGET', key('job', job), 'url') ~= '' then return end
   if redis.call('HGET', record, 'state') == 'accepted' then
     redis.call('HSET', record, 'state', 'failed', 'code', code)
     drop_upload(image)

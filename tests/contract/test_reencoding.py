@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 from submitting import BACKLOG, MODEL, commit, link, listed, submit, upload
 
+from facematch import redis_reencoding
 from facematch.collection_name import edition_name, served_name
 from facematch.errors import Conflict, NotFound, Unavailable
 from facematch.faces import image_hash
@@ -18,7 +19,7 @@ from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.reencoding import Carried, Carry, Edition, Lag, Reencoding
 from facematch.reindexing import Phase, Reindexing
-from facematch.store import Front, NewJob, State, Store
+from facematch.store import Front, Linked, NewJob, State, Store
 
 OTHER_MODEL = "another-model"
 
@@ -187,6 +188,30 @@ def test_of_a_url_the_other_looks_for_the_picture_that_was_found(service: Servic
     assert states(service, b"a") == [State.DONE, State.FAILED]
 
 
+def test_a_url_that_changed_does_not_end_bytes_that_were_uploaded(service: Service) -> None:
+    service.begin()
+    found, uploaded = send_url(service, "http://x/1"), send(service, b"a")
+    done(service, 0, found, b"a")
+    service.store(0).begin(uploaded)
+    service.store(1).begin(found)
+    service.store(1).fail(found, "changed", "")
+    assert service.store(1).job(found).code == "changed"
+    assert service.store(1).uploaded(image_hash(b"a")) == b"a"
+    done(service, 1, uploaded, b"a")
+    assert states(service, b"a") == [State.DONE, State.DONE]
+
+
+def test_bytes_that_failed_in_the_other_are_not_waited_for_again(service: Service) -> None:
+    service.begin()
+    jobs = [send(service, b"a", name) for name in ("a.jpg", "b.jpg")]
+    done(service, 0, jobs[0], b"a")
+    service.store(0).begin(jobs[1])
+    service.store(1).begin(jobs[0])
+    service.store(1).fail(jobs[0], "timed_out", "", image_hash(b"a"))
+    assert service.store(1).begin(jobs[1]).state is State.ACCEPTED
+    assert service.store(1).image(image_hash(b"a")).code == "timed_out"
+
+
 @pytest.mark.parametrize("by", ["bytes", "url"])
 def test_what_fails_in_one_fails_in_the_other(service: Service, by: str) -> None:
     service.begin()
@@ -298,6 +323,36 @@ def test_bytes_are_carried_over_as_far_as_there_is_room(service: Service) -> Non
     assert service.store(1).uploaded(image_hash(b"a")) is None
 
 
+def test_what_is_carried_over_is_as_late_as_the_image(service: Service) -> None:
+    done(service, 0, send(service, b"a"), b"a")
+    image = image_hash(b"a")
+    before = service.front.erase(image).upto
+    done(service, 0, send(service, b"a", "again.jpg"), b"a")
+    done(service, 0, send(service, b"b"), b"b")
+    after = service.front.erase(image_hash(b"b")).upto
+    number = service.begin()
+    carry = Carry(image, "j", "again.jpg", data=b"a")
+    assert service.reencoding.carry(number, carry, BACKLOG) is Carried.ACCEPTED
+    # As a store hears of erasures when it has lost its tail.
+    service.front.erase(image, before)
+    assert states(service, b"a") == [State.DONE, State.ACCEPTED]
+    service.front.erase(image, after)
+    assert states(service, b"a") == [State.ERASED, State.ERASED]
+    assert service.store(number).begin("j").state is State.ERASED
+
+
+def test_a_name_of_a_life_that_was_erased_does_not_come_back(service: Service) -> None:
+    done(service, 0, send(service, b"a", "mine.jpg"), b"a")
+    number = service.begin()
+    service.front.erase(image_hash(b"a"))
+    job = send_url(service, "http://x/1")
+    done(service, 0, job, b"a")
+    carry = Carry(image_hash(b"a"), "j", "mine.jpg", data=b"a")
+    assert service.reencoding.carry(number, carry, BACKLOG) is Carried.ACCEPTED
+    done(service, number, "j", b"a")
+    assert service.store(number).image(image_hash(b"a")).names == ("http://x/1",)
+
+
 def test_what_cannot_be_had_is_there_as_failed_and_may_be_carried_later(service: Service) -> None:
     done(service, 0, send(service, b"a"), b"a")
     number, image = service.begin(), image_hash(b"a")
@@ -309,6 +364,21 @@ def test_what_cannot_be_had_is_there_as_failed_and_may_be_carried_later(service:
     assert service.reencoding.carry(number, found, BACKLOG) is Carried.ACCEPTED
     done(service, 1, "k", b"a")
     assert states(service, b"a") == [State.DONE, State.DONE]
+
+
+def test_what_cannot_be_had_once_more_is_erased_like_any_other(service: Service) -> None:
+    number, image = service.begin(), image_hash(b"a")
+    job = send(service, b"a")
+    for edition in (0, number):
+        done(service, edition, job, b"a")
+    service.front.erase(image)
+    done(service, 0, send_url(service, "http://x/1"), b"a")
+    lost = Carry(image, "j", code="no_source")
+    assert service.reencoding.carry(number, lost, BACKLOG) is Carried.FAILED
+    assert service.store(number).image(image).position == 0
+    service.front.erase(image)
+    assert states(service, b"a") == [State.ERASED, State.ERASED]
+    assert len(service.store(number).log(0, 10).entries) == 2
 
 
 def test_a_failed_and_an_erased_image_are_there_as_such(service: Service) -> None:
@@ -425,6 +495,26 @@ def test_a_cancelled_edition_is_forgotten(service: Service) -> None:
     assert service.begin() == 2
 
 
+def test_nothing_is_made_any_more_of_an_edition_that_was_given_up(service: Service) -> None:
+    number, image = service.begin(), image_hash(b"a")
+    jobs = [send(service, b"a", name) for name in ("a.jpg", "b.jpg")]
+    done(service, 0, jobs[0], b"a")
+    store = service.store(number)
+    store.begin(jobs[0])
+    place = commit(store, jobs[0], b"a", model=OTHER_MODEL)
+    service.reencoding.cancel(number)
+    for act in (
+        lambda: store.begin(jobs[1]),
+        lambda: store.job(jobs[0]),
+        lambda: commit(store, jobs[1], b"a", model=OTHER_MODEL),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    store.fail(jobs[1], "changed", "", image)
+    assert link(store, b"a", place) is Linked.GONE
+    assert store.linked([place.position], 0) == {place.position: {}}
+
+
 def test_a_dropped_edition_is_forgotten_and_the_later_one_goes_on(service: Service) -> None:
     done(service, 0, send(service, b"a"), b"a")
     number = service.build()
@@ -454,6 +544,24 @@ def test_a_dropped_edition_is_forgotten_and_the_later_one_goes_on(service: Servi
     service.front.erase(image_hash(b"b"))
     done(service, 1, send(service, b"c"), b"c")
     assert service.front.image(image_hash(b"c")).position == 3
+
+
+def test_one_of_two_that_were_given_up_is_forgotten_as_the_other(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_reencoding, "_PORTION", 1)
+    service.begin()
+    for number in range(10):
+        send(service, b"%d" % number)
+    service.reencoding.cancel(1)
+    service.reencoding.drop_some()
+    number = service.build()
+    service.reencoding.switch(number)
+    service.reencoding.drop(number)
+    while not service.reencoding.drop_some():
+        pass
+    left = {key for key in _keys(service, "") if not key.startswith("~2:")}
+    assert left <= {"editions", "submissions"}
 
 
 def _keys(service: Service, start: str) -> list[str]:

@@ -157,6 +157,19 @@ def test_committing_again_finds_the_same_place(store: Store) -> None:
     assert store.collection().tail.position == 1
 
 
+def test_a_job_is_of_one_image_even_if_its_url_shows_another_one_meanwhile(store: Store) -> None:
+    store.accept(NewJob("u", "http://x/", url="http://x/"), BACKLOG)
+    place = commit(store, "u", b"a")
+    assert commit(store, "u", b"b") == place
+    assert store.job("u").image == image_hash(b"a")
+    with pytest.raises(NotFound):
+        store.image(image_hash(b"b"))
+    store.erase(image_hash(b"a"))
+    assert commit(store, "u", b"b") == Committed(State.ERASED)
+    with pytest.raises(NotFound):
+        store.image(image_hash(b"b"))
+
+
 def test_the_same_bytes_only_gain_a_name(store: Store) -> None:
     first = submit(store, b"a", "one.jpg")
     waiting = upload(store, b"a", "two.jpg")
