@@ -23,11 +23,10 @@ _SHARED = ("editions", "editions:dropped", "submissions")
 class RedisReencoding(Scripted):
     """See facematch.reencoding.Reencoding. One thread at a time may drop."""
 
-    def __init__(self, client: Redis, collection: str = DEFAULT, *, job_days: float = 7.0) -> None:
+    def __init__(self, client: Redis, collection: str = DEFAULT) -> None:
         """Raises ValueError for what is no name of a collection."""
         super().__init__(client, served_name(collection))
         self._collection = collection
-        self._job_ttl = int(job_days * 86_400)
         #: How far the edition is forgotten, and which.
         self._cursor = 0
         self._forgetting: bytes | str = b""
@@ -74,7 +73,7 @@ class RedisReencoding(Scripted):
             self._run(
                 "edition_carry",
                 *(number, carry.image, carry.job, carry.name, carry.url, carry.data),
-                *(new_job_id(), backlog, self._job_ttl, carry.code),
+                *(new_job_id(), backlog, carry.code),
             )
         )
         if told == b"backlog_full":

@@ -1,7 +1,7 @@
 -- Have an image looked at for the edition that is not served. ARGV: its number, image, job, name,
--- url, bytes, nonce, backlog, ttl, code: with one, it is not to be had.
+-- url, bytes, nonce, backlog, code: with one, it is not to be had.
 -- Returns accepted, backlog_full, failed, or none: there is nothing to do.
-local edition, image, job, name, url, data, nonce, backlog, ttl, code = unpack(ARGV)
+local edition, image, job, name, url, data, nonce, backlog, code = unpack(ARGV)
 local _, other = editions()
 if other ~= edition then return false end
 local leader, leading_names = redis.call('HMGET', key('image', image),
