@@ -1,6 +1,7 @@
 """A reindex to another encoder in Redis or Valkey: see `facematch.redis_store` for its keys."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from facematch.collection_name import DEFAULT, edition_name, key_prefix, served_name
@@ -20,6 +21,15 @@ _JOBS_LOOKED_AT = 5000
 _SHARED = ("editions", "editions:dropped", "submissions")
 
 
+@dataclass
+class _Forgetting:
+    """How far an edition is gone through to forget it, and whether nothing was found so far."""
+
+    number: bytes | str
+    cursor: int = 0
+    clean: bool = True
+
+
 class RedisReencoding(Scripted):
     """See facematch.reencoding.Reencoding. One thread at a time may drop."""
 
@@ -27,9 +37,7 @@ class RedisReencoding(Scripted):
         """Raises ValueError for what is no name of a collection."""
         super().__init__(client, served_name(collection))
         self._collection = collection
-        #: How far the edition is forgotten, and which.
-        self._cursor = 0
-        self._forgetting: bytes | str = b""
+        self._forgetting: _Forgetting | None = None
 
     @translated()
     def editions(self) -> Editions:
@@ -117,19 +125,24 @@ class RedisReencoding(Scripted):
         if not dropped:
             return True
         number = min(dropped)
-        if number != self._forgetting:
-            self._cursor, self._forgetting = 0, number
+        if self._forgetting is None or number != self._forgetting.number:
+            self._forgetting = _Forgetting(number)
+        now = self._forgetting
         prefix = key_prefix(edition_name(self._collection, int(number)))
         # The keys of all other editions begin with those of the first.
         pattern = f"{prefix}*" if int(number) else f"{prefix}[^~]*"
-        self._cursor, keys = self._redis.scan(self._cursor, match=pattern, count=_PORTION)
+        now.cursor, keys = self._redis.scan(now.cursor, match=pattern, count=_PORTION)
         shared = {f"{self._base}{name}".encode() for name in _SHARED}
         if own := [key for key in keys if key not in shared]:
+            now.clean = False
             self._redis.unlink(*own)
-        if self._cursor == 0:
+        if now.cursor:
+            return False
+        self._forgetting = None
+        # Once through without finding any: somebody else may have been at it, or a key been made.
+        if now.clean:
             self._redis.srem(f"{self._base}editions:dropped", number)
-            return len(dropped) == 1
-        return False
+        return now.clean and len(dropped) == 1
 
     def _set(self, number: int, wanted: str) -> None:
         told = self._told(self._run("edition_set", number, wanted))

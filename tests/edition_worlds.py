@@ -6,31 +6,24 @@ Its pictures are those of `worlds`. What it should come to is told from what was
 
 import contextlib
 import copy
-import functools
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import interleaving
-import numpy as np
 import pytest
+from edition_services import ENCODERS, EditionStore, Service
 from planted import PlantedEncoder
-from worlds import HASHES, OTHER_THRESHOLDS, PICTURES, REPLICATED, THRESHOLD, true_matches
+from worlds import HASHES, OTHER_THRESHOLDS, PICTURES, REPLICATED, THRESHOLD
 
-from facematch import fsck
-from facematch.collection_name import edition_name, served_name
-from facematch.errors import Misconfigured, NotFound, Rejected, Unavailable
-from facematch.faces import Encodings
-from facematch.memory_reencoding import MemoryFront, MemoryReencoding
+from facematch.errors import NotFound, Rejected, Unavailable
+from facematch.memory_reencoding import MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
-from facematch.redis_connection import Redis
-from facematch.redis_reencoding import RedisReencoding
-from facematch.redis_store import RedisStore
-from facematch.reencoding import Carried, Carry, Reencoding, Standing
+from facematch.reencoding import Carried, Carry, Standing
 from facematch.reindexing import Phase
-from facematch.store import Erased, Front, NewJob, State, Store
+from facematch.store import Erased, NewJob, State, Store
 from worker.looking import DirectLooker, PictureLimits
 from worker.pipeline import Parts, finish, process
 
@@ -44,60 +37,6 @@ LITTLE = 1200
 OTHERS_CODES = ("changed", "unreachable", "backlog_full", "no_source")
 LIVE = (State.INDEXED, State.DONE)
 LIMITS = PictureLimits(max_pixels=10**6, max_side=0, max_faces=100)
-
-
-class NegatedEncoder(PlantedEncoder):
-    """Another model, of which no encoding is near one of the first; the distances are the same."""
-
-    model = "negated"
-
-    def encode(self, crops: Encodings) -> Encodings:
-        """The opposite of what is planted."""
-        return np.negative(crops)
-
-
-ENCODERS = {encoder.model: encoder for encoder in (PlantedEncoder(), NegatedEncoder())}
-
-
-@dataclass(frozen=True)
-class Service:
-    """A collection with all its parts; `store` gives an edition's, there or not."""
-
-    front: Front
-    reencoding: Reencoding
-    store: Callable[[int], Store]
-    client: Redis | None = None
-
-
-def in_memory() -> Service:
-    memory = MemoryReencoding(MemoryStore())
-    nothing = MemoryStore()
-    return Service(MemoryFront(memory), memory, lambda number: memory.stores.get(number, nothing))
-
-
-def on_redis(client: Redis) -> Service:
-    return Service(
-        RedisStore(client, served_name("default")),
-        RedisReencoding(client),
-        functools.cache(lambda number: RedisStore(client, edition_name("default", number))),
-        client,
-    )
-
-
-class _Edition:
-    """The store of an edition, whichever it is at the time. Stepped workers stop at each call."""
-
-    def __init__(self, store: Callable[[], Store], *, stepped: bool) -> None:
-        self._store = store
-        self._stepped = stepped
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*args: Any, **named: Any) -> Any:
-            if self._stepped:
-                interleaving.pause_at_failpoints(name)
-            return getattr(self._store(), name)(*args, **named)
-
-        return call
 
 
 @dataclass(frozen=True)
@@ -254,10 +193,10 @@ class World:
         store = self.service.store(edition)
         model = store.collection().model
         if (edition, index) not in self.indexes:
-            kept = cast(Store, _Edition(lambda: self.service.store(edition), stepped=False))
+            kept = cast(Store, EditionStore(lambda: self.service.store(edition), stepped=False))
             self.indexes[edition, index] = ExactNeighbours(kept)
         return Parts(
-            cast(Store, _Edition(lambda: self.service.store(edition), stepped=True)),
+            cast(Store, EditionStore(lambda: self.service.store(edition), stepped=True)),
             self.indexes[edition, index],
             lambda url: self._fetch(job, url),
             DirectLooker(ENCODERS[model], LIMITS),
@@ -470,152 +409,3 @@ class World:
             for new in self.told.since(picture)
             if picture == new.picture or picture in self.fetched.get(new.job, ())
         }
-
-    def settle(self) -> None:
-        """Everything ends: deliveries, redeliveries, sweeps, what was given up."""
-        for worker in self.workers:
-            worker.finish()
-            expected = (Unavailable, NotFound, *([Misconfigured] if self.lost else []))
-            if worker.error is not None and not isinstance(worker.error, expected):
-                raise worker.error
-        for index in self.indexes.values():
-            index.limit = None
-        while not self.reencoding.drop_some():
-            pass
-        there = self.reencoding.editions()
-        self.end_all(there.served.number)
-        if there.other is not None:
-            self.end_all(there.other.number)
-
-    def end_all(self, edition: int) -> None:
-        for job in self.jobs:
-            with contextlib.suppress(NotFound):  # lost with the tail, or not in this edition
-                process(job, self.parts(edition, job, 0))
-        store = self.service.store(edition)
-        for image in store.due_images(100, age=-1):
-            finish(image, self.parts(edition, "", 1))
-        for position in store.erasing():
-            while not store.unlink(position):
-                pass
-
-    def check(self) -> None:
-        self.look(0)
-        there = self.reencoding.editions()
-        served = self.live(there.served.number)
-        assert self.told.uploaded() - self.told.missing <= served
-        self.check_jobs()
-        self.check_edition(there.served.number, served)
-        if there.other is not None:
-            self.check_other(there.other.number, served)
-        assert self.leftovers(there.numbers) == []
-
-    def check_jobs(self) -> None:
-        """Every job that was acknowledged and not lost has ended as it should."""
-        numbers = self.reencoding.editions().numbers
-        for new in self.told.submissions():
-            try:
-                job = self.front.job(new.job)
-            except NotFound:
-                assert not new.editions & numbers
-                continue
-            assert job.state in (State.DONE, State.FAILED, State.ERASED)
-            pictures = (
-                {new.picture} if new.picture is not None else self.fetched.get(new.job, set())
-            )
-            if job.state is State.DONE:
-                assert HASHES.index(job.image) in pictures
-            elif job.state is State.ERASED:
-                erased = [event for event in self.after(new) if isinstance(event, int)]
-                assert HASHES.index(job.image) in erased if job.image else set(erased) & pictures
-            else:
-                refused = ("unreachable",) if new.picture is None else ()
-                assert job.code in (*refused, *(self.codes(new) if self.swapped else ()))
-
-    def codes(self, new: Submission) -> tuple[str, ...]:
-        """Why a job may have failed in the edition that was not served."""
-        return ("changed", "unreachable") if new.picture is None else ("backlog_full",)
-
-    def after(self, new: Submission) -> list[Submission | int]:
-        return self.told.events[self.told.events.index(new) + 1 :]
-
-    def check_edition(self, edition: int, live: set[int]) -> None:
-        """It holds what a plain reading of the submissions and erasures says of these pictures."""
-        store = self.service.store(edition)
-        assert live <= self.possible()
-        for picture in live:
-            page = store.matches(HASHES[picture], 100)
-            assert page.image.state is State.DONE
-            assert set(page.image.names) <= self.names(picture)
-            found = [(match.hash, match.distance) for match in page.matches]
-            threshold = store.collection().threshold
-            assert sorted(found) == sorted(true_matches(picture, live, threshold))
-        report = fsck.run(store)
-        assert report.findings == ()
-        assert report.unfinished == 0
-        assert self.waiting(edition) == 0
-
-    def check_other(self, edition: int, served: set[int]) -> None:
-        self.check_other_jobs(edition)
-        if not self.apart:
-            assert self.live(edition) <= served
-        lag = self.reencoding.lag(edition)
-        assert (lag.before, lag.jobs, lag.images) == (0, 0, 0)
-        store = self.service.store(edition)
-        if self.told.complete and not self.apart:
-            for picture in served - self.live(edition):
-                assert store.image(HASHES[picture]).code in OTHERS_CODES
-        for again in (False, True):
-            self.carry_all(3 if again else len(self.jobs), again=again)
-            self.end_all(edition)
-            live = self.live(edition)
-            self.check_edition(edition, live)
-            for picture in served - live:
-                shown = store.image(HASHES[picture])
-                assert shown.state is State.FAILED
-                assert shown.code in OTHERS_CODES
-        # The bytes of all of them were there to be had.
-        assert served <= live
-
-    def check_other_jobs(self, edition: int) -> None:
-        """Of a URL, no other picture is there than in the edition that is served."""
-        if self.apart:
-            return
-        for new in self.told.submissions():
-            if edition in new.editions:
-                own, led = self.service.store(edition).job(new.job), self.front.job(new.job)
-                if own.state is State.DONE:
-                    assert (own.state, own.image) == (led.state, led.image)
-                elif own.state is State.FAILED:
-                    assert own.code == led.code or own.code in self.codes(new)
-                else:
-                    assert (own.state, led.state) == (State.ERASED, State.ERASED)
-
-    def live(self, edition: int) -> set[int]:
-        store = self.service.store(edition)
-        found = set()
-        for picture, image in enumerate(HASHES):
-            with contextlib.suppress(NotFound):
-                if store.image(image).state in LIVE:
-                    found.add(picture)
-        return found
-
-    def waiting(self, edition: int) -> int:
-        """Bytes that count as waiting for workers."""
-        if self.service.client is None:
-            store = self.service.store(edition)
-            return sum(map(len, cast(MemoryStore, store)._blobs.values()))
-        prefix = f"fm:{{default}}:{f'~{edition}:' if edition else ''}"
-        blobs = self.service.client.keys(f"{prefix}blob:*")
-        return int(self.service.client.hget(f"{prefix}meta", "backlog") or 0) + len(blobs)
-
-    def leftovers(self, numbers: frozenset[int]) -> list[str]:
-        """What is left of editions that were given up."""
-        gone = self.known - numbers
-        if self.service.client is None:
-            return []
-        keys = [key.decode().removeprefix("fm:{default}:") for key in self.service.client.keys("*")]
-        shared = ("editions", "submissions")
-        found = [key for key in keys if key.startswith(tuple(f"~{number}:" for number in gone))]
-        if 0 in gone:
-            found += [key for key in keys if not key.startswith("~") and key not in shared]
-        return found

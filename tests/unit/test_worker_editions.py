@@ -7,7 +7,9 @@ from typing import TypeAlias
 
 import interleaving
 import pytest
-from edition_worlds import Service, World, in_memory, on_redis
+from edition_checks import check, settle
+from edition_services import Service, in_memory, on_redis
+from edition_worlds import World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -51,11 +53,11 @@ def live_through(history: History, service: Service) -> None:
     world = World(service)
     for action, number in history:
         action(world, number)
-    world.settle()
-    world.check()
+    settle(world)
+    check(world)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=quiet)
+@settings(max_examples=200, deadline=None, suppress_health_check=quiet)
 @given(histories(*ACTIONS, *LOSSES))
 def test_any_history_ends_in_the_true_match_sets_in_both_editions(history: History) -> None:
     live_through(history, in_memory())
@@ -64,7 +66,7 @@ def test_any_history_ends_in_the_true_match_sets_in_both_editions(history: Histo
 def test_any_history_ends_in_the_true_match_sets_in_both_editions_on_redis(redis_url: str) -> None:
     client = connect(redis_url)
 
-    @settings(max_examples=70, deadline=None, suppress_health_check=quiet)
+    @settings(max_examples=50, deadline=None, suppress_health_check=quiet)
     @given(histories(*ACTIONS))
     def on_a_server(history: History) -> None:
         client.flushall()
