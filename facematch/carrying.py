@@ -63,16 +63,27 @@ class CarryParts:
 def carry_all(parts: CarryParts, progress: Update) -> None:
     """Carry over all images, until each is in the other edition or listed there as failed.
 
-    Raises Conflict("no_reindex") when somebody has given the edition up, Unavailable: when the
-    store is not there; service_unavailable when no worker does anything for minutes.
+    Raises Conflict("no_reindex") when somebody has given the edition up, Unavailable when the store
+    is away, or no worker does anything (service_unavailable), for minutes.
     """
+    answered = time.monotonic()
     while True:
-        # Of what is accepted from now on, the store takes care itself.
-        before = parts.reencoding.lag(parts.number).before
-        _Pass(parts, progress).run()
-        if before == 0:
-            return
+        try:
+            # Of what is accepted from now on, the store takes care itself.
+            before = parts.reencoding.lag(parts.number).before
+            answered = time.monotonic()
+            _Pass(parts, progress).run()
+        except Unavailable as error:
+            if error.code != "store_unavailable" or _too_long(answered):
+                raise
+        else:
+            if before == 0:
+                return
         time.sleep(_LOOK_SECONDS)
+
+
+def _too_long(since: float) -> bool:
+    return time.monotonic() > since + _PATIENCE_SECONDS
 
 
 class _Pass:
@@ -140,15 +151,19 @@ class _Pass:
     def _look(self) -> None:
         """See which images have ended."""
         time.sleep(_LOOK_SECONDS)
-        for standing in self._parts.reencoding.standing(self._parts.number, list(self._waiting)):
-            if standing.other in _UNFINISHED:
-                continue
-            sources = self._waiting.pop(standing.image)
+        standings = self._parts.reencoding.standing(self._parts.number, list(self._waiting))
+        # All before one is tried again: that may have to wait for room, and so look again.
+        ended = [
+            (standing, self._waiting.pop(standing.image))
+            for standing in standings
+            if standing.other not in _UNFINISHED
+        ]
+        for standing, sources in ended:
             if standing.other is State.FAILED:
                 self._try(standing.image, sources, listed=True)
             else:
                 self._end()
-        if time.monotonic() > self._moved + _PATIENCE_SECONDS:
+        if _too_long(self._moved):
             raise Unavailable(
                 "service_unavailable",
                 f"no worker of edition {self._parts.number} has done anything for"

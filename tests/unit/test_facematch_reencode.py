@@ -20,6 +20,7 @@ from facematch.memory_reencoding import MemoryFront, MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
 from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, judge
+from facematch.reencoding import Standing
 from facematch.reindexing import Phase
 from facematch.store import NewJob, State, Store
 from worker.encoder import Encoder as WorkerEncoder
@@ -273,6 +274,28 @@ def test_work_is_handed_out_for_a_share_of_the_time(
         slept.clear()
         resting._rest()
         assert slept == pytest.approx(rest)
+
+
+def test_a_store_that_is_away_for_a_while_is_waited_for(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.web["http://x/1"] = PICTURES[1]
+    service.work(0, service.submit_url("http://x/1"))
+    number = begin(service)
+    real, away = service.reencoding.standing, [1, 1, 0, 1]
+
+    def standing(number: int, images: list[str]) -> list[Standing]:
+        if away and away.pop(0):
+            raise Unavailable("store_unavailable")
+        return real(number, images)
+
+    monkeypatch.setattr(service.reencoding, "standing", standing)
+    carry(service, number)
+    assert (listed(service, number, HASHES[1]), away) == ((State.DONE, ""), [])
+    monkeypatch.setattr(carrying, "_PATIENCE_SECONDS", -1.0)
+    away.append(1)
+    with pytest.raises(Unavailable):
+        carry(service, number)
 
 
 def test_nobody_carries_for_one_that_was_given_up(service: Service) -> None:
