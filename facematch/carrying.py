@@ -66,15 +66,16 @@ def carry_all(parts: CarryParts, progress: Update) -> None:
     Raises Conflict("no_reindex") when somebody has given the edition up, Unavailable when the store
     is away, or no worker does anything (service_unavailable), for minutes.
     """
-    answered = time.monotonic()
+    away: float | None = None
     while True:
         try:
             # Of what is accepted from now on, the store takes care itself.
             before = parts.reencoding.lag(parts.number).before
-            answered = time.monotonic()
+            away = None
             _Pass(parts, progress).run()
         except Unavailable as error:
-            if error.code != "store_unavailable" or _too_long(answered):
+            away = away or time.monotonic()
+            if error.code != "store_unavailable" or _too_long(away):
                 raise
         else:
             if before == 0:
