@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facematch import progress
 from facematch.carrying import CarryParts, pictures_in
-from facematch.commands.reindex_parts import parts_of
+from facematch.commands.reindex_parts import Wanted, parts_of
 from facematch.embedded import environment
 from facematch.errors import Misconfigured
 from facematch.job import queue_of
@@ -20,30 +20,24 @@ _SHARE_OF_BACKLOG = 0.5
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What `run` shall do. `encoder`, `detector`: as in the settings, None as they are; `pictures`:
-    a folder with pictures, None for none; `threshold`: see facematch.reencode.begin_or_go_on;
-    `share`: see facematch.carrying.CarryParts; the others as in facematch.commands.reindex."""
+class OtherEncoder:
+    """`name` and `detector` as in the settings, None for the detector as it is set; `pictures`: a
+    folder with pictures, None for none."""
 
-    encoder: str
+    name: str
     detector: str | None
     pictures: Path | None
-    threshold: float | None
-    share: float | None
-    most_change: float
-    check: bool
-    switch: bool
 
 
-def run(data: Path | None, wanted: Wanted) -> Outcome | None:
+def run(data: Path | None, wanted: Wanted, other: OtherEncoder) -> Outcome | None:
     """Begin a reindex, or go on with the one there is; carry the images over, compare, switch. None
     when that was done before.
 
     Raises Conflict, Misconfigured, Rejected, Unavailable.
     """
     settings = load()
-    detector = wanted.detector or settings.detector
-    encoder = Encoder(model_of(wanted.encoder, detector), wanted.encoder, detector)
+    detector = other.detector or settings.detector
+    encoder = Encoder(model_of(other.name, detector), other.name, detector)
     with parts_of(data) as parts, progress.one_after_another(sys.stderr) as shown:
         there = parts.reencoding.editions()
         if is_switched(there) and there.served.model == encoder.model:
@@ -51,8 +45,8 @@ def run(data: Path | None, wanted: Wanted) -> Outcome | None:
         with parts.broker(queue_of(0)):
             pass  # raises where no service runs
         pictures = {}
-        if wanted.pictures is not None:
-            pictures = pictures_in(wanted.pictures, shown("files read"))
+        if other.pictures is not None:
+            pictures = pictures_in(other.pictures, shown("files read"))
         number = begin_or_go_on(parts.reencoding, encoder, wanted.threshold).later.number
         with parts.broker(queue_of(number)) as broker:
             carry = CarryParts(

@@ -5,12 +5,11 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from facematch import progress
 from facematch.broker import Broker
-from facematch.commands.reindex_parts import Parts, parts_of
+from facematch.commands.reindex_parts import Parts, Wanted, parts_of
 from facematch.commands.reindex_text import Reencode, There
 from facematch.errors import Conflict, Unavailable
 from facematch.job import REINDEX_QUEUE
@@ -25,19 +24,6 @@ from facematch.reindex import (
     wait_until_built,
 )
 from facematch.reindexing import Phase, Reindexing
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What `run` shall do. `threshold`, `share`: see facematch.reindex.begin_or_go_on;
-    `most_change`: see facematch.reindex.judge; `check`: with fsck; `switch`: serve the new match
-    sets when nothing is in the way."""
-
-    threshold: float | None
-    share: float | None
-    most_change: float
-    check: bool
-    switch: bool
 
 
 def run(data: Path | None, wanted: Wanted) -> Outcome | None:

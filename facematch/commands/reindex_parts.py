@@ -18,6 +18,20 @@ from facematch.settings import load
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a reindex shall do. `threshold`: of the new match sets, None for that of those there
+    are; `share`: the part of their time that workers give to it, None for all or as before;
+    `most_change`: the share of unexpected changes that does not stop it; `check`: with fsck;
+    `switch`: serve the new match sets when nothing is in the way."""
+
+    threshold: float | None
+    share: float | None
+    most_change: float
+    check: bool
+    switch: bool
+
+
+@dataclass(frozen=True)
 class Parts:
     """`reindexing`: of the edition that is served. `broker_url`: None where no service runs that
     would do the work."""
