@@ -54,6 +54,7 @@ STATUS: dict[str, int] = {
     "not_an_image": 422,
     "not_found": 404,
     "out_of_memory": 422,
+    "reindex_behind": 409,
     "reindex_exists": 409,
     "reindex_phase": 409,
     "same_model": 409,

@@ -26,8 +26,9 @@ _PORTION = 500
 _LOOK_SECONDS = 0.2
 #: In each of these, images are handed out for as long as the share says.
 _PERIOD_SECONDS = 2.0
-#: Without any image ending for so long, nobody works.
-_PATIENCE_SECONDS = 300.0
+#: Without any image ending for so long, nobody works. A worker that was started too early may rest
+#: for five minutes before it is started again.
+_PATIENCE_SECONDS = 600.0
 _UNFINISHED = (State.ACCEPTED, State.INDEXED)
 
 
@@ -112,10 +113,10 @@ class _Pass:
 
     def _take(self, standing: Standing) -> None:
         sources = _sources(standing, self._parts.pictures)
-        if standing.other in _UNFINISHED:
-            self._waiting[standing.image] = sources
-        elif standing.other in (State.DONE, standing.state) or standing.state is State.ACCEPTED:
+        if standing.state is State.ACCEPTED or standing.other in (State.DONE, standing.state):
             self._end()
+        elif standing.other in _UNFINISHED:
+            self._waiting[standing.image] = sources
         else:
             self._try(standing.image, sources, listed=standing.other is State.FAILED)
 

@@ -41,6 +41,7 @@ CODES: dict[str, str] = {
     "not_an_image": "the bytes are no picture of a supported format",
     "not_found": "no such thing here",
     "out_of_memory": "looking at the picture took too much memory",
+    "reindex_behind": "what is to be served lacks too much of what is served",
     "reindex_exists": "there is a reindex already; end it first: switch and drop, or cancel",
     "reindex_phase": "the reindex is not in a phase for that",
     "same_model": "the encoder makes the encodings that there are already",

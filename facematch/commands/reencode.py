@@ -12,7 +12,8 @@ from facematch.commands.reindex_parts import Wanted, parts_of
 from facematch.embedded import environment
 from facematch.errors import Misconfigured
 from facematch.job import queue_of
-from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, is_switched, judge
+from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, judge, switch
+from facematch.reindexing import Phase
 from facematch.settings import load
 
 #: Of the uploaded bytes that may wait, so many for pictures from a folder; the rest is for clients.
@@ -39,22 +40,21 @@ def run(data: Path | None, wanted: Wanted, other: OtherEncoder) -> Outcome | Non
     detector = other.detector or settings.detector
     encoder = Encoder(model_of(other.name, detector), other.name, detector)
     with parts_of(data) as parts, progress.one_after_another(sys.stderr) as shown:
-        there = parts.reencoding.editions()
-        if is_switched(there) and there.served.model == encoder.model:
+        parts.require_service()
+        there = begin_or_go_on(parts.reencoding, encoder, wanted.threshold)
+        if there.phase is Phase.SWITCHED:
             return None
-        with parts.broker(queue_of(0)):
-            pass  # raises where no service runs
+        number = there.later.number
         pictures = {}
         if other.pictures is not None:
             pictures = pictures_in(other.pictures, shown("files read"))
-        number = begin_or_go_on(parts.reencoding, encoder, wanted.threshold).later.number
         with parts.broker(queue_of(number)) as broker:
             carry = CarryParts(
                 reencoding=parts.reencoding,
                 broker=broker,
                 number=number,
                 pictures=pictures,
-                backlog=int(settings.backlog_bytes * _SHARE_OF_BACKLOG),
+                backlog=max(int(settings.backlog_bytes * _SHARE_OF_BACKLOG), settings.max_bytes),
                 share=wanted.share or 1.0,
             )
             build(carry, shown("images"))
@@ -62,7 +62,7 @@ def run(data: Path | None, wanted: Wanted, other: OtherEncoder) -> Outcome | Non
             parts.reencoding, parts.store, wanted.most_change, check=wanted.check, shown=shown
         )
         if wanted.switch and not outcome.stopped:
-            parts.reencoding.switch(number)
+            switch(parts.reencoding, number)
         return outcome
 
 
@@ -76,6 +76,7 @@ def model_of(encoder: str, detector: str) -> str:
         check=False,
     )
     if done.returncode == 0:
-        return done.stdout.strip()
+        # A module may print something when it is imported.
+        return done.stdout.strip().rpartition("\n")[2]
     said = done.stderr.strip().splitlines() or [""]
     raise Misconfigured(f"no worker with this encoder can be started here: {said[-1]}")

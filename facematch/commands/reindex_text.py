@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from facematch import reencode, reindex
 from facematch.commands.fsck import finding_lines
@@ -29,9 +30,12 @@ Outcome = reindex.Outcome | reencode.Outcome
 def document(there: There) -> Document:
     """For a script."""
     if isinstance(there, Reencode):
-        about = asdict(there.editions) | {"phase": there.editions.phase, "lag": asdict(there.lag)}
-        return {"reindex": about}
+        return {"reindex": _editions(there.editions) | {"lag": asdict(there.lag)}}
     return {"reindex": asdict(there) if there else None}
+
+
+def _editions(there: Editions) -> dict[str, Any]:
+    return asdict(there) | {"phase": there.phase}
 
 
 def lines(there: There) -> Iterator[str]:
@@ -72,7 +76,7 @@ def outcome_document(outcome: Outcome | None, switched: bool) -> Document:
         {"reindex": asdict(outcome.reindex)}
         if isinstance(outcome, reindex.Outcome)
         else {
-            "reindex": asdict(outcome.editions),
+            "reindex": _editions(outcome.editions),
             "images": outcome.images,
             "missing": [asdict(one) for one in outcome.missing],
             "faces_changed": outcome.faces_changed,

@@ -13,7 +13,8 @@ from planted import OtherPlantedEncoder, PlantedEncoder, people, pictures_of, pl
 from facematch import carrying, parity, reencode
 from facematch.broker import MemoryBroker
 from facematch.carrying import CarryParts, carry_all, pictures_in
-from facematch.errors import Conflict, Rejected, Unavailable
+from facematch.commands.reencode import model_of
+from facematch.errors import Conflict, Misconfigured, Rejected, Unavailable
 from facematch.faces import image_hash
 from facematch.job import Message
 from facematch.memory_reencoding import MemoryFront, MemoryReencoding
@@ -153,6 +154,16 @@ def test_one_that_is_there_is_gone_on_with(service: Service) -> None:
 
 def test_the_threshold_is_that_of_what_is_served(service: Service) -> None:
     assert begin_or_go_on(service.reencoding, OTHER, None).later.threshold == 0.6
+
+
+def test_the_model_is_asked_of_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "chatty.py").write_text(
+        "print('my nice model')\nclass Of:\n    model = 'mine'\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert model_of("chatty:Of", "hog") == "mine"
+    with pytest.raises(Misconfigured, match=r"no worker .* here: no encoder 'chatty:Nope'"):
+        model_of("chatty:Nope", "hog")
 
 
 # -- carry --------------------------------------------------------------------------------------
