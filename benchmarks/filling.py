@@ -55,7 +55,7 @@ class FillingStore(RedisStore):
 
 #: What scripts are taken to return before they have run: see facematch.redis_records.
 _TAKEN_FOR: dict[str, Any] = {
-    "accept": [b"accepted", b"", b"", b"", b"0", b"", b"", None, None],
+    "accept": [[b"accepted", b"", b"", b"", b"0", b"", b"", None, None], b"0"],
     "commit": [b"indexed", b"0", b""],
     "link": b"done",
 }
