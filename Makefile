@@ -83,7 +83,7 @@ chaos-short: $(VENV)/dev servers
 	env -u CHAOS_SECONDS $(PYTEST) --numprocesses 2 --dist worksteal tests/chaos
 
 upgrade: $(VENV)/dev servers ## two versions side by side, restored backups, workers that come and go
-	$(PYTEST) -m '' tests/system/test_upgrade.py tests/system/test_backup.py
+	$(PYTEST) -m '' -k 'upgrade or backup or come_and_go' tests/system
 
 bench: $(VENV)/installed ## a short form of all benchmarks; one with its baselines: BENCH=name ARGS=
 	@$(BIN)/python -m benchmarks $(or $(BENCH),all) $(ARGS)

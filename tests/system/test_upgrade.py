@@ -1,6 +1,7 @@
 """Two versions side by side: a former one, out of the repository's own history, and this one."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ import requests
 from cluster import ROOT, Cluster
 from coming_and_going import PEOPLE, Ledger, coming_and_going, wait_for_all
 from patience import patient
-from planted import PLANTED, planted_picture
+from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
+from served import Served
 from servers import RedisServer
 from waiting import eventually
 
+from facematch.faces import image_hash
 from facematch.job import VERSION, new_job_id
 from facematch.rabbit_broker import RabbitBroker
 from facematch.redis_connection import connect
@@ -125,6 +128,43 @@ def test_both_versions_leave_what_is_not_for_them(
         done = patient("POST", submitted, data=pictures[1], params={"wait": 30}).json()
         assert done["state"] == "done"
         cluster.fsck()
+
+
+def test_an_embedded_service_is_upgraded_taken_back_and_migrated(
+    former: Path, tmp_path: Path
+) -> None:
+    data, log = tmp_path / "data", tmp_path / "console.txt"
+    person = people(np.random.default_rng(SEED), 1)[0]
+    pictures = [
+        planted_picture(one[None]) for one in pictures_of(np.random.default_rng(SEED), person, 5)
+    ]
+    hashes = [image_hash(picture) for picture in pictures]
+    for number, root in enumerate((former, ROOT, former, ROOT)):
+        served = Served(data, log, "--port", "0", root=root, encoder=PLANTED)
+        try:
+            url = served.url()
+            parameters = {"wait": 30}
+            done = patient("POST", f"{url}/v1/images", data=pictures[number], params=parameters)
+            assert done.json()["state"] == "done"
+            shown = patient("GET", f"{url}/v1/images/{hashes[number]}/matches").json()
+            assert {match["hash"] for match in shown["matches"]} == set(hashes[:number])
+        finally:
+            served.process.terminate()
+            assert served.end() == 0
+    for command, said in (
+        (["migrate"], "is of schema 0"),
+        (["migrate", "--apply"], "Done: it is of schema"),
+        (["migrate"], "nothing to do"),
+        (["fsck"], "0 findings"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "facematch", *command, "--data", str(data)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, said in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_a_rolling_upgrade_loses_nothing(
