@@ -258,7 +258,7 @@ def reindex(images: int, first: float, second: float, idle: float, short: bool) 
 @click.option(
     "--seconds",
     type=click.FloatRange(5),
-    default=60.0,
+    default=40.0,
     show_default=True,
     help="For which there are many.",
 )
