@@ -57,6 +57,7 @@ STATUS: dict[str, int] = {
     "old_data": 409,
     "other_version": 503,
     "out_of_memory": 422,
+    "reindex_behind": 409,
     "reindex_exists": 409,
     "reindex_phase": 409,
     "same_model": 409,

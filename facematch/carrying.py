@@ -26,8 +26,9 @@ _PORTION = 500
 _LOOK_SECONDS = 0.2
 #: In each of these, images are handed out for as long as the share says.
 _PERIOD_SECONDS = 2.0
-#: Without any image ending for so long, nobody works.
-_PATIENCE_SECONDS = 300.0
+#: Without any image ending for so long, nobody works. A worker that was started too early may rest
+#: for five minutes before it is started again.
+_PATIENCE_SECONDS = 600.0
 _UNFINISHED = (State.ACCEPTED, State.INDEXED)
 
 
@@ -63,16 +64,28 @@ class CarryParts:
 def carry_all(parts: CarryParts, progress: Update) -> None:
     """Carry over all images, until each is in the other edition or listed there as failed.
 
-    Raises Conflict("no_reindex") when somebody has given the edition up, Unavailable: when the
-    store is not there; service_unavailable when no worker does anything for minutes.
+    Raises Conflict("no_reindex") when somebody has given the edition up, Unavailable when the store
+    is away, or no worker does anything (service_unavailable), for minutes.
     """
+    away: float | None = None
     while True:
-        # Of what is accepted from now on, the store takes care itself.
-        before = parts.reencoding.lag(parts.number).before
-        _Pass(parts, progress).run()
-        if before == 0:
-            return
+        try:
+            # Of what is accepted from now on, the store takes care itself.
+            before = parts.reencoding.lag(parts.number).before
+            away = None
+            _Pass(parts, progress).run()
+        except Unavailable as error:
+            away = away or time.monotonic()
+            if error.code != "store_unavailable" or _too_long(away):
+                raise
+        else:
+            if before == 0:
+                return
         time.sleep(_LOOK_SECONDS)
+
+
+def _too_long(since: float) -> bool:
+    return time.monotonic() > since + _PATIENCE_SECONDS
 
 
 class _Pass:
@@ -100,10 +113,10 @@ class _Pass:
 
     def _take(self, standing: Standing) -> None:
         sources = _sources(standing, self._parts.pictures)
-        if standing.other in _UNFINISHED:
-            self._waiting[standing.image] = sources
-        elif standing.other in (State.DONE, standing.state) or standing.state is State.ACCEPTED:
+        if standing.state is State.ACCEPTED or standing.other in (State.DONE, standing.state):
             self._end()
+        elif standing.other in _UNFINISHED:
+            self._waiting[standing.image] = sources
         else:
             self._try(standing.image, sources, listed=standing.other is State.FAILED)
 
@@ -140,15 +153,19 @@ class _Pass:
     def _look(self) -> None:
         """See which images have ended."""
         time.sleep(_LOOK_SECONDS)
-        for standing in self._parts.reencoding.standing(self._parts.number, list(self._waiting)):
-            if standing.other in _UNFINISHED:
-                continue
-            sources = self._waiting.pop(standing.image)
+        standings = self._parts.reencoding.standing(self._parts.number, list(self._waiting))
+        # All before one is tried again: that may have to wait for room, and so look again.
+        ended = [
+            (standing, self._waiting.pop(standing.image))
+            for standing in standings
+            if standing.other not in _UNFINISHED
+        ]
+        for standing, sources in ended:
             if standing.other is State.FAILED:
                 self._try(standing.image, sources, listed=True)
             else:
                 self._end()
-        if time.monotonic() > self._moved + _PATIENCE_SECONDS:
+        if _too_long(self._moved):
             raise Unavailable(
                 "service_unavailable",
                 f"no worker of edition {self._parts.number} has done anything for"

@@ -4,6 +4,7 @@ Used by facematch.embedded. A reindex to another encoder makes an edition while 
 and gives one up: the crew of the new one is started then, and that of the other ends by itself.
 """
 
+import time
 from collections.abc import Callable, Sequence
 
 from facematch.errors import Unavailable
@@ -14,6 +15,8 @@ from facematch.tree import Console, Failed, Tree, failure
 
 #: Seconds between two looks at which editions there are.
 LOOK_SECONDS = 2.0
+#: Seconds until a worker that has ended is started again, where it may end.
+AGAIN_SECONDS = 10.0
 
 
 class Crews:
@@ -39,7 +42,7 @@ class Crews:
         self._part = part
         self._editions: dict[str, int] = {}
         self._ended: list[Process] = []
-        self._left_out: set[int] = set()
+        self._not_before: dict[int, float] = {}
 
     def editions(self) -> Editions:
         """Those there are. Raises Failed when the store does not tell."""
@@ -52,19 +55,20 @@ class Crews:
         """Start the crews of these editions. Raises Failed."""
         for name in ("encoder", "detector"):
             its_own, ours = getattr(there.served, name), getattr(self._settings, name)
-            if name in self._settings.model_fields_set and its_own not in ("", ours):
+            is_set = name in self._settings.model_fields_set
+            if is_set and self._its_own_count(there.served, there) and its_own not in ("", ours):
                 self._console.say(
-                    f"facematch: {its_own} is the {name} that counts, because the collection was "
-                    f"reindexed with it; {PREFIX}{name.upper()}={ours} does not"
+                    f"facematch: {its_own} is the {name} that counts, because it makes what is "
+                    f"served; {PREFIX}{name.upper()}={ours} does not"
                 )
         self._muster(there)
 
     def look(self, ended: Sequence[Process]) -> None:
         """Start the crew of an edition that is new. `ended`: workers that have ended since the last
-        look; whether they might is asked of the store, as soon as it answers.
+        look; whether they might is asked of the store, as soon as it answers. One of the edition
+        that is not served does no harm: it is started again after a while.
 
-        Raises Failed when a worker of an edition that is still there has ended, and when one that
-        was given up has not ended by itself.
+        Raises Failed when a worker of the edition that is served has ended.
         """
         self._ended += ended
         try:
@@ -72,13 +76,18 @@ class Crews:
         except Unavailable:
             return
         for process in self._ended:
-            # One that meant to join just when the edition was given up ends with another code
-            # than 0. No number is given to an edition again, so this is certain.
-            if self._editions[process.name] in there.numbers or process.exit_code < 0:
+            number = self._editions[process.name]
+            if number == there.served.number:
                 raise failure(process)
-            self._console.say(
-                f"facematch: {process.name} {process.how_it_ended()}: its edition was given up"
-            )
+            if number in there.numbers:
+                del self._editions[process.name]
+                self._not_before[number] = time.monotonic() + AGAIN_SECONDS
+                self._console.say(f"{failure(process)} It is started again in {AGAIN_SECONDS:g} s.")
+            else:
+                # No number is given to an edition again, so this is certain.
+                self._console.say(
+                    f"facematch: {process.name} {process.how_it_ended()}: its edition was given up"
+                )
         self._ended.clear()
         for name in self._muster(there):
             self._console.say(f"facematch starts {name}")
@@ -87,40 +96,26 @@ class Crews:
         """Start those that are missing; their names."""
         missing: list[Part] = []
         for edition, wanted in ((there.served, self._workers), (there.other, 1)):
-            if edition is None or self._is_left_out(edition, there):
+            if edition is None or time.monotonic() < self._not_before.get(edition.number, 0.0):
                 continue
             suffix = f"-edition-{edition.number}" if edition.number else ""
             for number in range(1, wanted + 1):
                 name = f"worker-{number}{suffix}"
                 if name not in self._editions:
                     self._editions[name] = edition.number
-                    missing.append(self._part(name, _its_own(edition)))
+                    missing.append(self._part(name, self._variables(edition, there)))
         if missing:
             self._tree.start(*missing)
         return [part.name for part in missing]
 
-    def _is_left_out(self, edition: Edition, there: Editions) -> bool:
-        """Whether workers with the service's own encoder would work for another edition, made with
-        it, than for this one. Raises Failed when this one is served."""
-        ours = self._settings.encoder
-        others = (one for one in (there.served, there.other) if one not in (None, edition))
-        if edition.encoder or all(one.encoder != ours for one in others if one):
-            return False
-        if edition == there.served:
-            raise Failed(
-                f"the edition that is served was made before the reindex with {ours}, which "
-                f"{PREFIX}ENCODER must not name yet"
-            )
-        if edition.number not in self._left_out:
-            self._left_out.add(edition.number)
-            self._console.say(
-                f"facematch: the edition served before gets no worker, because {PREFIX}ENCODER is "
-                "no longer the one that it was made with; what is submitted is not added to it"
-            )
-        return True
+    def _variables(self, edition: Edition, there: Editions) -> dict[str, str]:
+        if not self._its_own_count(edition, there):
+            return {}
+        settings = {"ENCODER": edition.encoder, "DETECTOR": edition.detector}
+        return {f"{PREFIX}{name}": value for name, value in settings.items() if value}
 
-
-def _its_own(edition: Edition) -> dict[str, str]:
-    """The settings of the workers of an edition, where they are not those of the service."""
-    settings = {"ENCODER": edition.encoder, "DETECTOR": edition.detector}
-    return {f"{PREFIX}{name}": value for name, value in settings.items() if value}
+    def _its_own_count(self, edition: Edition, there: Editions) -> bool:
+        """Whether the settings that an edition was made with count, and not those of the service:
+        not of the first one, unless the service's are those of another edition."""
+        others = (one for one in (there.served, there.other) if one is not None and one != edition)
+        return edition.number > 0 or any(self._settings.encoder == one.encoder for one in others)

@@ -174,9 +174,9 @@ def _start(
         tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
         crews.begin(there)
         tree.start(_python("api", "api", variables))
-        tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS)
+        tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS, crews.look)
     reached = _WILDCARDS.get(host, host)
-    tree.wait_for("the api", lambda: _problem_of_api(reached, port), START_SECONDS)
+    tree.wait_for("the api", lambda: _problem_of_api(reached, port), START_SECONDS, crews.look)
     name = f"[{reached}]" if ":" in reached else reached
     return Service(os.getpid(), f"http://{name}:{port}", redis_url, index_url)
 

@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "old_data": "the data is still of the form of an older version; run facematch migrate",
     "other_version": "a worker and its index are of different versions",
     "out_of_memory": "looking at the picture took too much memory",
+    "reindex_behind": "what is to be served lacks too much of what is served",
     "reindex_exists": "there is a reindex already; end it first: switch and drop, or cancel",
     "reindex_phase": "the reindex is not in a phase for that",
     "same_model": "the encoder makes the encodings that there are already",

@@ -50,6 +50,17 @@ def tail_of(url: str, name: str = DEFAULT) -> Tail | None:
     return Tail(status.position, status.chain) if status.ready else None
 
 
+def forget(url: str, name: str) -> None:
+    """Have the index at this URL forget an edition for good. A sidecar does so itself. Raises
+    Unavailable, Misconfigured."""
+    if not is_milvus(url):
+        return
+    with closing(open_generations(url, name)) as generations:
+        generations.forget(generations.places())
+        for generation in generations.names():
+            generations.drop(generation)
+
+
 def open_generations(url: str, name: str = DEFAULT) -> Generations:
     """The generations in a Milvus. Raises Misconfigured, also when its driver is not installed."""
     try:

@@ -27,6 +27,7 @@ class MemoryReencoding:
         self._lock = first._lock
         self._clock = first._clock
         self._about = Editions(Edition(0))
+        self._settings: dict[int, tuple[str, str]] = {}
         self._last = 0
         self._ended = 0
         self._dropped: set[int] = set()
@@ -43,11 +44,18 @@ class MemoryReencoding:
             )
 
     def _shown(self, edition: Edition) -> Edition:
+        encoder, detector = self._settings.get(edition.number, ("", ""))
+        edition = replace(edition, encoder=encoder, detector=detector)
         try:
             there = self.stores[edition.number].collection()
         except Unavailable:
             return edition
         return replace(edition, model=there.model, threshold=there.threshold)
+
+    def note(self, number: int, encoder: str, detector: str) -> None:
+        """See Reencoding."""
+        with self._lock:
+            self._settings[number] = (encoder, detector)
 
     def begin(self, model: str, threshold: float, encoder: str, detector: str) -> Editions:
         """See Reencoding."""
@@ -65,9 +73,8 @@ class MemoryReencoding:
             new.create(model, threshold)
             self._watch(self._last, new)
             self.stores[self._last] = new
-            self._about = Editions(
-                self._about.served, Edition(self._last, "", 0, encoder, detector)
-            )
+            self._settings[self._last] = (encoder, detector)
+            self._about = Editions(self._about.served, Edition(self._last))
             return self.editions()
 
     def _watch(self, number: int, store: MemoryStore) -> None:
@@ -75,11 +82,12 @@ class MemoryReencoding:
             served = self._about.served.number
             return None if number == served else self.stores[served]
 
-        def follower() -> int | None:
+        def follower() -> MemoryStore | None:
             other = self._about.other
             is_served = number == self._about.served.number
-            return other.number if is_served and other else None
+            return self.stores[other.number] if is_served and other else None
 
+        store._number = number
         store._leader, store._follower = leader, follower
 
     def served(self) -> MemoryStore:
@@ -197,10 +205,11 @@ class MemoryReencoding:
             self._ended = number
             self._about = Editions(self._about.served)
 
-    def drop_some(self) -> bool:
+    def drop_some(self, also: Callable[[int], object] = lambda number: None) -> bool:
         """See Reencoding."""
         with self._lock:
             for number in self._dropped:
+                also(number)
                 del self.stores[number]
             self._dropped.clear()
             return True

@@ -69,11 +69,12 @@ class MemoryStore:
         self._dropped: set[int] = set()
         self._entries: list[Entry] = []
         self._first = 1
-        #: The last number given in any edition; the edition that this one follows; the number of
+        #: Of this edition; the last number given in any; the edition that this one follows, and
         #: the one that follows this one. See facematch.memory_reencoding.
+        self._number = 0
         self._numbers = [0]
         self._leader: Callable[[], MemoryStore | None] = lambda: None
-        self._follower: Callable[[], int | None] = lambda: None
+        self._follower: Callable[[], MemoryStore | None] = lambda: None
         self._jobs: dict[str, _Job] = {}
         self._images: dict[str, _Image] = {}
         self._blobs: dict[str, bytes] = {}
@@ -165,27 +166,33 @@ class MemoryStore:
                 elif record is not None and _is_known(record.image.state):
                     record.names.add(found.job.name)
                     self._settle(job, State.INDEXED)
-            return replace(self.job(job), in_hand=in_hand, followed_by=self._follower())
+            follower = self._follower()
+            by = follower._number if follower else None
+            return replace(self.job(job), in_hand=in_hand, followed_by=by)
 
     def _follow(self, found: _Job) -> bool:
-        """What became of a job in the edition that is served, if this is another one; whether that
-        is still to be waited for."""
-        leader = self._leader()
-        led = leader._jobs.get(found.job.id) if leader else None
-        if led is None:
+        """What became of a job in the other edition; whether that is still to be waited for, as it
+        is if the other one is served."""
+        leader, follower = self._leader(), self._follower()
+        peer = leader or follower
+        its = peer._jobs.get(found.job.id) if peer else None
+        if its is None:
             return False
-        if led.job.state is State.ACCEPTED:
+        if its.job.state is State.INDEXED:
+            if found.job.url:
+                found.job = replace(found.job, image=its.job.image)
+                record = self._images.get(its.job.image)
+                if record is None or record.erased_at < found.number:
+                    self._expect(its.job.image, found.number).names.add(found.job.name)
+        elif leader is None:
+            return False
+        elif its.job.state is State.ACCEPTED:
             found.due = self._clock()
             return True
-        if led.job.state is State.FAILED:
-            self.fail(found.job.id, led.job.code, led.job.detail, led.job.image)
-        elif led.job.state is State.ERASED:
+        elif its.job.state is State.FAILED:
+            self.fail(found.job.id, its.job.code, its.job.detail, its.job.image)
+        elif its.job.state is State.ERASED:
             self._settle(found.job.id, State.ERASED)
-        elif found.job.url:
-            found.job = replace(found.job, image=led.job.image)
-            record = self._images.get(led.job.image)
-            if record is None or record.erased_at < found.number:
-                self._expect(led.job.image, found.number)
         return False
 
     def hold(self, jobs: Sequence[str]) -> None:

@@ -158,7 +158,8 @@ def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
     type=_PART,
     default=0.01,
     show_default=True,
-    help="The share of pairs that may change otherwise than by the threshold.",
+    help="The share of pairs that may change otherwise than by the threshold; with --encoder, also"
+    " of images that may be missing.",
 )
 @click.option(
     "--encoder",
@@ -208,46 +209,31 @@ def reindex(
         return
     if encoder is None and (detector or pictures):
         raise click.UsageError("--detector and --pictures go with --encoder")
-    rest = (threshold, share, most_change, not no_fsck, not no_switch)
+    from facematch.commands import reencode, reindex_text
+    from facematch.commands import reindex as command
+    from facematch.commands.reindex_parts import Wanted
+
+    wanted = Wanted(threshold, share, most_change, not no_fsck, not no_switch)
+    outcome: reindex_text.Outcome | None
     try:
-        stopped = (
-            _other_match_sets(ctx, data, *rest)
-            if encoder is None
-            else _other_encoder(ctx, data, encoder, detector, pictures, *rest)
-        )
+        if encoder is None:
+            outcome = command.run(data, wanted)
+        else:
+            other = reencode.OtherEncoder(encoder, detector, pictures)
+            outcome = reencode.run(data, wanted, other)
     except KeyboardInterrupt:
         click.echo(
             "Nothing is lost: run it again to go on, or facematch reindex cancel to end it.",
             err=True,
         )
         raise
-    ctx.exit(1 if stopped else 0)
-
-
-def _other_match_sets(ctx: click.Context, data: Path | None, *wanted: Any) -> bool:
-    from facematch.commands import reindex as command
-    from facematch.commands import reindex_text as text
-
-    what = command.Wanted(*wanted)
-    outcome = command.run(data, what)
     stopped = outcome is not None and bool(outcome.stopped)
-    switched = what.switch and not stopped
-    asked(ctx).show(text.outcome_document(outcome, switched), text.outcome_lines(outcome, switched))
-    return stopped
-
-
-def _other_encoder(ctx: click.Context, data: Path | None, *wanted: Any) -> bool:
-    from facematch.commands import reencode as command
-    from facematch.commands import reindex_text as text
-
-    what = command.Wanted(*wanted)
-    outcome = command.run(data, what)
-    stopped = outcome is not None and bool(outcome.stopped)
-    switched = what.switch and not stopped
+    switched = not no_switch and not stopped
     asked(ctx).show(
-        text.reencode_document(outcome, switched), text.reencode_lines(outcome, switched)
+        reindex_text.outcome_document(outcome, switched),
+        reindex_text.outcome_lines(outcome, switched),
     )
-    return stopped
+    ctx.exit(1 if stopped else 0)
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:

@@ -93,6 +93,9 @@ class Lines:
         if now < self._due:
             return
         self._due = now + _LINE_SECONDS
+        if done < self._seen[-1][1]:  # it begins anew
+            self._seen.clear()
+            self._seen.append((now - _LINE_SECONDS, 0))
         since, before = self._seen[0]
         self._seen.append((now, done))
         self.say(progress_line(self._unit, done, total, failed, (done - before) / (now - since)))

@@ -1,6 +1,6 @@
 """A reindex to another encoder in Redis or Valkey: see `facematch.redis_store` for its keys."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,7 +31,7 @@ class _Forgetting:
 
 
 class RedisReencoding(Scripted):
-    """See facematch.reencoding.Reencoding. One thread at a time may drop."""
+    """See facematch.reencoding.Reencoding. Its `drop_some` is for one thread."""
 
     def __init__(self, client: Redis, collection: str = DEFAULT) -> None:
         """Raises ValueError for what is no name of a collection."""
@@ -43,6 +43,12 @@ class RedisReencoding(Scripted):
     def editions(self) -> Editions:
         """See Reencoding."""
         return decode(self._run("editions"))
+
+    @translated()
+    def note(self, number: int, encoder: str, detector: str) -> None:
+        """See Reencoding."""
+        settings = [f"encoder.{number}", encoder, f"detector.{number}", detector]
+        self._redis.hset(f"{self._base}editions", items=settings)
 
     @translated()
     def begin(self, model: str, threshold: float, encoder: str, detector: str) -> Editions:
@@ -121,7 +127,7 @@ class RedisReencoding(Scripted):
         self._set(number, "dropped")
 
     @translated()
-    def drop_some(self) -> bool:
+    def drop_some(self, also: Callable[[int], object] = lambda number: None) -> bool:
         """See Reencoding."""
         dropped = self._redis.smembers(f"{self._base}editions:dropped")
         if not dropped:
@@ -143,6 +149,7 @@ class RedisReencoding(Scripted):
         self._forgetting = None
         # Once through without finding any: somebody else may have been at it, or a key been made.
         if now.clean:
+            also(int(number))
             self._redis.srem(f"{self._base}editions:dropped", number)
         return now.clean and len(dropped) == 1
 

@@ -127,12 +127,13 @@ def judge(
     there = reencoding.editions()
     number = there.later.number
     _caught_up(reencoding, number)
-    images, missing, faces = missing_images(reencoding, number, shown("images compared"))
     store = open_store(number)
     parity = compare_editions(open_store(there.served.number), store, shown("positions compared"))
     report = fsck.run(store, progress=shown("faces checked")) if check else None
     wrong = sum(found.invariant != "approximate" for found in report.findings) if report else 0
     lag = _caught_up(reencoding, number)
+    # At last: what has failed meanwhile is missing, too.
+    images, missing, faces = missing_images(reencoding, number, shown("images compared"))
     stopped = ""
     if wrong:
         stopped = f"fsck has {wrong:,} findings"
@@ -146,7 +147,7 @@ def judge(
             f" {most_change:.2%} may"
         )
     elif lag.behind > _FEW:
-        stopped = f"the new edition is {lag.behind:,} images behind the one that is served"
+        stopped = str(_behind(lag))
     return Outcome(there, images, missing, faces, parity, report, stopped)
 
 
@@ -158,6 +159,22 @@ def _caught_up(reencoding: Reencoding, number: int) -> Lag:
     return lag
 
 
-def is_switched(there: Editions) -> bool:
-    """Whether the later edition is served already."""
-    return there.phase is Phase.SWITCHED
+def switch(reencoding: Reencoding, number: int) -> None:
+    """Serve this edition, once it has come up with the one that is served.
+
+    Raises Conflict: no_reindex; reindex_phase before it is built; reindex_behind when it has not
+    come up within a minute. Raises Unavailable.
+    """
+    if reencoding.editions().phase is Phase.BUILT:
+        lag = _caught_up(reencoding, number)
+        if lag.behind > _FEW:
+            raise _behind(lag)
+    reencoding.switch(number)
+
+
+def _behind(lag: Lag) -> Conflict:
+    return Conflict(
+        "reindex_behind",
+        f"the new edition is {lag.behind:,} images behind the one that is served: are there workers"
+        " with the new encoder?",
+    )

@@ -14,7 +14,7 @@ one for tests `facematch.memory_reencoding.MemoryReencoding`; one contract test 
 Every method raises Unavailable("store_unavailable") when the store does not answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -28,7 +28,7 @@ from facematch.store import State
 class Edition:
     """An edition: its `number`, the `model` of its encodings, "" before the collection is made, and
     the threshold of the match sets that are served of it. `encoder` and `detector`: the settings of
-    its workers, "" where those of the service count."""
+    its workers, as far as they are known."""
 
     number: int
     model: str = ""
@@ -128,6 +128,9 @@ class Reencoding(Protocol):
     def editions(self) -> Editions:
         """Those there are."""
 
+    def note(self, number: int, encoder: str, detector: str) -> None:
+        """The workers of the edition with this number have these settings."""
+
     def begin(self, model: str, threshold: float, encoder: str, detector: str) -> Editions:
         """Make another edition.
 
@@ -165,8 +168,9 @@ class Reencoding(Protocol):
         """Give up the one served before this one. Raises Conflict("reindex_phase") before this one
         is served."""
 
-    def drop_some(self) -> bool:
-        """Forget a portion of editions that were given up; True when nothing of them is left."""
+    def drop_some(self, also: Callable[[int], object] = lambda number: None) -> bool:
+        """Forget a portion of editions that were given up; True when nothing of them is left.
+        `also`: called with the number of one before it counts as forgotten."""
 
 
 def no_such_edition() -> Conflict:

@@ -37,6 +37,9 @@ class Stopped(Exception):
     """Somebody wants the tree to stop."""
 
 
+_Look = Callable[[Sequence[Process]], None]
+
+
 def _fail(ended: Sequence[Process]) -> None:
     for process in ended:
         raise failure(process)
@@ -113,11 +116,12 @@ class Tree:
                 raise Failed(f"{part.name} cannot be started: {error}") from error
             group.append(process)
 
-    def wait_for(self, what: str, problem: Callable[[], str], seconds: float) -> None:
+    def wait_for(
+        self, what: str, problem: Callable[[], str], seconds: float, look: _Look = _fail
+    ) -> None:
         """Wait until `problem` returns "", for as long as what it returns keeps changing.
 
-        Raises Failed after `seconds` without a change, and when a process ends, but for one that
-        may and has ended with 0: `watch` comes to that. Raises Stopped at a signal.
+        Raises Failed after `seconds` without a change, and as `watch` does.
         """
         reason = ""
         changed = said = time.monotonic()
@@ -131,20 +135,20 @@ class Tree:
                 said = now
                 self._console.say(f"facematch waits for {what}: {reason}")
             self._next(0.05)
-            for process in self._ended:
-                if process.exit_code != 0:
-                    raise failure(process)
+            if self._ended:
+                self._hand_over(look)
 
-    def watch(
-        self, look: Callable[[Sequence[Process]], None] = _fail, seconds: float | None = None
-    ) -> None:
+    def watch(self, look: _Look = _fail, seconds: float | None = None) -> None:
         """Raises Stopped at a signal, Failed when a process ends. Those that may end are given to
         `look`, which is called at once and then every `seconds`, or as soon as one has ended; what
         it raises comes through."""
         while True:
-            ended, self._ended = self._ended, []
-            look(ended)
+            self._hand_over(look)
             self._next(seconds)
+
+    def _hand_over(self, look: _Look) -> None:
+        ended, self._ended = self._ended, []
+        look(ended)
 
     def stop(self) -> None:
         """Stop what runs, the last started first; a signal meanwhile makes it quick."""

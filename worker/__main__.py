@@ -14,8 +14,9 @@ import structlog
 
 from facematch import startup
 from facematch.brokers import open_broker, open_queues
+from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured, Unavailable
-from facematch.indexes import open_feeder, open_neighbours
+from facematch.indexes import forget, open_feeder, open_neighbours
 from facematch.job import REINDEX_QUEUE, Message, job_of, queue_of
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
@@ -73,7 +74,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
             client, name, job_days=settings.job_days, log_keep=settings.log_keep
         ),
         encoder.model,
-        settings.threshold,
+        settings,
         stop,
     )
     if joined is None:
@@ -121,6 +122,9 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
             with contextlib.suppress(Unavailable):  # the sweeper does it, too
                 queues.of(ended.followed_by).publish(Message(job))
 
+    def forget_edition(number: int) -> None:
+        forget(settings.index_url.get_secret_value(), edition_name(DEFAULT, number))
+
     feeding = threading.Thread(target=feeder.run, args=(stop,), daemon=True) if feeder else None
     ranges = open_broker(broker_url, HANDS, REINDEX_QUEUE)
     reindexing = RedisReindexing(client, joined.name)
@@ -134,7 +138,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
                 give_way=lambda: in_hand.wait_for_none(WAY_SECONDS),
             ),
             ranges,
-            lambda: reindexing.drop_some() and reencoding.drop_some(),
+            lambda: reindexing.drop_some() and reencoding.drop_some(forget_edition),
         ),
         kwargs={"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop},
         daemon=True,

@@ -11,6 +11,7 @@ from facematch import startup
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured
 from facematch.reencoding import Editions, Reencoding
+from facematch.settings import Settings
 from facematch.store import Collection, Store
 
 _Store = TypeVar("_Store", bound=Store)
@@ -33,11 +34,11 @@ def join(
     reencoding: Reencoding,
     open_store: Callable[[str], _Store],
     model: str,
-    threshold: float,
+    settings: Settings,
     stop: threading.Event,
 ) -> Joined[_Store] | None:
-    """Wait for Redis, and join the edition of this model; make the collection, with this
-    threshold, if there is none. None when stopped meanwhile.
+    """Wait for Redis, and join the edition of this model; make the collection, with the threshold
+    in the settings, if there is none. None when stopped meanwhile.
 
     `durable`: in what ways Redis may lose what it has taken; `open_store`: the store of an edition
     by its name. Raises Misconfigured.
@@ -48,7 +49,9 @@ def join(
         number = number_for(model, reencoding.editions())
         name = edition_name(DEFAULT, number)
         store = open_store(name)
-        collection = store.create(model, threshold)
+        collection = store.create(model, settings.threshold)
+        if collection.model == model:
+            reencoding.note(number, settings.encoder, settings.detector)
         return weaknesses, Joined(number, name, store, collection.threshold), collection
 
     told = startup.wait_for_redis(attempt, stop)
@@ -58,11 +61,11 @@ def join(
     for weakness in weaknesses:
         _log.warning("Redis may lose what was acknowledged", reason=weakness)
     check(collection, model)
-    if joined.threshold != threshold:
+    if joined.threshold != settings.threshold:
         _log.warning(
             "the collection keeps the threshold it was made with",
             threshold=joined.threshold,
-            set=threshold,
+            set=settings.threshold,
         )
     return joined
 

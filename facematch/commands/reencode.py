@@ -8,11 +8,12 @@ from pathlib import Path
 
 from facematch import progress
 from facematch.carrying import CarryParts, pictures_in
-from facematch.commands.reindex_parts import parts_of
+from facematch.commands.reindex_parts import Wanted, parts_of
 from facematch.embedded import environment
 from facematch.errors import Misconfigured
 from facematch.job import queue_of
-from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, is_switched, judge
+from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, judge, switch
+from facematch.reindexing import Phase
 from facematch.settings import load
 
 #: Of the uploaded bytes that may wait, so many for pictures from a folder; the rest is for clients.
@@ -20,47 +21,40 @@ _SHARE_OF_BACKLOG = 0.5
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What `run` shall do. `encoder`, `detector`: as in the settings, None as they are; `pictures`:
-    a folder with pictures, None for none; `threshold`: see facematch.reencode.begin_or_go_on;
-    `share`: see facematch.carrying.CarryParts; the others as in facematch.commands.reindex."""
+class OtherEncoder:
+    """`name` and `detector` as in the settings, None for the detector as it is set; `pictures`: a
+    folder with pictures, None for none."""
 
-    encoder: str
+    name: str
     detector: str | None
     pictures: Path | None
-    threshold: float | None
-    share: float | None
-    most_change: float
-    check: bool
-    switch: bool
 
 
-def run(data: Path | None, wanted: Wanted) -> Outcome | None:
+def run(data: Path | None, wanted: Wanted, other: OtherEncoder) -> Outcome | None:
     """Begin a reindex, or go on with the one there is; carry the images over, compare, switch. None
     when that was done before.
 
     Raises Conflict, Misconfigured, Rejected, Unavailable.
     """
     settings = load()
-    detector = wanted.detector or settings.detector
-    encoder = Encoder(model_of(wanted.encoder, detector), wanted.encoder, detector)
+    detector = other.detector or settings.detector
+    encoder = Encoder(model_of(other.name, detector), other.name, detector)
     with parts_of(data) as parts, progress.one_after_another(sys.stderr) as shown:
-        there = parts.reencoding.editions()
-        if is_switched(there) and there.served.model == encoder.model:
+        parts.require_service()
+        there = begin_or_go_on(parts.reencoding, encoder, wanted.threshold)
+        if there.phase is Phase.SWITCHED:
             return None
-        with parts.broker(queue_of(0)):
-            pass  # raises where no service runs
+        number = there.later.number
         pictures = {}
-        if wanted.pictures is not None:
-            pictures = pictures_in(wanted.pictures, shown("files read"))
-        number = begin_or_go_on(parts.reencoding, encoder, wanted.threshold).later.number
+        if other.pictures is not None:
+            pictures = pictures_in(other.pictures, shown("files read"))
         with parts.broker(queue_of(number)) as broker:
             carry = CarryParts(
                 reencoding=parts.reencoding,
                 broker=broker,
                 number=number,
                 pictures=pictures,
-                backlog=int(settings.backlog_bytes * _SHARE_OF_BACKLOG),
+                backlog=max(int(settings.backlog_bytes * _SHARE_OF_BACKLOG), settings.max_bytes),
                 share=wanted.share or 1.0,
             )
             build(carry, shown("images"))
@@ -68,7 +62,7 @@ def run(data: Path | None, wanted: Wanted) -> Outcome | None:
             parts.reencoding, parts.store, wanted.most_change, check=wanted.check, shown=shown
         )
         if wanted.switch and not outcome.stopped:
-            parts.reencoding.switch(number)
+            switch(parts.reencoding, number)
         return outcome
 
 
@@ -82,6 +76,7 @@ def model_of(encoder: str, detector: str) -> str:
         check=False,
     )
     if done.returncode == 0:
-        return done.stdout.strip()
+        # A module may print something when it is imported.
+        return done.stdout.strip().rpartition("\n")[2]
     said = done.stderr.strip().splitlines() or [""]
     raise Misconfigured(f"no worker with this encoder can be started here: {said[-1]}")

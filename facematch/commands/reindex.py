@@ -5,15 +5,15 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from facematch import progress
 from facematch.broker import Broker
-from facematch.commands.reindex_parts import Parts, parts_of
+from facematch.commands.reindex_parts import Parts, Wanted, parts_of
 from facematch.commands.reindex_text import Reencode, There
 from facematch.errors import Conflict, Unavailable
 from facematch.job import REINDEX_QUEUE
+from facematch.reencode import switch as switch_edition
 from facematch.reencoding import Reencoding
 from facematch.reindex import (
     BREATH_SECONDS,
@@ -25,19 +25,6 @@ from facematch.reindex import (
     wait_until_built,
 )
 from facematch.reindexing import Phase, Reindexing
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What `run` shall do. `threshold`, `share`: see facematch.reindex.begin_or_go_on;
-    `most_change`: see facematch.reindex.judge; `check`: with fsck; `switch`: serve the new match
-    sets when nothing is in the way."""
-
-    threshold: float | None
-    share: float | None
-    most_change: float
-    check: bool
-    switch: bool
 
 
 def run(data: Path | None, wanted: Wanted) -> Outcome | None:
@@ -90,10 +77,9 @@ def resume(data: Path | None, share: float | None) -> There:
 
 
 def switch(data: Path | None) -> There:
-    """Serve what was made, whatever the comparison says. Raises as `pause`."""
-    return _told(
-        data, lambda one, reindex: one.switch(reindex), lambda one, number: one.switch(number)
-    )
+    """Serve what was made, whatever the comparison says. Raises as `pause`, and
+    Conflict("reindex_behind") when another encoder's workers do not keep up."""
+    return _told(data, lambda one, reindex: one.switch(reindex), switch_edition)
 
 
 def rollback(data: Path | None) -> There:
@@ -148,7 +134,7 @@ def _told(
         else:
             tell(parts.reindexing, there.id)
         # Workers do it, too, and finish it if this does not.
-        while forget and not (parts.reindexing.drop_some() and parts.reencoding.drop_some()):
+        while forget and not parts.drop_some():
             time.sleep(BREATH_SECONDS)
         return _there(parts)
 

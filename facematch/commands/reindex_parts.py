@@ -10,6 +10,7 @@ from facematch.brokers import open_broker
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.commands.stores import urls
 from facematch.errors import Unavailable
+from facematch.indexes import forget
 from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
@@ -18,25 +19,52 @@ from facematch.settings import load
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a reindex shall do. `threshold`: of the new match sets, None for that of those there
+    are; `share`: the part of their time that workers give to it, None for all or as before;
+    `most_change`: the share of unexpected changes that does not stop it; `check`: with fsck;
+    `switch`: serve the new match sets when nothing is in the way."""
+
+    threshold: float | None
+    share: float | None
+    most_change: float
+    check: bool
+    switch: bool
+
+
+@dataclass(frozen=True)
 class Parts:
-    """`reindexing`: of the edition that is served. `broker_url`: None where no service runs that
+    """`reindexing`: of the edition that is served. The URLs are None where no service runs that
     would do the work."""
 
     client: Redis
     reencoding: RedisReencoding
     reindexing: RedisReindexing
+    index_url: str | None
     broker_url: str | None
 
     def store(self, number: int) -> RedisStore:
         """That of an edition."""
         return RedisStore(self.client, edition_name(DEFAULT, number))
 
+    def drop_some(self) -> bool:
+        """Forget a portion of what was given up; whether nothing is left. Raises Unavailable."""
+        return self.reindexing.drop_some() and self.reencoding.drop_some(self._forget_in_index)
+
+    def _forget_in_index(self, number: int) -> None:
+        if self.index_url is not None:
+            forget(self.index_url, edition_name(DEFAULT, number))
+
+    def require_service(self) -> None:
+        """Raise Unavailable("service_unavailable") where no service runs."""
+        if self.broker_url is None:
+            raise Unavailable("service_unavailable", "a reindex is done by a service's workers")
+
     @contextlib.contextmanager
     def broker(self, queue: str) -> Iterator[Broker]:
         """That of a queue. Raises Unavailable("service_unavailable") where no service runs."""
-        if self.broker_url is None:
-            raise Unavailable("service_unavailable", "a reindex is done by a service's workers")
-        with contextlib.closing(open_broker(self.broker_url, queue=queue)) as broker:
+        self.require_service()
+        with contextlib.closing(open_broker(self.broker_url or "", queue=queue)) as broker:
             yield broker
 
 
@@ -52,4 +80,4 @@ def parts_of(data: Path | None) -> Iterator[Parts]:
             broker_url = settings.broker_url.get_secret_value() if ours else redis_url
         reencoding = RedisReencoding(client)
         served = edition_name(DEFAULT, reencoding.editions().served.number)
-        yield Parts(client, reencoding, RedisReindexing(client, served), broker_url)
+        yield Parts(client, reencoding, RedisReindexing(client, served), index_url, broker_url)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from facematch import reencode, reindex
 from facematch.commands.fsck import finding_lines
@@ -9,6 +10,7 @@ from facematch.commands.text import Document
 from facematch.parity import Parity, Sample
 from facematch.reencoding import Editions, Lag
 from facematch.reindexing import Reindex
+from facematch.terminal import printable
 
 _SHOWN = 20
 
@@ -22,14 +24,18 @@ class Reencode:
 
 
 There = Reindex | Reencode | None
+Outcome = reindex.Outcome | reencode.Outcome
 
 
 def document(there: There) -> Document:
     """For a script."""
     if isinstance(there, Reencode):
-        about = asdict(there.editions) | {"phase": there.editions.phase, "lag": asdict(there.lag)}
-        return {"reindex": about}
+        return {"reindex": _editions(there.editions) | {"lag": asdict(there.lag)}}
     return {"reindex": asdict(there) if there else None}
+
+
+def _editions(there: Editions) -> dict[str, Any]:
+    return asdict(there) | {"phase": there.phase}
 
 
 def lines(there: There) -> Iterator[str]:
@@ -62,12 +68,21 @@ def _generation_lines(there: Reindex) -> Iterator[str]:
         yield f"workers give {there.share:.0%} of their time to it"
 
 
-def outcome_document(outcome: reindex.Outcome | None, switched: bool) -> Document:
+def outcome_document(outcome: Outcome | None, switched: bool) -> Document:
     """For a script."""
     if outcome is None:
         return {"switched": True}
-    return {
-        "reindex": asdict(outcome.reindex),
+    about = (
+        {"reindex": asdict(outcome.reindex)}
+        if isinstance(outcome, reindex.Outcome)
+        else {
+            "reindex": _editions(outcome.editions),
+            "images": outcome.images,
+            "missing": [asdict(one) for one in outcome.missing],
+            "faces_changed": outcome.faces_changed,
+        }
+    )
+    return about | {
         "parity": asdict(outcome.parity) | {"share_unexpected": outcome.parity.share_unexpected},
         "fsck": asdict(outcome.fsck) if outcome.fsck else None,
         "stopped": outcome.stopped or None,
@@ -75,54 +90,37 @@ def outcome_document(outcome: reindex.Outcome | None, switched: bool) -> Documen
     }
 
 
-def outcome_lines(outcome: reindex.Outcome | None, switched: bool) -> Iterator[str]:
+def outcome_lines(outcome: Outcome | None, switched: bool) -> Iterator[str]:
     """For people."""
     if outcome is None:
         yield "The new match sets are served already."
         return
-    there = outcome.reindex
-    yield f"{there.base:,} positions with threshold {there.threshold:g}"
-    yield from _parity_lines(outcome.parity)
-    if outcome.parity.unexpected:
-        yield f"{outcome.parity.unexpected:,} of these changes do not come from the threshold"
+    if isinstance(outcome, reindex.Outcome):
+        there = outcome.reindex
+        yield f"{there.base:,} positions with threshold {there.threshold:g}"
+        yield from _parity_lines(outcome.parity)
+        if outcome.parity.unexpected:
+            yield f"{outcome.parity.unexpected:,} of these changes do not come from the threshold"
+    else:
+        yield from _edition_lines(outcome)
+        yield from _parity_lines(outcome.parity)
     yield from _end_lines(outcome, switched)
 
 
-def reencode_document(outcome: reencode.Outcome | None, switched: bool) -> Document:
-    """For a script."""
-    if outcome is None:
-        return {"switched": True}
-    return {
-        "reindex": asdict(outcome.editions),
-        "images": outcome.images,
-        "missing": [asdict(one) for one in outcome.missing],
-        "faces_changed": outcome.faces_changed,
-        "parity": asdict(outcome.parity) | {"share_unexpected": outcome.parity.share_unexpected},
-        "fsck": asdict(outcome.fsck) if outcome.fsck else None,
-        "stopped": outcome.stopped or None,
-        "switched": switched,
-    }
-
-
-def reencode_lines(outcome: reencode.Outcome | None, switched: bool) -> Iterator[str]:
-    """For people."""
-    if outcome is None:
-        yield "The new edition is served already."
-        return
+def _edition_lines(outcome: reencode.Outcome) -> Iterator[str]:
     there = outcome.editions.later
     yield (
         f"edition {there.number} of {there.model}: {outcome.images - len(outcome.missing):,} of"
         f" {outcome.images:,} images, {outcome.faces_changed:,} with another number of faces"
     )
     for missing in outcome.missing[:_SHOWN]:
-        yield f"  missing: {missing.image[:12]}… {missing.code} {' '.join(missing.names[:2])}"
+        name = printable(missing.names[0]) if missing.names else ""
+        yield f"  missing: {missing.image[:12]}… {missing.code} {name}"
     if len(outcome.missing) > _SHOWN:
-        yield f"  and {len(outcome.missing) - _SHOWN:,} more: --json lists all that are missing"
-    yield from _parity_lines(outcome.parity)
-    yield from _end_lines(outcome, switched)
+        yield f"  and {len(outcome.missing) - _SHOWN:,} more; run again with --json, it lists all"
 
 
-def _end_lines(outcome: reindex.Outcome | reencode.Outcome, switched: bool) -> Iterator[str]:
+def _end_lines(outcome: Outcome, switched: bool) -> Iterator[str]:
     if outcome.fsck is not None:
         yield from finding_lines(outcome.fsck.findings)
     if outcome.stopped:

@@ -6,32 +6,34 @@ if given_up() then return {false, 0, 0, false} end
 local record = key('job', job)
 local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number', 'url')
 local served, other = editions()
-local leader = prefix_of(served)
-local follower = leader == prefix and other
+local leads = prefix == prefix_of(served)
 local function told(in_hand, follows)
-  return {job_view(job), in_hand, follows, follower}
+  return {job_view(job), in_hand, follows, leads and other}
 end
 if fields[1] ~= 'accepted' then return told(0, 0) end
 
-if leader ~= prefix then
-  local led = redis.call('HMGET', leader .. 'job:' .. job, 'state', 'image', 'code', 'detail')
-  if led[1] == 'accepted' then
+local peer = not leads and served or other
+if peer then
+  local its = redis.call('HMGET', prefix_of(peer) .. 'job:' .. job,
+    'state', 'image', 'code', 'detail')
+  if its[1] == 'committed' and fields[5] ~= '' then
+    -- This is what was found behind the URL.
+    fields[3] = its[2]
+    redis.call('HSET', record, 'image', its[2])
+    local image = redis.call('HMGET', key('image', its[2]), 'state', 'erased_at')
+    if not erased_since(fields[4], image[2]) then
+      expect(its[2], redis.sha1hex(job), fields[4])
+      redis.call('SADD', key('names', its[2]), fields[2])
+    end
+  elseif its[1] == 'accepted' and not leads then
     redis.call('ZADD', ACCEPTED, 'XX', now(), job)
     return told(0, 1)
-  elseif led[1] == 'failed' then
-    fail_job(job, led[3], led[4], led[2], ttl)
+  elseif its[1] == 'failed' and not leads then
+    fail_job(job, its[3], its[4], its[2], ttl)
     return told(0, 0)
-  elseif led[1] == 'erased' then
+  elseif its[1] == 'erased' and not leads then
     settle(job, 'erased', ttl)
     return told(0, 0)
-  elseif led[1] and fields[5] ~= '' then
-    -- This is what was found behind the URL.
-    fields[3] = led[2]
-    redis.call('HSET', record, 'image', led[2])
-    local image = redis.call('HMGET', key('image', led[2]), 'state', 'erased_at')
-    if not erased_since(fields[4], image[2]) then
-      expect(led[2], redis.sha1hex(job), fields[4])
-    end
   end
 end
 

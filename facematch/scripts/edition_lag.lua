@@ -1,11 +1,11 @@
--- How far the editions are apart. ARGV: how many jobs are looked at.
+-- How far the editions are apart. ARGV: number of the other one, how many jobs are looked at.
 -- Returns: jobs that were accepted before there was the other edition, and have not ended; jobs that
 -- have ended here and not there; images there whose matches are not all written.
 local _, other = editions()
-if not other then return false end
+if other ~= ARGV[1] then return false end
 local there = prefix_of(other)
 local function count(accepted, holds)
-  local jobs = redis.call('ZRANGE', accepted, 0, ARGV[1] - 1)
+  local jobs = redis.call('ZRANGE', accepted, 0, ARGV[2] - 1)
   local found = redis.call('ZCARD', accepted) - #jobs
   for _, job in ipairs(jobs) do
     if holds(job) then found = found + 1 end

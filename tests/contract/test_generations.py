@@ -11,6 +11,7 @@ from planted import people, pictures_of
 from facematch.errors import Misconfigured, Unavailable
 from facematch.faces import FaceIds, distances, face_ids
 from facematch.generations import Generations, Place, current
+from facematch.indexes import forget
 from facematch.log import Tail, genesis
 from facematch.memory_generations import MemoryGenerations
 from facematch.milvus import Milvus, address
@@ -180,3 +181,17 @@ def test_a_url_of_another_form_is_misconfigured_and_not_quoted(url: str) -> None
     with pytest.raises(Misconfigured, match=r"milvus\+http://host:19530") as raised:
         Milvus(url)
     assert "secret" not in str(raised.value)
+
+
+def test_an_edition_is_forgotten_in_milvus_and_no_other(milvus_url: str) -> None:
+    with closing(Milvus(milvus_url)) as kept, closing(Milvus(milvus_url, "default~1")) as dropped:
+        for generations in (kept, dropped):
+            name = generations.create(EPOCH)
+            generations.add_place(place(name))
+            add(generations, name, 1)
+        for _ in range(2):
+            forget(milvus_url, "default~1")
+            assert dropped.names() == dropped.places() == []
+        [left] = kept.places()
+        assert found(kept, left.generation) == face_ids(1, 1).tolist()
+    forget("unix:/nowhere", "default~1")

@@ -134,6 +134,16 @@ def test_another_edition_has_its_model_threshold_and_encoder(service: Service) -
     assert made.epoch != service.store(0).collection().epoch
 
 
+def test_the_settings_of_workers_are_noted(service: Service) -> None:
+    service.reencoding.note(0, "onnx", "hog")
+    there = service.reencoding.editions()
+    assert (there.served.encoder, there.served.detector) == ("onnx", "hog")
+    number = service.begin()
+    service.reencoding.note(number, "another.encoder:Of", "cnn")
+    later = service.reencoding.editions().later
+    assert (later.encoder, later.detector) == ("another.encoder:Of", "cnn")
+
+
 def test_there_is_one_reindex_at_a_time(service: Service) -> None:
     service.begin()
     for begin in (
@@ -409,6 +419,26 @@ def test_what_is_not_there_or_under_way_is_not_carried(service: Service) -> None
         service.store(1).job(early)
 
 
+def test_how_far_it_is_behind_is_counted(service: Service) -> None:
+    early = [send(service, b"a"), send(service, b"b")]
+    number = service.begin()
+    both = [send(service, b"%d" % one) for one in range(5)]
+    assert service.reencoding.lag(number) == Lag(2, 0, 0)
+    for job, data in zip(both[:3], (b"0", b"1", b"2"), strict=True):
+        done(service, 0, job, data)
+    assert service.reencoding.lag(number) == Lag(2, 3, 0)
+    service.store(1).begin(both[0])
+    commit(service.store(1), both[0], b"0", model=OTHER_MODEL)
+    assert service.reencoding.lag(number) == Lag(2, 2, 1)
+    for job, data in zip(early, (b"a", b"b"), strict=True):
+        done(service, 0, job, data)
+    assert service.reencoding.lag(number) == Lag(0, 2, 1)
+    for wrong in (0, 7):
+        with pytest.raises(Conflict) as caught:
+            service.reencoding.lag(wrong)
+        assert caught.value.code == "no_reindex"
+
+
 # -- switch, rollback ---------------------------------------------------------------------------
 
 
@@ -441,6 +471,19 @@ def test_after_the_switch_the_later_one_is_served_and_the_former_follows(service
     assert (page.image.position, page.threshold) == (2, 0.5)
     service.front.erase(image_hash(b"after"))
     assert states(service, b"after") == [State.ERASED, State.ERASED]
+
+
+def test_a_job_of_a_url_keeps_its_picture_at_a_switch(service: Service) -> None:
+    number = service.begin()
+    job = send_url(service, "http://x/1")
+    done(service, 0, job, b"a")
+    service.reencoding.built(number)
+    service.reencoding.switch(number)
+    begun = service.store(1).begin(job)
+    assert (begun.state, begun.image) == (State.ACCEPTED, image_hash(b"a"))
+    service.store(1).fail(job, "changed", "")
+    shown = service.front.image(image_hash(b"a"))
+    assert (shown.state, shown.code, shown.names) == (State.FAILED, "changed", ("http://x/1",))
 
 
 def test_a_rollback_serves_the_former_one_as_it_was(service: Service) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from facematch import crews
 from facematch.crews import Crews
 from facematch.errors import Unavailable
 from facematch.memory_reencoding import MemoryReencoding
@@ -56,7 +57,7 @@ class Service:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.reencoding = Shaky(MemoryStore())
         self.reencoding.served().create("first", 0.6)
-        self._folder = folder
+        self.folder = folder
         self._shown = io.StringIO()
         console = Console(self._shown, self._shown)
         self.tree = Tree(folder, console)
@@ -71,7 +72,7 @@ class Service:
 
     def _part(self, name: str, its_own: dict[str, str]) -> Part:
         environment = {"FACEMATCH_ENCODER": "ours", **os.environ, **its_own}
-        command = [sys.executable, "-c", WORKER, str(self._folder / f"{name}.ends")]
+        command = [sys.executable, "-c", WORKER, str(self.folder / f"{name}.ends")]
         return Part(name, command, environment, may_end=True)
 
     def start(self) -> None:
@@ -89,9 +90,9 @@ class Service:
 
     def end(self, name: str, code: int) -> None:
         """Have this one end with this exit code, or by this signal."""
-        told = self._folder / "told"
+        told = self.folder / "told"
         told.write_text(str(code))
-        told.rename(self._folder / f"{name}.ends")
+        told.rename(self.folder / f"{name}.ends")
 
     def watch(self, condition: Callable[[], object], looks: int = 0) -> None:
         """Watch until the condition holds, and so many times."""
@@ -164,9 +165,9 @@ def test_after_a_switch_a_start_is_with_the_settings_of_what_is_served(
     service.start()
     service.watch(lambda: service.running() == sorted([FIRST[0], *SECOND]), looks=5)
     assert service.said() == [
-        "facematch: mine:New is the encoder that counts, because the collection was reindexed with "
-        "it; FACEMATCH_ENCODER=onnx does not",
-        "facematch: cnn is the detector that counts, because the collection was reindexed with it; "
+        "facematch: mine:New is the encoder that counts, because it makes what is served; "
+        "FACEMATCH_ENCODER=onnx does not",
+        "facematch: cnn is the detector that counts, because it makes what is served; "
         "FACEMATCH_DETECTOR=hog does not",
     ]
 
@@ -211,29 +212,43 @@ def test_an_edition_that_is_made_gets_its_crew_and_one_that_is_given_up_loses_it
 
 
 @pytest.mark.parametrize("code", [0, 3, -9])
-@pytest.mark.parametrize("name", ["worker-2", "worker-1-edition-1"])
-def test_the_end_of_a_worker_whose_edition_is_there_is_a_failure(
-    make: Callable[..., Service], name: str, code: int
+def test_the_end_of_a_worker_of_the_edition_that_is_served_is_a_failure(
+    make: Callable[..., Service], code: int
 ) -> None:
     service = make()
     service.second()
     service.start()
     service.watch(lambda: len(service.running()) == 3)
-    service.end(name, code)
-    with pytest.raises(Failed, match=f"^{name} (ended with exit code {code}|was ended by SIGKILL)"):
+    service.end("worker-2", code)
+    how = "(ended with exit code|was ended by SIGKILL)"
+    with pytest.raises(Failed, match=f"^worker-2 {how}"):
         service.watch(lambda: False)
 
 
-def test_one_that_is_killed_is_a_failure_even_when_its_edition_was_given_up(
-    make: Callable[..., Service],
+@pytest.mark.parametrize("code", [0, 3, -9])
+def test_a_worker_of_the_other_edition_is_started_again_after_a_while(
+    make: Callable[..., Service], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(crews, "AGAIN_SECONDS", 0.3)
     service = make()
     service.second()
     service.start()
     service.watch(lambda: len(service.running()) == 3)
-    service.reencoding.cancel(1)
-    service.end("worker-1-edition-1", -9)
-    with pytest.raises(Failed, match="worker-1-edition-1 was ended by SIGKILL"):
+    service.end("worker-1-edition-1", code)
+    service.watch(service.said)
+    (service.folder / "worker-1-edition-1.ends").unlink()
+    ended = time.monotonic()
+    service.watch(lambda: len(service.running()) == 4)
+    assert time.monotonic() > ended + 0.2
+    first, second = service.said()
+    assert first.startswith("worker-1-edition-1 ")
+    assert first.endswith("It is started again in 0.3 s.")
+    assert second == "facematch starts worker-1-edition-1"
+    # Served, it is needed.
+    service.switch()
+    service.watch(lambda: len(service.running()) == 5)
+    service.end("worker-1-edition-1", code)
+    with pytest.raises(Failed, match=r"^worker-1-edition-1 "):
         service.watch(lambda: False)
 
 
@@ -252,11 +267,8 @@ def test_a_store_that_is_away_is_asked_once_it_is_back(
     if given_up:
         service.reencoding.cancel(1)
     service.reencoding.away = False
-    if given_up:
-        service.watch(lambda: "its edition was given up" in "".join(service.said()))
-    else:
-        with pytest.raises(Failed, match="worker-1-edition-1 ended with exit code 0"):
-            service.watch(lambda: False)
+    expected = "its edition was given up" if given_up else "It is started again"
+    service.watch(lambda: expected in "".join(service.said()))
 
 
 def test_a_store_that_is_away_at_the_start_is_a_failure(make: Callable[..., Service]) -> None:
@@ -266,27 +278,33 @@ def test_a_store_that_is_away_at_the_start_is_a_failure(make: Callable[..., Serv
         service.start()
 
 
-def test_workers_with_the_encoder_of_another_edition_are_not_started_for_the_former_one(
-    make: Callable[..., Service],
+@pytest.mark.parametrize("switched", [True, False])
+def test_the_first_edition_has_its_own_encoder_once_the_service_has_that_of_another(
+    make: Callable[..., Service], switched: bool
 ) -> None:
     service = make(encoder="mine:New")
+    service.reencoding.note(0, "mine:Old", "hog")
     service.second()
-    service.switch()
+    if switched:
+        service.switch()
     service.start()
-    service.watch(lambda: service.running() == SECOND, looks=5)
-    assert service.said() == [
-        "facematch: the edition served before gets no worker, because FACEMATCH_ENCODER is no "
-        "longer the one that it was made with; what is submitted is not added to it"
-    ]
-    service.reencoding.drop(1)
-    service.watch(lambda: True, looks=5)
-    assert len(service.said()) == 1
+    service.watch(lambda: len(service.running()) == 3, looks=5)
+    assert {line.partition(" | ")[2] for line in service.running()} == {
+        "mine:Old hog",
+        "mine:New cnn",
+    }
+    if switched:
+        assert service.said() == []
+    else:
+        [said] = service.said()
+        assert said.startswith("facematch: mine:Old is the encoder that counts")
 
 
-def test_workers_with_the_encoder_of_an_edition_to_come_are_refused(
+def test_without_another_edition_the_settings_of_the_service_count(
     make: Callable[..., Service],
 ) -> None:
-    service = make(encoder="mine:New")
-    service.second()
-    with pytest.raises(Failed, match="FACEMATCH_ENCODER must not name yet"):
-        service.start()
+    service = make(encoder="dlib")
+    service.reencoding.note(0, "onnx", "cnn")
+    service.start()
+    service.watch(lambda: service.running() == FIRST)
+    assert service.said() == []

@@ -232,7 +232,7 @@ def test_a_part_that_ends_while_another_is_waited_for_ends_the_wait(tree):
 
 
 def test_those_that_may_end_are_given_to_who_watches_and_the_others_are_a_failure(tree):
-    """At once as it begins to watch, also what has ended before, and then every now and then."""
+    """As soon as they have ended, also while something is waited for; nobody now and then."""
     ends = part("ends", "raise SystemExit(0)", may_end=True)
     given = []
 
@@ -245,7 +245,7 @@ def test_those_that_may_end_are_given_to_who_watches_and_the_others_are_a_failur
 
     tree.start(ends)
     waits = iter(range(60))
-    tree.wait_for("a while", lambda: next((f"{wait}" for wait in waits), ""), 30)
+    tree.wait_for("a while", lambda: next((f"{wait}" for wait in waits), ""), 30, look)
     with pytest.raises(Failed, match="short ended with exit code 0"):
         tree.watch(look, 0.05)
     assert given[0] == [("ends", 0)]

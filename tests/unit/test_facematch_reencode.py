@@ -13,13 +13,15 @@ from planted import OtherPlantedEncoder, PlantedEncoder, people, pictures_of, pl
 from facematch import carrying, parity, reencode
 from facematch.broker import MemoryBroker
 from facematch.carrying import CarryParts, carry_all, pictures_in
-from facematch.errors import Conflict, Rejected, Unavailable
+from facematch.commands.reencode import model_of
+from facematch.errors import Conflict, Misconfigured, Rejected, Unavailable
 from facematch.faces import image_hash
 from facematch.job import Message
 from facematch.memory_reencoding import MemoryFront, MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
 from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, judge
+from facematch.reencoding import Standing
 from facematch.reindexing import Phase
 from facematch.store import NewJob, State, Store
 from worker.encoder import Encoder as WorkerEncoder
@@ -154,6 +156,16 @@ def test_the_threshold_is_that_of_what_is_served(service: Service) -> None:
     assert begin_or_go_on(service.reencoding, OTHER, None).later.threshold == 0.6
 
 
+def test_the_model_is_asked_of_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "chatty.py").write_text(
+        "print('my nice model')\nclass Of:\n    model = 'mine'\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert model_of("chatty:Of", "hog") == "mine"
+    with pytest.raises(Misconfigured, match=r"no worker .* here: no encoder 'chatty:Nope'"):
+        model_of("chatty:Nope", "hog")
+
+
 # -- carry --------------------------------------------------------------------------------------
 
 
@@ -273,6 +285,28 @@ def test_work_is_handed_out_for_a_share_of_the_time(
         slept.clear()
         resting._rest()
         assert slept == pytest.approx(rest)
+
+
+def test_a_store_that_is_away_for_a_while_is_waited_for(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.web["http://x/1"] = PICTURES[1]
+    service.work(0, service.submit_url("http://x/1"))
+    number = begin(service)
+    real, away = service.reencoding.standing, [1, 1, 0, 1]
+
+    def standing(number: int, images: list[str]) -> list[Standing]:
+        if away and away.pop(0):
+            raise Unavailable("store_unavailable")
+        return real(number, images)
+
+    monkeypatch.setattr(service.reencoding, "standing", standing)
+    carry(service, number)
+    assert (listed(service, number, HASHES[1]), away) == ((State.DONE, ""), [])
+    monkeypatch.setattr(carrying, "_PATIENCE_SECONDS", -1.0)
+    away.append(1)
+    with pytest.raises(Unavailable):
+        carry(service, number)
 
 
 def test_nobody_carries_for_one_that_was_given_up(service: Service) -> None:
