@@ -103,10 +103,14 @@ def test_both_versions_leave_what_is_not_for_them(
         connect(redis_server.url) as client,
         closing(RabbitBroker(rabbitmq_server.url)) as broker,
     ):
-        for _ in range(8):
+        # More than one worker takes at once.
+        for _ in range(40):
             broker.publish(NewerMessage())  # type: ignore[arg-type]
-        eventually(lambda: "not a message of this queue" in cluster.log("worker-1"), "refused")
-        eventually(lambda: "left to a newer worker" in cluster.log("worker-2"), "given back")
+        for name, said in (
+            ("worker-1", "not a message of this queue"),
+            ("worker-2", "left to a newer worker"),
+        ):
+            eventually(lambda name=name, said=said: said in cluster.log(name), said, 60)
         done = patient("POST", submitted, data=pictures[0], params={"wait": 20}).json()
         assert done["state"] == "done"
 
@@ -118,7 +122,9 @@ def test_both_versions_leave_what_is_not_for_them(
         refused = requests.post(submitted, data=b"another", timeout=10)
         assert (refused.status_code, refused.json()["code"]) == (503, "newer_data")
         eventually(lambda: "newer_data" in cluster.log("worker-2"), "the worker waits")
+        eventually(lambda: "data of this version" in cluster.log("index-2"), "the index waits")
         assert cluster.alive("worker-2")
+        assert cluster.alive("index-2")
         cluster.start("worker-1")
         eventually(lambda: not cluster.alive("worker-1"), "a worker does not start")
         assert "a newer version of facematch" in cluster.log("worker-1")
