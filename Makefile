@@ -28,8 +28,8 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install build run try logs test check unit contract system chaos chaos-short milvus bench \
-        servers format clean
+.PHONY: help install build run try logs test check unit contract system chaos chaos-short milvus upgrade \
+        bench servers format clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [NAME=value …]"
@@ -81,6 +81,9 @@ milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long t
 
 chaos-short: $(VENV)/dev servers
 	env -u CHAOS_SECONDS $(PYTEST) --numprocesses 2 --dist worksteal tests/chaos
+
+upgrade: $(VENV)/dev servers ## two versions side by side, restored backups, workers that come and go
+	$(PYTEST) -m '' -k 'upgrade or backup or come_and_go' tests/system
 
 bench: $(VENV)/installed ## a short form of all benchmarks; one with its baselines: BENCH=name ARGS=
 	@$(BIN)/python -m benchmarks $(or $(BENCH),all) $(ARGS)

@@ -18,6 +18,7 @@ from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Misconfigured
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
+from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings
 
@@ -61,9 +62,12 @@ def check(settings: Settings) -> None:
     # It does not connect, and it refuses a URL that it cannot read.
     open_queues(settings.broker_url.get_secret_value())
     with connect(settings.redis_url.get_secret_value()) as client:
-        weaknesses = startup.wait_for_redis(
-            lambda: check_durable(client, settings.allow_volatile), threading.Event()
-        )
+
+        def attempt() -> list[str]:
+            RedisSchema(client).check()
+            return check_durable(client, settings.allow_volatile)
+
+        weaknesses = startup.wait_for_redis(attempt, threading.Event())
         for weakness in weaknesses or ():
             _log.warning("Redis may lose what was acknowledged", reason=weakness)
 

@@ -245,6 +245,36 @@ def reindex(images: int, first: float, second: float, idle: float, short: bool) 
         return run(images, first, second, idle, short)
 
 
+@main.command()
+@_kept
+@click.option("--most", type=click.IntRange(2), default=3, show_default=True, help="Workers.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(1),
+    default=24.0,
+    show_default=True,
+    help="Pictures a second while there are many; an eighth of that before and after.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(5),
+    default=40.0,
+    show_default=True,
+    help="For which there are many.",
+)
+def scale(most: int, rate: float, seconds: float, short: bool) -> Report:
+    """Workers, each with its index, that come and go with the length of the queue.
+
+    A small loop plays what scales them in a cluster: from one to --most and back, while pictures
+    come. Nothing may be lost; how long a picture takes until it is done.
+    """
+    from benchmarks.scale import run
+    from benchmarks.servers import ServerMissingError
+
+    with _in_one_line(ServerMissingError):
+        return run(most, rate, seconds, short)
+
+
 @main.command("all")
 @click.option(
     "--data", type=click.Path(path_type=Path), default=DEFAULT_DATA, help="Folder with lfw/."

@@ -136,8 +136,7 @@ def clustered(folder: Path, workers: int, listen: Listen, **settings: str) -> It
             host="127.0.0.1",
             port=str(api_port),
             ledger=str(folder / "ledger"),
-            slots=str(max(1, usable_cores() // workers)),
-            **settings,
+            **({"slots": str(max(1, usable_cores() // workers))} | settings),
         )
         own = [ours | {"FACEMATCH_INDEX_URL": index} for index in indexes]
         tree.start(*(python(f"index-{n}", "index", own[n]) for n in range(workers)))

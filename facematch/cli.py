@@ -20,7 +20,7 @@ from facematch.commands.program import (
     wait_option,
 )
 from facematch.errors import NotFound
-from facematch.operator_cli import fsck, index, reindex
+from facematch.operator_cli import fsck, index, migrate, reindex
 from facematch.plan_cli import plan
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -209,5 +209,5 @@ def _check_hash(text: str) -> None:
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
 
 
-for _command in (fsck, index, plan, reindex):
+for _command in (fsck, index, migrate, plan, reindex):
     main.add_command(_command)

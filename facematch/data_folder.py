@@ -15,7 +15,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from facematch.errors import Misconfigured
@@ -108,9 +108,10 @@ def claimed(path: Path, patience: float = 2.0) -> Iterator[DataFolder]:
 def running_service(path: Path) -> Service | None:
     """The service that runs on the folder, as far as it has announced itself."""
     try:
-        fields = json.loads((path.expanduser() / "service.json").read_text())
-        return Service(**fields)
-    except (OSError, ValueError, TypeError):
+        told = json.loads((path.expanduser() / "service.json").read_text())
+        # That of a newer version may tell more.
+        return Service(**{field.name: told[field.name] for field in fields(Service)})
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

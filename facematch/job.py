@@ -12,7 +12,13 @@ from typing import Any
 QUEUE = "facematch.jobs"
 REINDEX_QUEUE = "facematch.reindex"
 DEAD_LETTERS = "facematch.dead"
+#: Raised when former versions would misread a message. A field that they may leave out is only
+#: added: whoever reads ignores those that it does not know.
 VERSION = 1
+
+
+class NewerMessage(ValueError):
+    """A message for workers of a newer version."""
 
 
 def queue_of(edition: int) -> str:
@@ -32,7 +38,8 @@ class Message:
 
     @classmethod
     def decode(cls, data: bytes) -> "Message":
-        """The inverse of `encode`. Raises ValueError for anything else."""
+        """The inverse of `encode`. Raises ValueError for anything else, NewerMessage for one of a
+        newer version."""
         job = _fields(data).get("job")
         if not isinstance(job, str) or not job:
             raise ValueError("a job message without a job")
@@ -40,7 +47,7 @@ class Message:
 
 
 def job_of(data: bytes) -> str:
-    """The job that an encoded Message is about. Raises ValueError for anything else."""
+    """The job that an encoded Message is about. Raises as `Message.decode` does."""
     return Message.decode(data).job
 
 
@@ -61,7 +68,7 @@ class RangeMessage:
 
     @classmethod
     def decode(cls, data: bytes) -> "RangeMessage":
-        """The inverse of `encode`. Raises ValueError for anything else."""
+        """The inverse of `encode`. Raises as `Message.decode` does."""
         fields = _fields(data)
         reindex, first = fields.get("reindex"), fields.get("first")
         if not isinstance(reindex, str) or not reindex or type(first) is not int or first < 1:
@@ -76,6 +83,9 @@ def new_job_id() -> str:
 
 def _fields(data: bytes) -> dict[str, Any]:
     fields = json.loads(data)
-    if not isinstance(fields, dict) or fields.get("v") != VERSION:
+    version = fields.get("v") if isinstance(fields, dict) else None
+    if type(version) is not int or version < VERSION:
         raise ValueError(f"not a message of version {VERSION}")
-    return fields
+    if version > VERSION:
+        raise NewerMessage(f"a message of version {version}; this one reads {VERSION}")
+    return dict(fields)

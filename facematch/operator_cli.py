@@ -53,6 +53,29 @@ def fsck(ctx: click.Context, data: Path | None) -> None:
     ctx.exit(1 if report.findings else 0)
 
 
+@click.command()
+@click.option("--apply", is_flag=True, help="Do it. Without, it is only told.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL, or the folder"
+    " that serve uses by default.",
+)
+@output_options
+@click.pass_context
+def migrate(ctx: click.Context, data: Path | None, apply: bool) -> None:
+    """Bring the data of an older version to the form of this one.
+
+    Only tells what there is to do, unless --apply is given: then no process of an older version may
+    run.
+    """
+    from facematch.commands import migrate as command
+
+    found = command.run(data, apply)
+    asked(ctx).show(command.document(found, apply), command.lines(found, apply))
+
+
 @click.group()
 def index() -> None:
     """Look after the index: the sidecar's, or Milvus."""

@@ -3,6 +3,7 @@
 Used by the store (`facematch.redis_store`) and by the Redis Streams broker (`facematch.streams`).
 """
 
+import re
 import time
 from contextlib import ContextDecorator
 from types import TracebackType
@@ -21,6 +22,8 @@ __all__ = ["Redis", "ResponseError", "Script", "Subscription", "connect", "trans
 
 _CONNECT_TIMEOUT = 5.0
 _MAX_CONNECTIONS = 1024
+#: What prelude.lua says; in a transaction, the driver puts words before it.
+_NEWER = re.compile(r"NEWERDATA (\S+) (\S+)$")
 
 
 def connect(url: str, *, timeout: float = 10.0) -> Redis:
@@ -106,6 +109,12 @@ class _Translated(ContextDecorator):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(error, ResponseError) and (newer := _NEWER.search(str(error))):
+            detail = (
+                f"the data is of schema {newer[1]}, which a newer version of facematch has made;"
+                f" this one knows schemas up to {newer[2]}"
+            )
+            raise Unavailable("newer_data", detail) from error
         if isinstance(error, RedisError):
             raise Unavailable(self._code, f"{type(error).__name__}: {error}") from error
 

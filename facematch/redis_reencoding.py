@@ -56,6 +56,8 @@ class RedisReencoding(Scripted):
         told = self._run("edition_begin", new_job_id(), model, repr(threshold), encoder, detector)
         if told is None:
             raise Unavailable("store_unavailable", "the collection was not created yet")
+        if told == b"old_data":
+            raise Conflict("old_data")
         if told == b"exists":
             raise Conflict("reindex_exists")
         if told == b"same_model":

@@ -8,6 +8,10 @@ from typing import Any
 from facematch.collection_name import base_prefix, key_prefix
 from facematch.redis_connection import Redis, Script
 
+#: Of the data that this version writes; see facematch.redis_schema. What older versions must not
+#: work on has a higher one, and is refused by prelude.lua, in each script.
+SCHEMA = 1
+
 
 class Scripted:
     """What has scripts. Safe to share between threads."""
@@ -34,4 +38,5 @@ class Scripted:
 @cache
 def _source(name: str) -> str:
     scripts = files("facematch") / "scripts"
-    return (scripts / "prelude.lua").read_text() + (scripts / f"{name}.lua").read_text()
+    prelude, script = ((scripts / f"{one}.lua").read_text() for one in ("prelude", name))
+    return f"local SCHEMA = {SCHEMA}\n{prelude}{script}"

@@ -4,11 +4,13 @@ the only home of its keys and scripts.
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
 
-    editions           hash    if there was ever more than edition 0: served, other (their numbers),
+    editions           hash    schema (that of all keys here; none: 0); if there was ever more than
+                               edition 0: served, other (their numbers),
                                last (the highest given), built, ended (the later one when one of two
                                was given up last), encoder.<n>, detector.<n>
     editions:dropped   set     numbers of those given up, of which something is left
-    submissions        string  the number that was given to a submission or erasure last
+    submissions        string  the number that was given to a submission or erasure last; with
+                               schema 0 in the first edition's meta as well
     events             channel "job:<id>" and "image:<hash>" when one changes state
 
 and for each edition
@@ -105,7 +107,8 @@ class RedisStore(Scripted):
     @translated()
     def check(self) -> None:
         """See Store."""
-        self._redis.ping()
+        # Not a ping: data of a newer version is none to work with.
+        self._run("collection")
 
     @translated()
     def create(self, model: str, threshold: float) -> Collection:

@@ -8,7 +8,7 @@ import json
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TypeVar
 
 from facematch.collection_name import DEFAULT
@@ -21,6 +21,7 @@ from facematch.wire import (
     STATUS,
     WITHIN,
     Candidates,
+    OtherVersion,
     Pairs,
     Query,
     decode_error,
@@ -65,8 +66,11 @@ class IndexStatus:
     def decode(cls, data: bytes) -> "IndexStatus":
         """The inverse of `encode`. Raises ValueError for anything else."""
         try:
-            return cls(**json.loads(data))
-        except TypeError as error:
+            told = json.loads(data)
+            known = {field.name for field in fields(cls)}
+            # An index of a newer version may tell more.
+            return cls(**{name: value for name, value in told.items() if name in known})
+        except (TypeError, AttributeError) as error:
             raise ValueError("not the status of an index") from error
 
 
@@ -173,6 +177,8 @@ def _unavailable(body: bytes) -> Unavailable:
 def _read(decode: Callable[[bytes], _Frame], body: bytes) -> _Frame:
     try:
         return decode(body)
+    except OtherVersion as error:
+        raise Unavailable("other_version", str(error)) from error
     except ValueError as error:
         raise Unavailable("index_unavailable", str(error)) from error
 

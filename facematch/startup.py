@@ -62,13 +62,15 @@ def usable_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
 def wait_for_redis(attempt: Callable[[], _Result], stop: threading.Event) -> _Result | None:
     """What `attempt` gives once it raises Unavailable no more; None when `stop` is set first.
 
-    Whatever else it raises comes through.
+    Whatever else it raises comes through. Raises Misconfigured for data of a newer version.
     """
     pause = _PAUSE_MIN
     while not stop.is_set():
         try:
             return attempt()
         except Unavailable as error:
+            if error.code == "newer_data":
+                raise Misconfigured(str(error)) from error
             structlog.get_logger().warning("waiting for Redis", reason=str(error))
         stop.wait(pause)
         pause = min(pause * 2, _PAUSE_MAX)

@@ -35,6 +35,9 @@ Errors: status 400, 404 or 503 with `{"code", "detail"}`.
 Of each pair the face's id and, in the same order, which of the encodings it is near: its row, from
 0 on. The flags and errors are the same, and 413 where there are more pairs than MOST_PAIRS.
 
+The last sign of a frame's first four is its version. Whoever gets a frame of another one says so,
+`other_version`: an index and its worker are of one version, unless somebody mixes them.
+
 GET `/collections/<name>/readyz` and `/collections/<name>/status` tell how far the index of a
 collection is (`facematch.sidecar.IndexStatus`); POST `/collections/<name>/rebuild` has it loaded
 anew. `/healthz`, `/readyz`, `/status` and `/metrics`
@@ -75,6 +78,10 @@ _PAIR_BYTES = 8 + 2
 _PATH = re.compile(rf"/collections/([^/]*)/({WITHIN}|{PAIRS}|{READY}|{STATUS}|{REBUILD})")
 
 
+class OtherVersion(ValueError):
+    """A frame of another version than this end speaks."""
+
+
 def path_of(collection: str, what: str) -> str:
     """The path of one of these for a collection. Raises ValueError for no name."""
     return f"/collections/{check_edition(collection)}/{what}"
@@ -102,12 +109,13 @@ class Query:
 
     @classmethod
     def decode(cls, data: bytes) -> "Query":
-        """Raises ValueError for anything that is not a request frame."""
+        """Raises ValueError for anything that is not a request frame, OtherVersion for one of
+        another version."""
         if len(data) < _REQUEST.size:
             raise ValueError("the frame is shorter than its header")
         magic, count, radius, before = _REQUEST.unpack_from(data)
         if magic != b"FMQ1":
-            raise ValueError("not a query frame of version 1")
+            raise _other(magic, b"FMQ1", "not a query frame of version 1")
         if not 0 < count <= MAX_ENCODINGS:
             raise ValueError(f"{count} encodings; 1 to {MAX_ENCODINGS} go into one query")
         if len(data) != _REQUEST.size + count * ENCODING_BYTES:
@@ -136,7 +144,8 @@ class Candidates:
 
     @classmethod
     def decode(cls, data: bytes) -> "Candidates":
-        """Raises ValueError for anything that is not a reply frame."""
+        """Raises ValueError for anything that is not a reply frame, OtherVersion for one of
+        another version."""
         count, exact, tail = _parse(data, b"FMR2", 8)
         faces = np.frombuffer(data, "<i8", count, _REPLY.size).astype(np.int64)
         return cls(faces, tail, exact)
@@ -162,7 +171,8 @@ class Pairs:
 
     @classmethod
     def decode(cls, data: bytes, encodings: int) -> "Pairs":
-        """Raises ValueError for anything that is not a reply frame to so many encodings."""
+        """Raises ValueError for anything that is not a reply frame to so many encodings,
+        OtherVersion for one of another version."""
         count, exact, tail = _parse(data, b"FMP1", _PAIR_BYTES)
         faces = np.frombuffer(data, "<i8", count, _REPLY.size).astype(np.int64)
         numbers = np.frombuffer(data, "<u2", count, _REPLY.size + 8 * count).astype(np.int64)
@@ -204,9 +214,22 @@ def _parse(data: bytes, expected: bytes, size: int) -> tuple[int, bool, Tail]:
     if len(data) < _REPLY.size:
         raise ValueError("the frame is shorter than its header")
     magic, count, flags, position, chain = _REPLY.unpack_from(data)
-    if magic != expected or flags > _APPROXIMATE or len(data) != _REPLY.size + size * count:
+    if magic != expected:
+        raise _other(magic, expected, f"not a reply frame of version {expected[-1:].decode()}")
+    if flags > _APPROXIMATE or len(data) != _REPLY.size + size * count:
         raise ValueError(f"not a reply frame of version {expected[-1:].decode()}")
     return count, flags != _APPROXIMATE, Tail(position, chain.hex())
+
+
+def _other(magic: bytes, expected: bytes, otherwise: str) -> ValueError:
+    """What is wrong with a frame that begins so: it is of another version, or no frame."""
+    if magic[:3] != expected[:3]:
+        return ValueError(otherwise)
+    found, wanted = magic[3:].decode("latin-1"), expected[3:].decode()
+    return OtherVersion(
+        f"a frame of version {found!r} where {wanted!r} is spoken: the worker and its index are of"
+        " different versions of facematch"
+    )
 
 
 def encode_error(code: str, detail: str) -> bytes:

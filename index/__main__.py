@@ -13,10 +13,11 @@ import structlog
 
 from facematch import startup
 from facematch.collection_name import DEFAULT, edition_name
+from facematch.errors import Misconfigured
 from facematch.redis_connection import connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
-from facematch.reencoding import Reencoding
+from facematch.reencoding import Editions, Reencoding
 from facematch.settings import Settings
 from facematch.sidecar import socket_path
 from index.budget import Budget
@@ -31,6 +32,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP_SECONDS = 1.0
 _SAMPLE_SECONDS = 5.0
 _EDITIONS_SECONDS = 2.0
+_NEWER_SECONDS = 10.0
 
 _log = structlog.get_logger()
 
@@ -59,10 +61,20 @@ def serve(settings: Settings) -> int:
 
 def _keep_editions(collections: Collections, reencoding: Reencoding, stop: threading.Event) -> None:
     """Have the edition loaded that is served, and none that was given up."""
-    while there := startup.wait_for_redis(reencoding.editions, stop):
+    while there := _wait_for_editions(reencoding, stop):
         editions = filter(None, (there.served, there.other))
         collections.keep([edition_name(DEFAULT, edition.number) for edition in editions])
         stop.wait(_EDITIONS_SECONDS)
+
+
+def _wait_for_editions(reencoding: Reencoding, stop: threading.Event) -> Editions | None:
+    while True:
+        try:
+            return startup.wait_for_redis(reencoding.editions, stop)
+        except Misconfigured as error:
+            # It answers nobody, and says so to whoever asks; who comes back to this version has it.
+            _log.error("waiting for data of this version", reason=str(error))
+            stop.wait(_NEWER_SECONDS)
 
 
 def _sample(collections: Collections) -> None:

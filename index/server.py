@@ -25,6 +25,7 @@ from facematch.wire import (
     REBUILD,
     WITHIN,
     Candidates,
+    OtherVersion,
     Pairs,
     Query,
     encode_error,
@@ -144,6 +145,8 @@ def _of_collection(
 def _asked(answer: Callable[[str, Query], Candidates | Pairs], name: str, body: bytes) -> _Answer:
     try:
         query = Query.decode(body)
+    except OtherVersion as error:
+        return _error(HTTPStatus.SERVICE_UNAVAILABLE, "other_version", str(error))
     except ValueError as error:
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
     return HTTPStatus.OK, CONTENT_TYPE, answer(name, query).encode()

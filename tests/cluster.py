@@ -22,13 +22,21 @@ class Cluster:
     """Processes by name: api, index-1, worker-1, index-2, worker-2 …"""
 
     def __init__(
-        self, folder: Path, redis_url: str, broker_url: str, workers: int = 2, **settings: str
+        self,
+        folder: Path,
+        redis_url: str,
+        broker_url: str,
+        workers: int = 2,
+        root: Path = ROOT,
+        **settings: str,
     ) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.workers = workers
         self._folder = folder
         self._sidecars = "index_url" not in settings
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        #: Where the code is that is started from now on: another checkout is another version.
+        self.root = root
         #: Settings that one process has besides, by its name.
         self.own: dict[str, dict[str, str]] = {}
         #: Bytes that were in each log when its process was started.
@@ -70,12 +78,17 @@ class Cluster:
         part, _, number = name.partition("-")
         own = {f"FACEMATCH_{key.upper()}": value for key, value in self.own.get(name, {}).items()}
         environment = self.environment | own | {"FACEMATCH_FAILPOINT": failpoint}
+        environment["PYTHONPATH"] = os.pathsep.join((str(self.root), str(self.root / "tests")))
         if self._sidecars:
             environment["FACEMATCH_INDEX_URL"] = f"unix:{self._folder / f'index-{number}.sock'}"
         log = self._folder / f"{name}.log"
         self._logged[name] = log.stat().st_size if log.exists() else 0
         self._processes[name] = spawn(
-            [sys.executable, "-m", part], log, cwd=ROOT, env=environment, start_new_session=True
+            [sys.executable, "-m", part],
+            log,
+            cwd=self.root,
+            env=environment,
+            start_new_session=True,
         )
 
     def wait_ready(self) -> None:

@@ -15,12 +15,15 @@ READY = re.compile(r"facematch serves on (http://\S+) \(data in (.+), 2 workers\
 class Served:
     """A running service, or one that is about to say why it does not run."""
 
-    def __init__(self, data: Path, log: Path, *options: str, **settings: str) -> None:
+    def __init__(
+        self, data: Path, log: Path, *options: str, root: Path = ROOT, **settings: str
+    ) -> None:
+        """`root`: where its code is; another checkout is another version."""
         self.data = data
         self.ready = False
         self._log = log
         environment = os.environ | {
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+            "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
             **{f"FACEMATCH_{name.upper()}": value for name, value in settings.items()},
         }
         with log.open("wb") as errors:

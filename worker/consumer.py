@@ -11,6 +11,7 @@ import structlog
 from facematch.broker import Broker, Delivery
 from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.failpoints import reached
+from facematch.job import NewerMessage
 
 #: Jobs that a worker has in hand for each picture it looks at: the others wait for a server, for
 #: Redis or for the index meanwhile, and leave the processor to it.
@@ -36,7 +37,8 @@ def consume(
 ) -> None:
     """Take messages and process what they are about, up to `hands` at a time, until `stop` is set.
 
-    `decode` raises ValueError for what is no message of this queue. `ready` raises Unavailable
+    `decode` raises ValueError for what is no message of this queue, and NewerMessage for one that a
+    newer worker is to have. `ready` raises Unavailable
     while the parts that `process` needs are not all there; no message is taken meanwhile, so that
     another worker can have it. Raises Misconfigured when one of them does; the messages in hand are
     finished or given back first.
@@ -121,6 +123,11 @@ class _Consumer(Generic[_Work]):
     def _handle(self, delivery: Delivery) -> None:
         try:
             work = self._decode(delivery.body)
+        except NewerMessage as error:
+            _log.warning("left to a newer worker", detail=str(error))
+            delivery.retry()
+            self._stop.wait(_PAUSE_SECONDS)
+            return
         except ValueError as error:
             _log.error("not a message of this queue", detail=str(error))
             delivery.reject()

@@ -3,6 +3,8 @@
 local served, other = editions()
 local pinned = redis.call('HGET', META, 'model')
 if not pinned then return false end
+-- Versions before schema 1, which may still run, know of one edition only.
+if schema < 1 then return 'old_data' end
 if other or redis.call('EXISTS', REINDEX) == 1 then return 'exists' end
 if pinned == ARGV[2] then return 'same_model' end
 local new = string.format('%d', number(redis.call('HGET', EDITIONS, 'last')) + 1)

@@ -4,6 +4,10 @@
 local BASE = string.match(KEYS[1], '^fm:{[^}]*}:')
 local EDITIONS, DROPPED_EDITIONS = BASE .. 'editions', BASE .. 'editions:dropped'
 
+-- Data that a newer version has changed is left alone: facematch/redis_connection.py knows the word.
+local schema = tonumber(redis.call('HGET', EDITIONS, 'schema') or '0')
+if schema > SCHEMA then return redis.error_reply('NEWERDATA ' .. schema .. ' ' .. SCHEMA) end
+
 local prefix, META, LOG, POSITIONS, PENDING, ACCEPTED, ERASING, REINDEX, RANGES, LINKING, DROPPED
 
 local function key(...)
@@ -66,8 +70,11 @@ end
 local function next_number()
   local time = redis.call('TIME')
   local last = number(redis.call('GET', BASE .. 'submissions'))
+  -- Processes of versions before schema 1, which have it elsewhere, may still run.
+  if schema < 1 then last = math.max(last, number(redis.call('HGET', BASE .. 'meta', 'submissions'))) end
   local new = string.format('%d', math.max(last + 1, time[1] * 1000000 + time[2]))
   redis.call('SET', BASE .. 'submissions', new)
+  if schema < 1 then redis.call('HSET', BASE .. 'meta', 'submissions', new) end
   return new
 end
 
@@ -132,6 +139,19 @@ local function approximate_from(generation, position)
   if not since or number(position) < number(since) then
     redis.call('HSET', META, field, position)
   end
+end
+
+-- Bring the data to the schema of this version: see facematch/redis_schema.py for the steps.
+local function migrate()
+  if schema < 1 then
+    local first = BASE .. 'meta'
+    local last = math.max(number(redis.call('GET', BASE .. 'submissions')),
+      number(redis.call('HGET', first, 'submissions')))
+    redis.call('SET', BASE .. 'submissions', string.format('%d', last))
+    redis.call('HDEL', first, 'submissions')
+  end
+  redis.call('HSET', EDITIONS, 'schema', SCHEMA)
+  schema = SCHEMA
 end
 
 local function create_edition(epoch, model, threshold)

@@ -1,5 +1,6 @@
 """What only an index behind a socket has to get right: loading, restarts, other histories."""
 
+import json
 import os
 import socket
 import stat
@@ -35,7 +36,7 @@ from facematch.log import genesis
 from facematch.memory_store import MemoryStore
 from facematch.sidecar import IndexStatus, Sidecar, socket_path
 from facematch.store import Store
-from facematch.wire import MAX_ENCODINGS, PAIRS, WITHIN, Query, decode_error, path_of
+from facematch.wire import MAX_ENCODINGS, PAIRS, WITHIN, Candidates, Query, decode_error, path_of
 
 WITHIN_PATH, PAIRS_PATH = (path_of(DEFAULT, what) for what in (WITHIN, PAIRS))
 
@@ -208,6 +209,37 @@ def test_a_silent_index_is_unavailable_after_the_timeout(tmp_path: Path) -> None
         with asking(tmp_path / "s", timeout=0.3) as sidecar, pytest.raises(Unavailable):
             sidecar.check()
         assert 0.2 < time.monotonic() - began < 3
+
+
+def test_an_index_and_a_worker_of_different_versions_say_so(
+    store: MemoryStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(store, "a", FACE)
+    with serving(store, path), asking(path) as sidecar:
+        assert positions(sidecar, store) == [1]
+        frame = Query(FACE, 0.6, 10).encode()
+        for target in (WITHIN_PATH, PAIRS_PATH):
+            status, answer = post(path, target, b"FMQ2" + frame[4:])
+            assert (status, decode_error(answer)[0]) == (503, "other_version")
+        monkeypatch.setattr(Query, "encode", lambda query: b"FMQ2" + frame[4:])
+        with pytest.raises(Unavailable, match="different versions") as refused:
+            sidecar.within(Query(FACE, 0.6, 10))
+        assert refused.value.code == "other_version"
+        monkeypatch.undo()
+        answered = Candidates.encode
+        monkeypatch.setattr(Candidates, "encode", lambda made: b"FMR3" + answered(made)[4:])
+        with pytest.raises(Unavailable, match="different versions") as refused:
+            sidecar.within(Query(FACE, 0.6, 10))
+        assert refused.value.code == "other_version"
+
+
+def test_what_a_newer_index_tells_besides_is_left_out() -> None:
+    told = json.loads(IndexStatus(ready=True, position=7).encode())
+    newer = json.dumps(told | {"weather": "fine"}).encode()
+    assert IndexStatus.decode(newer) == IndexStatus(ready=True, position=7)
+    for wrong in (b"[]", b"{}", b"7"):
+        with pytest.raises(ValueError, match="not the status"):
+            IndexStatus.decode(wrong)
 
 
 def test_the_socket_is_for_owner_and_group_and_taken_from_the_dead_only(

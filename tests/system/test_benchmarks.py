@@ -169,6 +169,15 @@ def test_an_interrupted_ingest_keeps_what_was_measured_and_leaves_nothing(
     assert list(short_folder.iterdir()) == []
 
 
+@pytest.mark.long
+def test_workers_that_come_and_go_in_short(tmp_path: Path) -> None:
+    values, printed = run_shortly(["scale"], tmp_path, all_shown=False)
+    assert 0.2 < values["submit until done, p50"] <= values["submit until done, p99"] < 30
+    assert values["messages that wait, most"] > 20
+    assert "ok     workers 1 → 3 → 1: 1 → " in printed
+    assert "ok     nothing is lost: " in printed
+
+
 def test_reading_in_short(tmp_path: Path) -> None:
     values, printed = run_shortly(["read", "--images", "300"], tmp_path, all_shown=False)
     rates = {f"{what}: highest rate with p99 below 50 ms" for what in ("GET /match", "bare Flask")}

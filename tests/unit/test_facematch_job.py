@@ -1,12 +1,13 @@
 """The messages: what is written is read back, and anything else is refused."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facematch.job import VERSION, Message, RangeMessage, new_job_id
+from facematch.job import VERSION, Message, NewerMessage, RangeMessage, new_job_id
 
 
 @given(st.text(min_size=1))
@@ -34,6 +35,19 @@ def test_a_message_is_read_back_as_it_was_written(job: str) -> None:
 def test_what_is_no_job_message_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the documented error
         Message.decode(data)
+
+
+@pytest.mark.parametrize("decode", [Message.decode, RangeMessage.decode])
+def test_a_message_of_a_newer_version_is_told_from_no_message(
+    decode: Callable[[bytes], object],
+) -> None:
+    fields = {"job": "a", "reindex": "a", "first": 1}
+    with pytest.raises(NewerMessage, match=f"version {VERSION + 1}"):
+        decode(json.dumps({"v": VERSION + 1, **fields}).encode())
+    for version in (0, "2", 2.0, True, None):
+        with pytest.raises(ValueError, match="not a message") as refused:
+            decode(json.dumps({"v": version, **fields}).encode())
+        assert not isinstance(refused.value, NewerMessage)
 
 
 @given(st.binary())

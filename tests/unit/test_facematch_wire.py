@@ -63,7 +63,7 @@ def test_a_frame_with_one_byte_changed_is_a_frame_or_refused(place: int, byte: i
         (FRAME[:-1], "version 1"),
         (FRAME + b"\0", "version 1"),
         (b"FMR2" + FRAME[4:], "version 1"),
-        (b"FMP2" + FRAME[4:], "version 1"),
+        (b"FMP2" + FRAME[4:], "different versions"),
         (FRAME[:8] + b"\2" + FRAME[9:], "version 1"),
         (FRAME[:40] + b"\xff" * 8 + FRAME[48:], "not asked for"),
         (FRAME[:-4] + b"\3" + FRAME[-3:], "not asked for"),

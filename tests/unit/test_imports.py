@@ -64,6 +64,7 @@ LAYERS = {
         "redis_records",
         "redis_reencoding",
         "redis_reindexing",
+        "redis_schema",
         "redis_scripts",
         "redis_store",
         "rest",
@@ -101,6 +102,7 @@ CHOICES = {
     "redis_connection",
     "redis_reencoding",
     "redis_reindexing",
+    "redis_schema",
     "redis_scripts",
     "redis_store",
     "sidecar",
@@ -108,7 +110,13 @@ CHOICES = {
 }
 CHOOSERS = {
     *("__main__", "embedded", "valkey", "wsgi"),
-    *("commands.fsck", "commands.index", "commands.reindex_parts", "commands.stores"),
+    *(
+        "commands.fsck",
+        "commands.index",
+        "commands.migrate",
+        "commands.reindex_parts",
+        "commands.stores",
+    ),
 }
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}

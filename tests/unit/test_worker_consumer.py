@@ -104,10 +104,20 @@ def test_a_job_that_is_gone_does_not_come_again() -> None:
 
 def test_nonsense_goes_to_the_dead_letters() -> None:
     broker = ToldBroker()
-    for body in (b"", b"\xff", b"[]", b'{"v": 1}', b'{"v": 2, "job": "a"}'):
+    for body in (b"", b"\xff", b"[]", b'{"v": 1}', b'{"v": 0, "job": "a"}'):
         broker._put(body)
     run(broker, lambda job: pytest.fail(job), lambda: broker.dead.qsize() == 5)
     assert broker.ended == ["reject"] * 5
+
+
+def test_a_message_of_a_newer_version_is_left_to_a_newer_worker() -> None:
+    broker, seen = ToldBroker(), list[str]()
+    broker._put(b'{"v": 2, "job": "b"}')
+    broker.publish(Message("a"))
+    run(broker, seen.append, lambda: broker.ended.count("retry") > 1)
+    assert seen == ["a"]
+    assert "reject" not in broker.ended
+    assert (broker.depth(), broker.dead.qsize()) == (1, 0)
 
 
 def test_nothing_is_taken_while_a_part_is_missing() -> None:
