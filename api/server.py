@@ -14,6 +14,7 @@ import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from api.app import ROUTE
 from api.wsgi import Service
 from facematch.errors import Misconfigured
 from facematch.settings import Settings
@@ -125,7 +126,7 @@ class StructuredLog(Logger):  # type: ignore[misc] # gunicorn has no types
             structlog.get_logger().debug(
                 "request",
                 method=req.method,
-                path=req.path,
+                route=environ.get(ROUTE),
                 status=resp.status_code,
                 bytes=resp.sent,
                 seconds=round(request_time.total_seconds(), 4),
