@@ -65,7 +65,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "limit_request_line": 8190,
             "control_socket_disable": True,
             "logger_class": StructuredLog,
-            "loglevel": "debug" if debug else "warning",
+            # Below that it tells paths, which may have the name of a picture; see `access`.
+            "loglevel": "info" if debug else "warning",
             "accesslog": "-" if debug else None,
             "when_ready": self._when_ready,
             "post_worker_init": self._post_worker_init,

@@ -35,6 +35,8 @@ Errors: status 400, 404 or 503 with `{"code", "detail"}`.
 Of each pair the face's id and, in the same order, which of the encodings it is near: its row, from
 0 on. The flags and errors are the same, and 413 where there are more pairs than MOST_PAIRS.
 
+A request says in its headers whose work it is: see facematch.tracing.
+
 GET `/collections/<name>/readyz` and `/collections/<name>/status` tell how far the index of a
 collection is (`facematch.sidecar.IndexStatus`); POST `/collections/<name>/rebuild` has it loaded
 anew. `/healthz`, `/readyz`, `/status` and `/metrics`

@@ -44,7 +44,9 @@ class Collector:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
-                collector.headers.append(dict(self.headers))
+                collector.headers.append(
+                    {name.lower(): value for name, value in self.headers.items()}
+                )
                 if collector.status == 200 and self.path == "/v1/traces":
                     collector.take(body)
                 self.send_response(collector.status if self.path == "/v1/traces" else 404)

@@ -166,6 +166,8 @@ def test_without_a_collector_the_log_alone_follows_an_image(tmp_path: Path, redi
     encodings, pictures = two_of_one_person(2)
     settings = {"encoder": PLANTED, "logs": "json", "log_level": "debug"}
     with Cluster(tmp_path, redis_url, redis_url, workers=1, **settings) as cluster:
+        named = f"{cluster.url}/scan/image/{NAME}"
+        assert requests.post(named, data=b"no picture", timeout=60).status_code == 200
         for job in [submit(cluster, picture) for picture in pictures]:
 
             def told(job: str = job["job"]) -> dict[str, list[dict[str, Any]]]:
