@@ -188,21 +188,20 @@ def headers() -> Mapping[str, str]:
 
 
 @contextmanager
-def answering(name: str, told: Mapping[str, str]) -> Iterator[None]:
-    """Around the answer to such a request. `told`: its headers, by lower-case name.
-
-    What is no form of ours in them is disregarded; without a job it is work of nobody's.
+def answering(name: str, told: Mapping[str, str]) -> Iterator[bool]:
+    """Around the answer to such a request: whether it is for a job. `told`: its headers, by
+    lower-case name; what is no form of ours in them is disregarded.
     """
     structlog.contextvars.clear_contextvars()
     carried = dict(_CARRIED.findall(told.get(BAGGAGE, "")))
     job, image = carried.get("job", ""), carried.get("image", "")
     if not job:
-        yield
+        yield False
         return
     traceparent = told.get(TRACEPARENT, "")
     structlog.contextvars.bind_contextvars(**fields(job, traceparent))
     with working(name, job, traceparent, kind="server", image=image):
-        yield
+        yield True
 
 
 @contextmanager

@@ -131,8 +131,9 @@ def _of_collection(
         if what in (WITHIN, PAIRS):
             body = environ["wsgi.input"].read(_MOST_REQUEST_BYTES)
             ask = collections.pairs if what == PAIRS else collections.within
-            with tracing.answering(what, _told(environ)):
-                return _asked(ask, name, body)
+            with tracing.answering(what, _told(environ)) as for_job:
+                # Ranges of a reindex, fsck and the like ask without end.
+                return _asked(ask, name, body, _log.info if for_job else _log.debug)
         if what == REBUILD:
             collections.rebuild(name)
             return HTTPStatus.ACCEPTED, _JSON, b"{}"
@@ -148,7 +149,12 @@ def _of_collection(
         return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.code, str(error))
 
 
-def _asked(answer: Callable[[str, Query], Candidates | Pairs], name: str, body: bytes) -> _Answer:
+def _asked(
+    answer: Callable[[str, Query], Candidates | Pairs],
+    name: str,
+    body: bytes,
+    tell: Callable[..., object],
+) -> _Answer:
     try:
         query = Query.decode(body)
     except ValueError as error:
@@ -157,11 +163,11 @@ def _asked(answer: Callable[[str, Query], Candidates | Pairs], name: str, body: 
     try:
         found = answer(name, query)
     except FacematchError as error:
-        _log.info("refused", collection=name, code=error.code)
+        tell("refused", collection=name, code=error.code)
         raise
     seconds = round(time.perf_counter() - began, 6)
     position = found.tail.position
-    _log.info("answered", collection=name, position=position, exact=found.exact, seconds=seconds)
+    tell("answered", collection=name, position=position, exact=found.exact, seconds=seconds)
     return HTTPStatus.OK, CONTENT_TYPE, found.encode()
 
 

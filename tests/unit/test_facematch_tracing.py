@@ -190,7 +190,8 @@ def test_the_index_hears_whose_work_it_does(tracer: Keeping) -> None:
     bound = structlog.contextvars.bound_contextvars(**tracing.fields(JOB))
     with bound, tracing.working("process", JOB, kind="consumer", image=IMAGE), tracing.part("ask"):
         sent = tracing.headers()
-    with tracing.answering("within", sent):
+    with tracing.answering("within", sent) as for_job:
+        assert for_job
         assert structlog.contextvars.get_contextvars() == {
             "job": JOB,
             "image": IMAGE,
@@ -217,7 +218,8 @@ def test_the_index_hears_whose_work_it_does(tracer: Keeping) -> None:
 )
 def test_what_names_no_job_is_nobodys_work(tracer: Keeping, told: dict[str, str]) -> None:
     structlog.contextvars.bind_contextvars(job="the one before")
-    with tracing.answering("within", told):
+    with tracing.answering("within", told) as for_job:
+        assert not for_job
         assert structlog.contextvars.get_contextvars() == {}
     assert tracer.spans == []
 
