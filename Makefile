@@ -116,7 +116,7 @@ $(VENV)/installed: $(SET)
 	$(INSTALL) -r requirements.txt
 	@touch $@
 
-$(VENV)/dev: $(SET) requirements-milvus.txt requirements-dev.txt
+$(VENV)/dev: $(SET) requirements-milvus.txt requirements-otel.txt requirements-dev.txt
 	@packaging/make-venv $(EXACTLY) '$(PYTHON)' $(VENV)
 	$(INSTALL) -r requirements-dev.txt
 	@touch $(VENV)/installed $@

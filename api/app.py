@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
@@ -16,6 +17,8 @@ from facematch import __version__
 from facematch.settings import Settings
 from facematch.store import Front
 
+#: In the environment of a request: its route as a pattern. Its path may have the name of a picture.
+ROUTE = "facematch.route"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -58,8 +61,14 @@ def create_app(
         v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
     )
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
+    app.before_request(_begin)
     app.after_request(_secure)
     return app
+
+
+def _begin() -> None:
+    structlog.contextvars.clear_contextvars()
+    request.environ[ROUTE] = request.url_rule.rule if request.url_rule else None
 
 
 def _secure(response: Response) -> Response:

@@ -10,7 +10,7 @@ from api.openapi import also, problems
 from api.problems import problem
 from api.reading import Reading
 from api.schemas import Answer, HashOut, JobOut, NoMatchesOut, ScanOut, ScanQuery
-from api.submission import Picture, Submission, submitted_url
+from api.submission import Picture, Submission, caller_of, submitted_url
 from api.v1_routes import job_answer
 from facematch import __version__
 from facematch.store import Job, State
@@ -34,7 +34,7 @@ def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBl
         The body is the picture's bytes, whatever its content type.
         """
         picture = Picture(read_body(request, max_bytes), filename)
-        return HashOut(hash=submission.accept(picture).image)
+        return HashOut(hash=submission.accept(picture, caller=caller_of(request)).image)
 
     @routes.post("/scan/url")
     @routes.input(ScanQuery, location="query")
@@ -42,7 +42,8 @@ def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBl
     @routes.doc(responses=also(202, "Not ready in time", JobOut) | problems(400, 410, 422, 503))
     def scan_url(query_data: ScanQuery) -> Answer:
         """Submit a URL and wait for its matches"""
-        job = reading.outcome(submission.accept(submitted_url(request)), query_data.wait)
+        accepted = submission.accept(submitted_url(request), caller=caller_of(request))
+        job = reading.outcome(accepted, query_data.wait)
         if job.state is State.DONE:
             hashes = [match.hash for match in reading.every_match(job.image)]
             return (ScanOut if hashes else NoMatchesOut)(hash=job.image, matches=hashes)

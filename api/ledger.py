@@ -132,6 +132,7 @@ def erase(store: Front, ledger: Ledger, image: str) -> None:
     erased = store.erase(image)
     ledger.append(erased)
     unlink(store, erased)
+    _log.info("erased", image=image)
 
 
 def unlink(store: Front, erased: Erased) -> None:

@@ -118,7 +118,7 @@ def _of_ours(error: FacematchError) -> Response:
     if STATUS[error.code] < HTTPStatus.INTERNAL_SERVER_ERROR:
         return problem(error.code, str(error))
     # What a driver says may name hosts and paths of ours: that is for the log.
-    _log.debug("unavailable", path=request.path, code=error.code, detail=str(error))
+    _log.debug("unavailable", route=str(request.url_rule), code=error.code, detail=str(error))
     return problem(error.code)
 
 
@@ -146,6 +146,9 @@ def _of_http(error: HTTPException) -> Response:
 
 def _of_nobody(error: Exception) -> Response:
     _log.error(
-        "an error nobody planned for", path=request.path, method=request.method, exc_info=error
+        "an error nobody planned for",
+        route=str(request.url_rule),
+        method=request.method,
+        exc_info=error,
     )
     return problem("internal_error")

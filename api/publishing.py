@@ -19,7 +19,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from facematch import failpoints
+from facematch import failpoints, tracing
 from facematch.broker import Queues
 from facematch.errors import Unavailable
 from facematch.job import Message
@@ -54,11 +54,11 @@ class Publisher:
         """Start the thread."""
         self._thread.start()
 
-    def publish(self, job: str, edition: int = 0) -> None:
+    def publish(self, job: str, edition: int = 0, traceparent: str = "") -> None:
         """Send the workers of an edition a wake-up for this job soon, or leave it to the sweeper.
-        Never waits."""
+        Never waits. `traceparent`: see facematch.tracing."""
         try:
-            self._queue.put_nowait((edition, Message(job), time.monotonic()))
+            self._queue.put_nowait((edition, Message(job, traceparent), time.monotonic()))
         except queue.Full:
             if not self._full:
                 _log.warning("too many jobs to publish; the sweeper will", job=job)
@@ -89,7 +89,9 @@ class Publisher:
             try:
                 self._publish(*item)
             except Exception:  # noqa: BLE001 - the next message may do better, a dead thread cannot
-                _log.exception("an error nobody planned for", job=item[1].job)
+                message = item[1]
+                about = tracing.fields(message.job, message.traceparent)
+                _log.exception("an error nobody planned for", **about)
         self._queues.close()
 
     def _publish(self, edition: int, message: Message, since: float) -> None:
@@ -104,11 +106,14 @@ class Publisher:
                 _down(state.outcome and state.outcome.exception())
             ),
         )
+        about = tracing.fields(message.job, message.traceparent)
         try:
-            patient(self._queues.of(edition).publish, message)
+            with tracing.working("publish", message.job, message.traceparent, kind="producer"):
+                told = Message(message.job, tracing.here())
+                patient(self._queues.of(edition).publish, told)
         except RetryError as error:
             self._note(_down(error.last_attempt.exception()))
-            _log.debug("not published; the sweeper will", job=message.job)
+            _log.debug("not published; the sweeper will", **about)
         else:
             self._note("up")
             failpoints.reached("after_publish")

@@ -14,6 +14,7 @@ import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from api.app import ROUTE
 from api.wsgi import Service
 from facematch.errors import Misconfigured
 from facematch.settings import Settings
@@ -64,7 +65,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "limit_request_line": 8190,
             "control_socket_disable": True,
             "logger_class": StructuredLog,
-            "loglevel": "debug" if debug else "warning",
+            # Below that it tells paths, which may have the name of a picture; see `access`.
+            "loglevel": "info" if debug else "warning",
             "accesslog": "-" if debug else None,
             "when_ready": self._when_ready,
             "post_worker_init": self._post_worker_init,
@@ -125,7 +127,7 @@ class StructuredLog(Logger):  # type: ignore[misc] # gunicorn has no types
             structlog.get_logger().debug(
                 "request",
                 method=req.method,
-                path=req.path,
+                route=environ.get(ROUTE),
                 status=resp.status_code,
                 bytes=resp.sent,
                 seconds=round(request_time.total_seconds(), 4),

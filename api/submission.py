@@ -10,13 +10,14 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 
 from api.body import read_body, too_large
 from api.publishing import Publisher
-from facematch import failpoints
+from facematch import failpoints, tracing
 from facematch.errors import Rejected
 from facematch.faces import image_hash
 from facematch.job import new_job_id
@@ -26,6 +27,8 @@ MAX_NAME = 1_000
 MAX_URL = 2_000
 #: What a JSON document may have, and a form around its file.
 _ROOM = 64 * 1024
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,24 @@ class Submission:
         self._publisher = publisher
         self._backlog = backlog
 
-    def accept(self, submitted: Picture | Address, name: str = "") -> Job:
-        """A durable job; a worker will hear of it. `name` overrides the one that came along.
+    def accept(self, submitted: Picture | Address, name: str = "", caller: str = "") -> Job:
+        """A durable job; a worker will hear of it. `name` overrides the one that came along;
+        `caller`: the `traceparent` that the client has sent, "" for none.
 
         Raises Rejected for what no worker need look at, Unavailable.
         """
-        job = self._store.accept(_new_job(submitted, name), self._backlog)
-        failpoints.reached("after_accept")
-        if job.state is State.ACCEPTED:
-            self._publisher.publish(job.id, job.edition)
+        new = _new_job(submitted, name)
+        # Under the trace of its own job, not the caller's: one trace is of one image.
+        with (
+            structlog.contextvars.bound_contextvars(**tracing.fields(new.id)),
+            tracing.working("accept", new.id, kind="server", image=new.image, caller=caller),
+        ):
+            job = self._store.accept(new, self._backlog)
+            tracing.note(state=str(job.state))
+            _log.info("accepted", state=str(job.state))
+            failpoints.reached("after_accept")
+            if job.state is State.ACCEPTED:
+                self._publisher.publish(job.id, job.edition, tracing.here())
         return job
 
 
@@ -92,6 +104,11 @@ def submitted(request: Request, max_bytes: int) -> Picture | Address:
     if len(body) > max_bytes:
         raise too_large(max_bytes)
     return Picture(body)
+
+
+def caller_of(request: Request) -> str:
+    """The trace that the client says it is in, "" for none."""
+    return request.headers.get(tracing.TRACEPARENT, "")
 
 
 def submitted_url(request: Request) -> Address:

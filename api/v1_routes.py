@@ -21,7 +21,7 @@ from api.schemas import (
     SubmitQuery,
     WaitQuery,
 )
-from api.submission import Submission, submitted
+from api.submission import Submission, caller_of, submitted
 from facematch.errors import Rejected
 from facematch.faces import is_image_hash
 from facematch.store import Front, Image, Job, State
@@ -43,7 +43,7 @@ def blueprint(
     @routes.doc(responses=also(202, "Not finished yet", JobOut) | problems(400, 413, 503))
     def submit(query_data: SubmitQuery) -> Answer:
         """Submit a picture: its bytes, a form with one file, or a URL"""
-        job = submission.accept(submitted(request, max_bytes), query_data.name)
+        job = submission.accept(submitted(request, max_bytes), query_data.name, caller_of(request))
         return job_answer(reading.outcome(job, query_data.wait))
 
     @routes.get("/jobs/<job>")

@@ -33,9 +33,11 @@ class Service:
     publisher: Publisher
     waiting: Waiting
     replayer: Replayer
+    traces: startup.Tracing
 
     def start(self) -> None:
         """Start the threads."""
+        self.traces.start()
         self.publisher.start()
         self.replayer.start()
         self.waiting.start()
@@ -49,6 +51,7 @@ class Service:
         self.waiting.stop()
         self.replayer.stop()
         self.publisher.close()
+        self.traces.close()
 
 
 def check(settings: Settings) -> None:
@@ -58,6 +61,7 @@ def check(settings: Settings) -> None:
             f"{settings.api_waiters} requests may wait (FACEMATCH_API_WAITERS), and there are "
             f"{settings.api_threads} threads (FACEMATCH_API_THREADS): none would be left"
         )
+    startup.Tracing(settings, "api")
     Ledger(Path(settings.ledger)).check()
     # It does not connect, and it refuses a URL that it cannot read.
     open_queues(settings.broker_url.get_secret_value())
@@ -85,4 +89,4 @@ def assemble(settings: Settings) -> Service:
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     app = create_app(store, publisher, waiting, ledger, replayer, settings)
-    return Service(app, publisher, waiting, replayer)
+    return Service(app, publisher, waiting, replayer, startup.Tracing(settings, "api"))

@@ -28,27 +28,32 @@ def queue_of(edition: int) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """Look at this job."""
+    """Look at this job. `traceparent`: see facematch.tracing; "" for none. Who knows no such field
+    passes over it."""
 
     job: str
+    traceparent: str = ""
+
+    def __str__(self) -> str:
+        return self.job
 
     def encode(self) -> bytes:
         """JSON, UTF-8."""
-        return json.dumps({"v": VERSION, "job": self.job}).encode()
+        fields = {"v": VERSION, "job": self.job}
+        if self.traceparent:
+            fields["traceparent"] = self.traceparent
+        return json.dumps(fields).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> "Message":
         """The inverse of `encode`. Raises ValueError for anything else, NewerMessage for one of a
         newer version."""
-        job = _fields(data).get("job")
+        fields = _fields(data)
+        job, traceparent = fields.get("job"), fields.get("traceparent")
         if not isinstance(job, str) or not job:
             raise ValueError("a job message without a job")
-        return cls(job)
-
-
-def job_of(data: bytes) -> str:
-    """The job that an encoded Message is about. Raises as `Message.decode` does."""
-    return Message.decode(data).job
+        # No job is lost over what only tells of it.
+        return cls(job, traceparent if isinstance(traceparent, str) else "")
 
 
 @dataclass(frozen=True)

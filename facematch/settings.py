@@ -141,7 +141,20 @@ class Settings(BaseSettings):
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="least level that is logged"
     )
+    otlp_endpoint: SecretStr = Field(
+        SecretStr(""),
+        description="where traces go, as OTLP over HTTP: `http://host:4318`; needs the extra "
+        "`otel`; without it `OTEL_EXPORTER_OTLP_ENDPOINT` counts",
+    )
     failpoint: str = Field("", description="for tests: a place where the process fails")
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _over_http(cls, value: SecretStr) -> SecretStr:
+        endpoint = value.get_secret_value()
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise ValueError("that is not of the form http://host:4318")
+        return value
 
     @field_validator("max_side")
     @classmethod

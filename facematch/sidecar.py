@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import TypeVar
 
+from facematch import tracing
 from facematch.collection_name import DEFAULT
 from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.wire import (
@@ -139,7 +140,8 @@ class Sidecar:
             self._idle.pop().close()
 
     def _answer(self, path: str, query: Query) -> bytes:
-        status, body = self._ask("POST", path, query.encode())
+        with tracing.part("ask", "client"):
+            status, body = self._ask("POST", path, query.encode())
         if status == http.client.OK:
             return body
         code, detail = decode_error(body)
@@ -205,7 +207,7 @@ class _UnixConnection(http.client.HTTPConnection):
 def _exchange(
     connection: _UnixConnection, method: str, path: str, body: bytes | None
 ) -> tuple[int, bytes]:
-    headers = {"Content-Type": CONTENT_TYPE} if body is not None else {}
+    headers = {"Content-Type": CONTENT_TYPE, **tracing.headers()} if body is not None else {}
     connection.request(method, path, body, headers)
     with connection.getresponse() as response:
         return response.status, response.read()

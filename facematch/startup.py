@@ -6,17 +6,20 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from facematch import failpoints, logs
+from facematch import failpoints, logs, tracing
 from facematch.errors import Misconfigured, Unavailable
 from facematch.settings import Settings, load
 
 _PAUSE_MIN = 0.25
 _PAUSE_MAX = 5.0
+_NOT_INSTALLED = "OpenTelemetry is not installed: pip install 'facematch[otel]'"
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 _Result = TypeVar("_Result")
 
@@ -38,6 +41,57 @@ def run(part: str, serve: Callable[[Settings], int]) -> int:
     except Misconfigured as error:
         structlog.get_logger().error("cannot work as it is set up", reason=str(error))
         return 1
+
+
+class Tracing:
+    """Where the spans of this process go, if anywhere: from `start` to `close`, or as a context.
+
+    It has a thread then: to be started behind a fork.
+    """
+
+    def __init__(self, settings: Settings, part: str) -> None:
+        """Raises Misconfigured where traces are asked for and the extra `otel` is not there."""
+        self._part = part
+        self._endpoint = settings.otlp_endpoint.get_secret_value()
+        elsewhere = any(os.environ.get(name) for name in _OTLP_ENDPOINTS)
+        disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        self._wanted = bool(self._endpoint or elsewhere) and not disabled
+        self._close: Callable[[], None] | None = None
+        self._missing = self._wanted and not _has_opentelemetry()
+        if self._missing and self._endpoint:
+            raise Misconfigured(f"FACEMATCH_OTLP_ENDPOINT is set, and {_NOT_INSTALLED}")
+
+    def start(self) -> None:
+        """From now on there are spans."""
+        if self._missing:
+            # That variable may be set for everything that runs there.
+            structlog.get_logger().warning(f"no traces: {_NOT_INSTALLED}")
+        elif self._wanted:
+            from facematch.otel import OtelTracer
+
+            tracer = OtelTracer(self._part, self._endpoint)
+            tracing.use(tracer)
+            self._close = tracer.close
+            structlog.get_logger().info("traces are sent")
+
+    def close(self) -> None:
+        """Send what is left, for a few seconds."""
+        tracing.use(None)
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _has_opentelemetry() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

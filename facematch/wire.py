@@ -38,6 +38,8 @@ Of each pair the face's id and, in the same order, which of the encodings it is 
 The last sign of a frame's first four is its version. Whoever gets a frame of another one says so,
 `other_version`: an index and its worker are of one version, unless somebody mixes them.
 
+A request says in its headers whose work it is: see facematch.tracing.
+
 GET `/collections/<name>/readyz` and `/collections/<name>/status` tell how far the index of a
 collection is (`facematch.sidecar.IndexStatus`); POST `/collections/<name>/rebuild` has it loaded
 anew. `/healthz`, `/readyz`, `/status` and `/metrics`

@@ -46,6 +46,7 @@ def serve(settings: Settings) -> int:
     limit = settings.index_memory or startup.usable_memory() * 4 // 5
     metrics = Metrics()
     approximate = settings.index_kind == "ivf"
+    traces = startup.Tracing(settings, "index")
 
     def new_engine(budget: Budget) -> AnyEngine:
         return IvfEngine(budget, settings.index_probes) if approximate else Engine(budget)
@@ -56,7 +57,7 @@ def serve(settings: Settings) -> int:
     server = Server(collections, metrics, socket_path(settings.index_url.get_secret_value()))
     if approximate:
         _thread(lambda: _sample(collections))
-    return _serve(collections, server, RedisReencoding(client))
+    return _serve(collections, server, RedisReencoding(client), traces)
 
 
 def _keep_editions(collections: Collections, reencoding: Reencoding, stop: threading.Event) -> None:
@@ -89,9 +90,12 @@ def _sample(collections: Collections) -> None:
         took = time.monotonic() - began
 
 
-def _serve(collections: Collections, server: Server, reencoding: Reencoding) -> int:
+def _serve(
+    collections: Collections, server: Server, reencoding: Reencoding, traces: startup.Tracing
+) -> int:
     # Blocked in every thread and waited for here: nothing is interrupted half-way.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    traces.start()
     # Until Redis answers nobody knows more. Should this edition have been given up, it is dropped
     # as soon as the others are known.
     collections.start(DEFAULT)
@@ -110,6 +114,7 @@ def _serve(collections: Collections, server: Server, reencoding: Reencoding) -> 
         server.stop()
     serving.join(_STOP_SECONDS + 0.5)
     collections.stop(_STOP_SECONDS)
+    traces.close()
     if not asked:
         _log.error("a thread died; starting anew is all that helps")
         return 1

@@ -7,15 +7,18 @@ collection: see `facematch.wire`.
 
 import json
 import socket
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+import structlog
 from waitress.server import create_server
 
-from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
+from facematch import tracing
+from facematch.errors import CODES, FacematchError, Misconfigured, Rejected, Unavailable
 from facematch.faces import ENCODING_BYTES
 from facematch.wire import (
     CONTENT_TYPE,
@@ -44,6 +47,8 @@ _MOST_ANSWER_BYTES = 1024**3
 _THREADS = 32
 
 _Answer = tuple[HTTPStatus, str, bytes]
+
+_log = structlog.get_logger()
 
 
 class Server:
@@ -126,7 +131,10 @@ def _of_collection(
     try:
         if what in (WITHIN, PAIRS):
             body = environ["wsgi.input"].read(_MOST_REQUEST_BYTES)
-            return _asked(collections.pairs if what == PAIRS else collections.within, name, body)
+            ask = collections.pairs if what == PAIRS else collections.within
+            with tracing.answering(what, _told(environ)) as for_job:
+                # Ranges of a reindex, fsck and the like ask without end.
+                return _asked(ask, name, body, _log.info if for_job else _log.debug)
         if what == REBUILD:
             collections.rebuild(name)
             return HTTPStatus.ACCEPTED, _JSON, b"{}"
@@ -142,14 +150,33 @@ def _of_collection(
         return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.code, str(error))
 
 
-def _asked(answer: Callable[[str, Query], Candidates | Pairs], name: str, body: bytes) -> _Answer:
+def _asked(
+    answer: Callable[[str, Query], Candidates | Pairs],
+    name: str,
+    body: bytes,
+    tell: Callable[..., object],
+) -> _Answer:
     try:
         query = Query.decode(body)
     except OtherVersion as error:
         return _error(HTTPStatus.SERVICE_UNAVAILABLE, "other_version", str(error))
     except ValueError as error:
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
-    return HTTPStatus.OK, CONTENT_TYPE, answer(name, query).encode()
+    began = time.perf_counter()
+    try:
+        found = answer(name, query)
+    except FacematchError as error:
+        tell("refused", collection=name, code=error.code)
+        raise
+    seconds = round(time.perf_counter() - began, 6)
+    position = found.tail.position
+    tell("answered", collection=name, position=position, exact=found.exact, seconds=seconds)
+    return HTTPStatus.OK, CONTENT_TYPE, found.encode()
+
+
+def _told(environ: WSGIEnvironment) -> Mapping[str, str]:
+    named = {name: f"HTTP_{name.upper()}" for name in (tracing.TRACEPARENT, tracing.BAGGAGE)}
+    return {name: environ[variable] for name, variable in named.items() if variable in environ}
 
 
 def _status(collections: Collections) -> bytes:

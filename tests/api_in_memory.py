@@ -24,6 +24,7 @@ from facematch import logs
 from facematch.broker import MemoryBroker, Queues
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
+from facematch.startup import Tracing
 
 
 def make(folder: Path, settings: Settings) -> Service:
@@ -38,7 +39,7 @@ def make(folder: Path, settings: Settings) -> Service:
     app = create_app(store, publisher, waiting, ledger, replayer, settings)
     api = Api(store, broker, publisher, waiting, ledger, replayer, app)
     threading.Thread(target=work, args=(api,), daemon=True).start()
-    return Service(app, publisher, waiting, replayer)
+    return Service(app, publisher, waiting, replayer, Tracing(settings, "api"))
 
 
 def work(api: Api) -> None:

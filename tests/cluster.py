@@ -15,7 +15,8 @@ from waiting import eventually
 from benchmarks.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-_READY = b"[info     ] ready"
+#: In either form of the log.
+_READY = (b"[info     ] ready", b'"event": "ready"')
 
 
 class Cluster:
@@ -112,7 +113,8 @@ class Cluster:
         log = self._folder / f"{name}.log"
 
         def ready() -> bool:
-            said = _READY in log.read_bytes()[self._logged[name] :]
+            new = log.read_bytes()[self._logged[name] :]
+            said = any(ready in new for ready in _READY)
             if not said:
                 self._assert_alive(name)
             return said

@@ -8,16 +8,16 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
-from facematch import startup
+from facematch import startup, tracing
 from facematch.brokers import open_broker, open_queues
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured, Unavailable
 from facematch.indexes import forget, open_feeder, open_neighbours
-from facematch.job import REINDEX_QUEUE, Message, job_of, queue_of
+from facematch.job import REINDEX_QUEUE, Message, queue_of
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
 from facematch.redis_reencoding import RedisReencoding
@@ -57,7 +57,12 @@ def serve(settings: Settings) -> int:
         signal.signal(signum, lambda *_: stop.set())
     slots = settings.slots or startup.usable_cores()
     hands = slots * HANDS_PER_SLOT
-    with Sandbox(_child_settings(settings), lookers=slots, fetchers=hands) as sandbox:
+    traces = startup.Tracing(settings, "worker")
+    with (
+        # Its children need not know where traces go.
+        Sandbox(_child_settings(settings), lookers=slots, fetchers=hands) as sandbox,
+        traces,
+    ):
         return _serve(settings, sandbox, hands, stop)
 
 
@@ -115,12 +120,17 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     in_hand, finished = InHand(store.hold), threading.Event()
     holder = threading.Thread(target=in_hand.keep, args=(finished,), daemon=True)
 
-    def work(job: str) -> None:
-        with in_hand.having(job):
-            ended = process(job, parts)
-        if ended.followed_by is not None:
-            with contextlib.suppress(Unavailable):  # the sweeper does it, too
-                queues.of(ended.followed_by).publish(Message(job))
+    def work(message: Message) -> None:
+        job = message.job
+        with tracing.working("process", job, message.traceparent, kind="consumer"):
+            with in_hand.having(job):
+                ended = process(job, parts)
+            if ended.followed_by is not None:
+                with contextlib.suppress(Unavailable):  # the sweeper does it, too
+                    queues.of(ended.followed_by).publish(Message(job, tracing.here()))
+
+    def about(message: Message) -> Mapping[str, str]:
+        return tracing.fields(message.job, message.traceparent)
 
     def forget_edition(number: int) -> None:
         forget(settings.index_url.get_secret_value(), edition_name(DEFAULT, number))
@@ -147,7 +157,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         thread.start()
     _log.info("ready", model=encoder.model, threshold=joined.threshold, edition=joined.number)
     try:
-        consume(broker, job_of, work, ready, stop, hands)
+        consume(broker, Message.decode, work, ready, stop, hands, about)
     finally:
         stop.set()
         finished.set()

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -34,6 +34,7 @@ def consume(
     ready: Callable[[], None],
     stop: threading.Event,
     hands: int = 1,
+    about: Callable[[_Work], Mapping[str, str]] = lambda work: {"job": str(work)},
 ) -> None:
     """Take messages and process what they are about, up to `hands` at a time, until `stop` is set.
 
@@ -41,9 +42,9 @@ def consume(
     newer worker is to have. `ready` raises Unavailable
     while the parts that `process` needs are not all there; no message is taken meanwhile, so that
     another worker can have it. Raises Misconfigured when one of them does; the messages in hand are
-    finished or given back first.
+    finished or given back first. `about`: what each line of the log says of the work it is for.
     """
-    _Consumer(broker, decode, process, ready, stop, hands).run()
+    _Consumer(broker, decode, process, ready, stop, hands, about).run()
 
 
 class _Consumer(Generic[_Work]):
@@ -55,7 +56,9 @@ class _Consumer(Generic[_Work]):
         ready: Callable[[], None],
         stop: threading.Event,
         hands: int,
+        about: Callable[[_Work], Mapping[str, str]],
     ) -> None:
+        self._about = about
         self._broker, self._decode, self._process = broker, decode, process
         self._ready, self._stop = ready, stop
         self._hands = hands
@@ -132,7 +135,8 @@ class _Consumer(Generic[_Work]):
             _log.error("not a message of this queue", detail=str(error))
             delivery.reject()
             return
-        with structlog.contextvars.bound_contextvars(job=str(work)):
+        structlog.contextvars.clear_contextvars()
+        with structlog.contextvars.bound_contextvars(**self._about(work)):
             try:
                 self._process(work)
             except NotFound as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from facematch import tracing
 from facematch.errors import Misconfigured, NotFound, Rejected, Unavailable
 from facematch.faces import image_hash
 from facematch.failpoints import reached
@@ -58,6 +59,7 @@ def process(job_id: str, parts: Parts) -> Job:
     """
     seconds = begin()
     job = parts.store.begin(job_id)
+    tracing.note(image=job.image)
     if job.follows:
         return job  # published again by who ends it in the edition that is served, or the sweeper
     followed_by = job.followed_by
@@ -78,7 +80,9 @@ def process(job_id: str, parts: Parts) -> Job:
         except Exception:  # noqa: BLE001 - nothing counts attempts now: at the sweeper's pace
             _log.exception("left to the sweeper", image=job.image)
         job = parts.store.job(job.id)
-    why = {"code": job.code, "detail": job.detail} if job.code else {}
+    tracing.note(image=job.image, state=str(job.state), code=job.code)
+    # Not the detail: it may name what was seen. Who may know asks for the job.
+    why = {"code": job.code} if job.code else {}
     _log.info("job", state=str(job.state), image=job.image or None, seconds=seconds, **why)
     return replace(job, followed_by=followed_by)
 
@@ -123,6 +127,7 @@ def _place(job: Job, parts: Parts) -> None:
         return
     reached("fetched")
     image = image_hash(data)
+    tracing.note(image=image)
     if job.image and image != job.image:
         raise Rejected("changed")
     try:

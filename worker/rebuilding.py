@@ -5,7 +5,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -61,11 +61,15 @@ def keep_rebuilding(
 
     while not stop.is_set():
         try:
-            consume(broker, RangeMessage.decode, work, ready, stop, HANDS)
+            consume(broker, RangeMessage.decode, work, ready, stop, HANDS, _about)
         except Exception:  # noqa: BLE001 - jobs go on, and so shall ranges
             _log.exception("work on ranges failed")
             stop.wait(_PAUSE_SECONDS)
     sweeper.join()
+
+
+def _about(message: RangeMessage) -> Mapping[str, str]:
+    return {"range": str(message)}
 
 
 def rest(done: Range, parts: RangeParts, spent: float, stop: threading.Event) -> None:

@@ -86,7 +86,7 @@ class SandboxedLooker:
     def look(self, data: bytes) -> Looked:
         """See Looker."""
         seen = self._sandbox.look(data)
-        took("decode", seen.decoding)
+        took("decode", seen.decoding, ago=seen.finding)
         took("detect", seen.finding)
         return looked(seen, self._batcher.encode(seen.crops))
 

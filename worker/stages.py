@@ -9,6 +9,9 @@
     link     the matches written
     finish   from there being a place to done: query, link, and what is read for them
 
+Where there is a tracer (facematch.tracing) each is a span, too; those that are known only once they
+are over end then, or so many seconds before.
+
 What a job waits for in between, for a child or for its turn in a batch, is in none of them. What
 is tried again counts again.
 """
@@ -17,6 +20,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from facematch import tracing
 
 #: Of the job that the thread works on; None where nobody asked.
 _taken: ContextVar[dict[str, float] | None] = ContextVar("taken", default=None)
@@ -29,8 +34,13 @@ def begin() -> dict[str, float]:
     return seconds
 
 
-def took(stage: str, seconds: float) -> None:
-    """Note that a stage took so long, on top of what it took before."""
+def took(stage: str, seconds: float, ago: float = 0.0) -> None:
+    """Note that a stage took so long, on top of what it took before. `ago`: seconds since."""
+    tracing.past(stage, seconds, ago)
+    _add(stage, seconds)
+
+
+def _add(stage: str, seconds: float) -> None:
     taken = _taken.get()
     if taken is not None:
         # A microsecond is more exact than the clock is right.
@@ -42,6 +52,7 @@ def stage(name: str) -> Iterator[None]:
     """What the block takes is a stage's, also when it fails."""
     start = time.perf_counter()
     try:
-        yield
+        with tracing.part(name):
+            yield
     finally:
-        took(name, time.perf_counter() - start)
+        _add(name, time.perf_counter() - start)

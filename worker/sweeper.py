@@ -43,13 +43,14 @@ def sweep(store: Store, broker: Broker, finish: Callable[[str], None], age: floa
 
 
 def _finish(image: str, finish: Callable[[str], None]) -> None:
-    _log.info("finishing an image that was left indexed", image=image)
-    try:
-        finish(image)
-    except Unavailable:
-        raise
-    except Exception:  # noqa: BLE001 - one image must not keep the others waiting
-        _log.exception("cannot finish", image=image)
+    with structlog.contextvars.bound_contextvars(image=image):
+        _log.info("finishing an image that was left indexed")
+        try:
+            finish(image)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - one image must not keep the others waiting
+            _log.exception("cannot finish")
 
 
 def keep_sweeping(

