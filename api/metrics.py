@@ -15,6 +15,7 @@ from facematch.metrics import Gauge, Registry, gauge
 
 #: A request that asks to wait may take as long as that.
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 
 
 class Metrics:
@@ -48,9 +49,10 @@ class Metrics:
         app.after_request(self._end)
 
     def _end(self, response: Response) -> Response:
-        # A path that is no route's may be anything.
+        # A path that is no route's may be anything, and so may a method.
         route = request.url_rule.rule if request.url_rule else "none"
-        self._requests.labels(route, request.method, str(response.status_code)).inc()
+        method = request.method if request.method in _METHODS else "other"
+        self._requests.labels(route, method, str(response.status_code)).inc()
         self._seconds.labels(route).observe(time.perf_counter() - g.begun)
         if response.content_type == CONTENT_TYPE:
             told = response.get_json(silent=True) or {}

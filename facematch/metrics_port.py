@@ -5,6 +5,7 @@ asks it every few seconds.
 """
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -81,8 +82,9 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "", self.server_address[1]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        # Who asked went away meanwhile, or there is an error of ours.
-        _log.debug("a question for metrics failed", exc_info=True)
+        if isinstance(sys.exception(), OSError):
+            return  # who asked went away meanwhile
+        _log.exception("metrics cannot be told")
 
 
 class _Handler(BaseHTTPRequestHandler):
