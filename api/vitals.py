@@ -14,7 +14,7 @@ from facematch.metrics import Gauge, gauge
 from facematch.reindexing import Phase
 from facematch.vitals import Checked, EditionVitals, Vitals
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
 #: What was missed because an approximate index was asked for is what was asked for.
 _APPROXIMATE = "approximate"
 
