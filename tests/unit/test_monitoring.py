@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from api_parts import running_api
-from told_metrics import Told, all_told, names_in
+from told_metrics import Told, all_texts, all_told, names_in
 
 from facematch.cli import main
 from facematch.errors import CODES
@@ -161,12 +161,18 @@ def test_the_dashboard_has_each_place_once() -> None:
     assert {panel["datasource"]["uid"] for panel in PANELS} == {"${datasource}"}
 
 
-def promtool(*arguments: str) -> None:
+def promtool(*arguments: str, told: str = "") -> None:
     found = shutil.which("promtool")
     if found is None:
         pytest.skip("needs promtool (apt-get install prometheus)")
-    done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
+    command = [found, *arguments]
+    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_finds_nothing_in_the_names_and_units(tmp_path: Path) -> None:
+    for _, text in all_texts(tmp_path):
+        promtool("check", "metrics", told=text)
 
 
 def test_promtool_takes_the_alerts() -> None:
