@@ -1,8 +1,7 @@
-"""The port to what the store says of itself and of the work in it, for metrics: a few numbers, got
-in a millisecond however large the collection is.
+"""What the store says of itself and of the work in it, for metrics: a few numbers, got within
+milliseconds however large the collection is.
 
-The real one is `facematch.redis_vitals.RedisVitals`; what only looks on takes a function that gives
-these.
+`facematch.redis_vitals` reads them; who tells them (`api.vitals`) takes a function that gives them.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,10 @@
 """What the store says of itself and of the work in it, by Redis and by Valkey."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from waiting import eventually
 from worlds import HASHES, World
 
 from facematch.collection_name import DEFAULT, served_name
@@ -63,6 +65,23 @@ def test_the_server_tells_of_itself(client) -> None:
         assert read(client).memory_limit == 2**30
     finally:
         client.config_set("maxmemory", 0)
+
+
+def test_a_write_to_disk_that_failed_is_told_until_one_succeeds(client) -> None:
+    def save() -> bool:
+        client.bgsave()
+        eventually(lambda: not client.info("persistence")["rdb_bgsave_in_progress"])
+        return read(client).persists
+
+    # A folder of that name is in the way of the file.
+    folder = Path(client.config_get("dir")["dir"]) / client.config_get("dbfilename")["dbfilename"]
+    folder.unlink(missing_ok=True)
+    folder.mkdir()
+    try:
+        assert not save()
+    finally:
+        folder.rmdir()
+    assert save()
 
 
 def test_jobs_that_wait_are_counted_with_their_bytes_and_the_age_of_the_oldest(
