@@ -8,6 +8,7 @@ from flask import Response, request
 
 from api import course_routes, health, openapi, problems, v1_routes
 from api.ledger import Ledger
+from api.metrics import Metrics
 from api.publishing import Publisher
 from api.reading import Reading
 from api.replaying import Replayer
@@ -38,8 +39,11 @@ def create_app(
     ledger: Ledger,
     replayer: Replayer,
     settings: Settings,
+    metrics: Metrics | None = None,
 ) -> APIFlask:
-    """The WSGI application. It starts nothing: who calls this starts the parts."""
+    """The WSGI application. It starts nothing: who calls this starts the parts. `metrics`: where
+    its requests are counted, if anywhere."""
+    metrics = metrics or Metrics()
     app = APIFlask("api", title="facematch", version=__version__, docs_path=None)
     app.config.update(
         VALIDATION_ERROR_STATUS_CODE=HTTPStatus.BAD_REQUEST,
@@ -54,7 +58,7 @@ def create_app(
     app.spec_callback = openapi.complete  # type: ignore[assignment]
     problems.register(app)
 
-    submission = Submission(store, publisher, settings.backlog_bytes)
+    submission = Submission(store, publisher, settings.backlog_bytes, metrics.accepted)
     reading = Reading(store, waiting)
     app.register_blueprint(course_routes.blueprint(submission, reading, settings.max_bytes))
     app.register_blueprint(
@@ -63,6 +67,7 @@ def create_app(
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
     app.before_request(_begin)
     app.after_request(_secure)
+    metrics.count_requests(app)
     return app
 
 

@@ -50,6 +50,11 @@ class Publisher:
         """How the broker is, as of its last use a few seconds ago: "up", or "down: " and why."""
         return self._state
 
+    @property
+    def queued(self) -> int:
+        """How many jobs are still to be published."""
+        return self._queue.qsize()
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

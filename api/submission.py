@@ -5,6 +5,7 @@ Raw bytes are taken whatever their content type: the bytes decide.
 
 import json
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -49,10 +50,14 @@ class Address:
 class Submission:
     """Makes jobs of pictures and addresses."""
 
-    def __init__(self, store: Front, publisher: Publisher, backlog: int) -> None:
+    def __init__(
+        self, store: Front, publisher: Publisher, backlog: int, count: Callable[[str], None]
+    ) -> None:
+        """`count`: told of each durable one whether it is by "bytes" or "url"."""
         self._store = store
         self._publisher = publisher
         self._backlog = backlog
+        self._count = count
 
     def accept(self, submitted: Picture | Address, name: str = "", caller: str = "") -> Job:
         """A durable job; a worker will hear of it. `name` overrides the one that came along;
@@ -70,6 +75,7 @@ class Submission:
             tracing.note(state=str(job.state))
             _log.info("accepted", state=str(job.state))
             failpoints.reached("after_accept")
+            self._count("url" if isinstance(submitted, Address) else "bytes")
             if job.state is State.ACCEPTED:
                 self._publisher.publish(job.id, job.edition, tracing.here())
         return job

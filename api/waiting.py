@@ -45,6 +45,8 @@ class Waiting:
     ) -> None:
         self._store = store
         self._places = threading.Semaphore(places)
+        self.places = places
+        self._waiting = 0
         self._on_connect = on_connect
         self._lock = threading.Lock()
         self._waiters: defaultdict[str, set[threading.Event]] = defaultdict(set)
@@ -74,10 +76,19 @@ class Waiting:
         first = known or read()
         if not first.events or seconds <= 0 or not self._places.acquire(blocking=False):
             return first.value
+        with self._lock:
+            self._waiting += 1
         try:
             return self._wait(read, first, time.monotonic() + seconds)
         finally:
+            with self._lock:
+                self._waiting -= 1
             self._places.release()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait now."""
+        return self._waiting
 
     def _wait(
         self, read: Callable[[], Awaited[_Value]], found: Awaited[_Value], deadline: float

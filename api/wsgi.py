@@ -9,20 +9,43 @@ from apiflask import APIFlask
 
 from api.app import create_app
 from api.ledger import Ledger
+from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
 from api.replaying import Replayer
+from api.vitals import LOOK_SECONDS, Watch
 from api.waiting import Waiting
 from facematch import startup
 from facematch.brokers import open_queues
 from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Misconfigured
+from facematch.metrics_port import MetricsPort
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
+from facematch.redis_vitals import RedisVitals
 from facematch.settings import Settings
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Where metrics are told, and what they are."""
+
+    port: MetricsPort
+    metrics: Metrics
+    watch: Watch
+
+    def start(self) -> None:
+        """Start the threads."""
+        self.watch.start()
+        self.port.serve(self.metrics.registry.encode)
+
+    def stop(self) -> None:
+        """End them."""
+        self.port.close()
+        self.watch.stop()
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,7 @@ class Service:
     waiting: Waiting
     replayer: Replayer
     traces: startup.Tracing
+    telling: Telling | None = None
 
     def start(self) -> None:
         """Start the threads."""
@@ -41,6 +65,8 @@ class Service:
         self.publisher.start()
         self.replayer.start()
         self.waiting.start()
+        if self.telling is not None:
+            self.telling.start()
 
     def let_go(self) -> None:
         """Answer whoever waits, now."""
@@ -48,6 +74,8 @@ class Service:
 
     def stop(self) -> None:
         """End the threads; what is still to be published goes out if that is quick."""
+        if self.telling is not None:
+            self.telling.stop()
         self.waiting.stop()
         self.replayer.stop()
         self.publisher.close()
@@ -76,17 +104,31 @@ def check(settings: Settings) -> None:
             _log.warning("Redis may lose what was acknowledged", reason=weakness)
 
 
-def assemble(settings: Settings) -> Service:
-    """The api with the real parts; nothing is started, and nothing connects before that."""
+def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
+    """The api with the real parts; nothing is started, and nothing connects before that. `port`:
+    where it tells its metrics, if anywhere."""
     client = connect(settings.redis_url.get_secret_value())
     store = RedisStore(
         client, served_name(DEFAULT), job_days=settings.job_days, log_keep=settings.log_keep
     )
-    publisher = Publisher(
-        open_queues(settings.broker_url.get_secret_value()), patience=settings.sweep_age
-    )
+    queues = open_queues(settings.broker_url.get_secret_value())
+    publisher = Publisher(queues, patience=settings.sweep_age)
     ledger = Ledger(Path(settings.ledger))
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, settings)
-    return Service(app, publisher, waiting, replayer, startup.Tracing(settings, "api"))
+    metrics = Metrics()
+    app = create_app(store, publisher, waiting, ledger, replayer, settings, metrics)
+    traces = startup.Tracing(settings, "api")
+    if port is None:
+        return Service(app, publisher, waiting, replayer, traces)
+    watch = Watch(RedisVitals(client).read, queues, settings.backlog_bytes, LOOK_SECONDS)
+    metrics.registry.watch(watch.gauges)
+    metrics.registry.watch(
+        gauges_of(
+            lambda: waiting.waiting,
+            waiting.places,
+            lambda: publisher.queued,
+            lambda: replayer.replayed,
+        )
+    )
+    return Service(app, publisher, waiting, replayer, traces, Telling(port, metrics, watch))

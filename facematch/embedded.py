@@ -7,6 +7,7 @@ be it asks Valkey, every now and then: see `facematch.crews`.
 
 import contextlib
 import http.client
+import itertools
 import os
 import socket
 import sys
@@ -122,6 +123,8 @@ def _run(
     # The workers share the cores; if each slot used several threads, they would only be in each
     # other's way.
     slots = {_SLOTS: str(max(1, startup.usable_cores() // workers))}
+    # The first two are those of the api and the index.
+    ports = itertools.count(2)
     with tree.signals(), connect(redis_url, timeout=_ANSWER_SECONDS) as client:
         crews = Crews(
             tree,
@@ -130,11 +133,20 @@ def _run(
             settings,
             workers,
             lambda name, its_own: replace(
-                _python(name, "worker", slots | _ONE_THREAD | variables | its_own), may_end=True
+                _python(
+                    name,
+                    "worker",
+                    slots
+                    | _ONE_THREAD
+                    | variables
+                    | its_own
+                    | _metrics_port(settings, next(ports)),
+                ),
+                may_end=True,
             ),
         )
         try:
-            service = _start(tree, crews, folder, variables, host, port)
+            service = _start(tree, crews, folder, variables, settings, host, port)
             folder.announce(service)
             crew = f"{workers} worker" if workers == 1 else f"{workers} workers"
             where = ", on every address" if host in _WILDCARDS else ""
@@ -159,7 +171,8 @@ def _start(
     tree: Tree,
     crews: Crews,
     folder: DataFolder,
-    variables: Mapping[str, str],
+    variables: dict[str, str],
+    settings: Settings,
     host: str,
     port: int,
 ) -> Service:
@@ -167,13 +180,13 @@ def _start(
     redis_url = _start_valkey(tree, folder)
     there = crews.editions()
     index_url = variables["FACEMATCH_INDEX_URL"]
-    tree.start(_python("index", "index", variables))
+    tree.start(_python("index", "index", variables | _metrics_port(settings, 1)))
     with contextlib.closing(
         Sidecar(index_url, edition_name(DEFAULT, there.served.number), timeout=5)
     ) as index:
         tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
         crews.begin(there)
-        tree.start(_python("api", "api", variables))
+        tree.start(_python("api", "api", variables | _metrics_port(settings, 0)))
         tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS, crews.look)
     reached = _WILDCARDS.get(host, host)
     tree.wait_for("the api", lambda: _problem_of_api(reached, port), START_SECONDS, crews.look)
@@ -197,6 +210,13 @@ def _valkey_socket(folder: DataFolder) -> Path:
 def _python(name: str, package: str, variables: Mapping[str, str]) -> Part:
     # -P: a folder of the same name where the user happens to be must not be taken for the part.
     return Part(name, [sys.executable, "-P", "-m", package], variables)
+
+
+def _metrics_port(settings: Settings, number: int) -> dict[str, str]:
+    """The setting of one of the processes: each has a port of its own."""
+    if settings.metrics_port == 0:
+        return {}
+    return {f"{PREFIX}METRICS_PORT": str(settings.metrics_port + number)}
 
 
 def environment(**ours: str) -> dict[str, str]:

@@ -123,8 +123,10 @@ class MemoryStore:
                 if sum(map(len, self._blobs.values())) + len(job.data) > backlog:
                     raise Unavailable("backlog_full")
                 self._blobs[job.image] = job.data
-            new = Job(job.id, State.ACCEPTED, job.name, job.url, job.image)
             number = self._next_number()
+            new = Job(
+                *(job.id, State.ACCEPTED, job.name, job.url, job.image), submitted=number / 1e6
+            )
             self._jobs[job.id] = _Job(new, number, self._clock())
             if job.image:
                 self._expect(job.image, number).names.add(job.name)

@@ -39,7 +39,10 @@ def job(job_id: str, values: Any) -> Job:
         value.decode() if value is not None else "" for value in values[:7]
     )
     found = int(values[8]) if values[8] is not None else None
-    return Job(job_id, State(state), name, url, image, int(attempts), code, detail, found)
+    return Job(
+        *(job_id, State(state), name, url, image, int(attempts), code, detail, found),
+        submitted=int(values[7] or 0) / 1e6,
+    )
 
 
 def image(hash_: str, result: Any) -> Image:

@@ -18,7 +18,7 @@ _PORTION = 1000
 #: As many of those accepted, which takes 10 ms; more count as if they were all behind.
 _JOBS_LOOKED_AT = 5000
 #: Keys that are of no edition.
-_SHARED = ("editions", "editions:dropped", "submissions")
+_SHARED = ("editions", "editions:dropped", "submissions", "fsck")
 
 
 @dataclass

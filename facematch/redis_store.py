@@ -1,5 +1,5 @@
-"""The store in Redis or Valkey: with `facematch.redis_reindexing` and `facematch.redis_reencoding`
-the only home of its keys and scripts.
+"""The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding` and
+`facematch.redis_vitals` the only home of its keys and scripts.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
@@ -11,6 +11,7 @@ editions but the first with `fm:{<collection>}:~<number>:`. There are for the co
     editions:dropped   set     numbers of those given up, of which something is left
     submissions        string  the number that was given to a submission or erasure last; with
                                schema 0 in the first edition's meta as well
+    fsck               hash    at, when `facematch fsck` last ended; how many findings by invariant
     events             channel "job:<id>" and "image:<hash>" when one changes state
 
 and for each edition

@@ -42,6 +42,19 @@ class Settings(BaseSettings):
     api_waiters: int = Field(
         128, ge=0, description="how many of them may wait for a result; more are answered at once"
     )
+    metrics_host: str = Field(
+        "127.0.0.1",
+        description="the address that each process tells its metrics on; nobody is asked for a key "
+        "there",
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="the port for `GET /metrics`, of each process its own; 0: none. With "
+        "`facematch serve` that of the api; the index has the next one, the workers those behind "
+        "it",
+    )
     threshold: float = Field(
         DEFAULT_THRESHOLD,
         gt=0,

@@ -8,7 +8,7 @@ store does not answer.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -107,6 +107,9 @@ class Job:
     followed_by: int | None = None
     #: Of `accept`: the number of the edition that is served.
     edition: int = 0
+    #: Seconds since 1970, by the store's clock, when it was accepted; about: see the number that
+    #: it was given.
+    submitted: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)

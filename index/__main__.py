@@ -14,6 +14,7 @@ import structlog
 from facematch import startup
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured
+from facematch.metrics_port import open_port
 from facematch.redis_connection import connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
@@ -55,6 +56,9 @@ def serve(settings: Settings) -> int:
         lambda name: RedisStore(client, name), Budget(limit), metrics, new_engine
     )
     server = Server(collections, metrics, socket_path(settings.index_url.get_secret_value()))
+    port = open_port(settings)
+    if port is not None:
+        port.serve(metrics.encode)
     if approximate:
         _thread(lambda: _sample(collections))
     return _serve(collections, server, RedisReencoding(client), traces)

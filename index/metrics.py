@@ -1,4 +1,4 @@
-"""What a monitoring system asks for: the only module that imports prometheus_client.
+"""What an index tells a monitoring system, in the names of `facematch.metrics`.
 
 Used by `index.collections`, and by `index.server` for GET /metrics.
 """
@@ -7,23 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    Metric,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client.core import GaugeMetricFamily
-
 from facematch.errors import FacematchError
+from facematch.metrics import Counter, Gauge, Histogram, Registry, gauge
 from facematch.sidecar import IndexStatus
 from index.budget import Budget
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
-_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 #: Of a collection's status, and the seconds since it was last used; None: nothing to tell.
 _OF_COLLECTION: dict[str, tuple[str, Callable[[IndexStatus, float], float | None]]] = {
     "faces": ("Faces held", lambda status, idle: status.faces),
@@ -47,8 +35,7 @@ class Metrics:
     """Of one process. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._registry = Registry("index")
         self._seconds = self._histogram("query_seconds", "How long queries took that were answered")
         self._pairs_seconds = self._histogram("pairs_seconds", "The same, of queries for pairs")
         self._refused = self._counter("refusals", "Queries refused", "code")
@@ -57,7 +44,7 @@ class Metrics:
 
     def watch(self, budget: Budget, held: _Held) -> None:
         """Tell of the collections held, and of what they share, whenever somebody asks."""
-        self._registry.register(_Watched(budget, held))
+        self._registry.watch(lambda: _gauges(budget, held))
 
     def query(self, collection: str) -> AbstractContextManager[None]:
         """Around one query: its time, or the code it is refused with."""
@@ -87,41 +74,27 @@ class Metrics:
 
     def encode(self) -> bytes:
         """All of them, as CONTENT_TYPE."""
-        return generate_latest(self._registry)
+        return self._registry.encode()
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """That of one of them; None where there is none."""
+        return self._registry.value(name, **labels)
 
     def _histogram(self, name: str, text: str) -> Histogram:
-        name = f"facematch_index_{name}"
-        return Histogram(name, text, ["collection"], buckets=_BUCKETS, registry=self._registry)
+        return self._registry.histogram(f"index_{name}", text, "collection")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        name = f"facematch_index_{name}"
-        return Counter(name, text, ["collection", *labels], registry=self._registry)
+        return self._registry.counter(f"index_{name}", text, "collection", *labels)
 
 
-class _Watched:
-    """A collector of prometheus_client: reads what is so now."""
-
-    def __init__(self, budget: Budget, held: _Held) -> None:
-        self._budget = budget
-        self._held = held
-
-    def describe(self) -> list[Metric]:
-        """Nothing: it would be asked for all values at its registration instead."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """The gauges."""
-        for name, text, shared in (
-            ("memory_limit_bytes", "Memory that all collections may take; 0: any", "limit"),
-            ("memory_used_bytes", "Memory that all collections have taken", "used"),
-        ):
-            yield GaugeMetricFamily(
-                f"facematch_index_{name}", text, value=getattr(self._budget, shared)
-            )
-        held = self._held()
-        for name, (text, of) in _OF_COLLECTION.items():
-            gauge = GaugeMetricFamily(f"facematch_index_{name}", text, labels=["collection"])
-            for collection, of_it in held.items():
-                if (value := of(*of_it)) is not None:
-                    gauge.add_metric([collection], float(value))
-            yield gauge
+def _gauges(budget: Budget, held: _Held) -> Iterator[Gauge]:
+    """What is so now."""
+    limit = "Memory that all collections may take; 0: any"
+    yield gauge("index_memory_limit_bytes", limit, budget.limit)
+    used = "Memory that all collections have taken"
+    yield gauge("index_memory_used_bytes", used, budget.used)
+    collections = held()
+    for name, (text, of) in _OF_COLLECTION.items():
+        values = [((one,), of(*of_it)) for one, of_it in collections.items()]
+        known = [(labels, value) for labels, value in values if value is not None]
+        yield Gauge(f"index_{name}", text, known, ("collection",))

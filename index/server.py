@@ -20,6 +20,8 @@ from waitress.server import create_server
 from facematch import tracing
 from facematch.errors import CODES, FacematchError, Misconfigured, Rejected, Unavailable
 from facematch.faces import ENCODING_BYTES
+from facematch.metrics import CONTENT_TYPE as METRICS_TYPE
+from facematch.metrics_port import PATH as METRICS
 from facematch.wire import (
     CONTENT_TYPE,
     MAX_ENCODINGS,
@@ -35,7 +37,6 @@ from facematch.wire import (
     parse_path,
     path_of,
 )
-from index import metrics
 from index.collections import Collections
 from index.metrics import Metrics
 
@@ -114,14 +115,14 @@ def _answer(collections: Collections, told: Metrics, environ: WSGIEnvironment) -
         parts = parse_path(path_of(collections.served, READY) if path == "/readyz" else path)
     except ValueError as error:
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
-    if parts is None and path not in ("/healthz", "/status", "/metrics"):
+    if parts is None and path not in ("/healthz", "/status", METRICS):
         return _error(HTTPStatus.NOT_FOUND, "not_found")
     if method != ("POST" if parts and parts[1] in (WITHIN, PAIRS, REBUILD) else "GET"):
         return _error(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed")
     if parts is not None:
         return _of_collection(collections, *parts, environ)
-    if path == "/metrics":
-        return HTTPStatus.OK, metrics.CONTENT_TYPE, told.encode()
+    if path == METRICS:
+        return HTTPStatus.OK, METRICS_TYPE, told.encode()
     return HTTPStatus.OK, _JSON, b"{}" if path == "/healthz" else _status(collections)
 
 

@@ -18,6 +18,7 @@ from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured, Unavailable
 from facematch.indexes import forget, open_feeder, open_neighbours
 from facematch.job import REINDEX_QUEUE, Message, queue_of
+from facematch.metrics_port import open_port
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
 from facematch.redis_reencoding import RedisReencoding
@@ -33,6 +34,7 @@ from worker.in_hand import InHand
 from worker.joining import check, join
 from worker.looking import PictureLimits
 from worker.memory import give_back_early
+from worker.metrics import Metrics, Readiness, gauges_of
 from worker.pipeline import Parts, finish, process
 from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
@@ -57,16 +59,26 @@ def serve(settings: Settings) -> int:
         signal.signal(signum, lambda *_: stop.set())
     slots = settings.slots or startup.usable_cores()
     hands = slots * HANDS_PER_SLOT
+    metrics = Metrics()
+    port = open_port(settings)
+    if port is not None:
+        port.serve(metrics.registry.encode)
     traces = startup.Tracing(settings, "worker")
     with (
         # Its children need not know where traces go.
         Sandbox(_child_settings(settings), lookers=slots, fetchers=hands) as sandbox,
         traces,
     ):
-        return _serve(settings, sandbox, hands, stop)
+        return _serve(settings, sandbox, hands, stop, metrics)
 
 
-def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Event) -> int:
+def _serve(
+    settings: Settings,
+    sandbox: Sandbox,
+    hands: int,
+    stop: threading.Event,
+    metrics: Metrics,
+) -> int:
     encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
     looker = SandboxedLooker(sandbox, encoder)
     check_golden(looker, encoder.model)
@@ -98,6 +110,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         looker=looker,
         model=encoder.model,
         max_attempts=settings.max_attempts,
+        ended=metrics.ended,
     )
     sweeper = threading.Thread(
         target=keep_sweeping,
@@ -106,7 +119,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         daemon=True,
     )
 
-    def ready() -> None:
+    def check_parts() -> None:
         if joined.number not in reencoding.editions().numbers:
             _log.info("the edition was given up", edition=joined.number)
             stop.set()
@@ -116,6 +129,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
         neighbours.check()
         sandbox.check()
 
+    ready = Readiness(check_parts)
     # Not `stop`: what is in hand then is finished first.
     in_hand, finished = InHand(store.hold), threading.Event()
     holder = threading.Thread(target=in_hand.keep, args=(finished,), daemon=True)
@@ -123,7 +137,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     def work(message: Message) -> None:
         job = message.job
         with tracing.working("process", job, message.traceparent, kind="consumer"):
-            with in_hand.having(job):
+            with in_hand.having(job), metrics.giving_back():
                 ended = process(job, parts)
             if ended.followed_by is not None:
                 with contextlib.suppress(Unavailable):  # the sweeper does it, too
@@ -155,6 +169,7 @@ def _serve(settings: Settings, sandbox: Sandbox, hands: int, stop: threading.Eve
     )
     for thread in filter(None, (sweeper, holder, feeding, rebuilding)):
         thread.start()
+    metrics.registry.watch(lambda: gauges_of(lambda: in_hand.count, hands, ready))
     _log.info("ready", model=encoder.model, threshold=joined.threshold, edition=joined.number)
     try:
         consume(broker, Message.decode, work, ready, stop, hands, about)

@@ -39,6 +39,12 @@ class InHand:
                 self._jobs[job] -= 1
                 self._changed.notify_all()
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        with self._lock:
+            return sum(1 for times in self._jobs.values() if times)
+
     def wait_for_none(self, seconds: float) -> None:
         """Until no job is in hand, but no longer than so many seconds."""
         with self._lock:

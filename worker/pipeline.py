@@ -7,7 +7,7 @@ sweeper. What is shared is only the store.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -37,10 +37,15 @@ _log = structlog.get_logger()
 _TRIES = 5
 
 
+def _nobody(job: Job, stages: Mapping[str, float]) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Parts:
     """What the pipeline works with. `fetch` gives the bytes behind a URL; it raises as `looker`
-    does. `model` is that of the looker's encodings."""
+    does. `model` is that of the looker's encodings. `ended` is told of each job that was worked on
+    and of the seconds of its stages."""
 
     store: Store
     neighbours: Neighbours
@@ -48,6 +53,7 @@ class Parts:
     looker: Looker
     model: str
     max_attempts: int
+    ended: Callable[[Job, Mapping[str, float]], None] = _nobody
 
 
 def process(job_id: str, parts: Parts) -> Job:
@@ -63,6 +69,7 @@ def process(job_id: str, parts: Parts) -> Job:
     if job.follows:
         return job  # published again by who ends it in the edition that is served, or the sweeper
     followed_by = job.followed_by
+    had_ended = job.state not in (State.ACCEPTED, State.INDEXED)
     if job.state is State.ACCEPTED:
         try:
             _place(job, parts)
@@ -84,6 +91,8 @@ def process(job_id: str, parts: Parts) -> Job:
     # Not the detail: it may name what was seen. Who may know asks for the job.
     why = {"code": job.code} if job.code else {}
     _log.info("job", state=str(job.state), image=job.image or None, seconds=seconds, **why)
+    if not had_ended:
+        parts.ended(job, seconds)
     return replace(job, followed_by=followed_by)
 
 

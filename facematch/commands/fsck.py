@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,12 +17,14 @@ from facematch.log import Tail
 from facematch.redis_connection import connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
+from facematch.redis_vitals import RedisVitals
 
 _SHOWN = 20
 
 
 def check(data: Path | None) -> fsck.Report:
-    """Check a store, all its editions: see facematch.commands.stores.urls.
+    """Check a store, all its editions: see facematch.commands.stores.urls. How much was found is
+    noted there for metrics.
 
     Raises Misconfigured for a folder without data, Unavailable.
     """
@@ -37,9 +40,12 @@ def check(data: Path | None) -> fsck.Report:
             return fsck.run(RedisStore(client, name), _positions(index_url, name), shown.update)
 
         report = checked(there.served.number)
-        if there.other is None:
-            return report
-        return _with_other(report, there.other.number, checked(there.other.number))
+        if there.other is not None:
+            number = there.other.number
+            report = _with_other(report, number, checked(number))
+        with contextlib.suppress(Unavailable):  # what was found is worth more than the note
+            RedisVitals(client).note_checked(Counter(one.invariant for one in report.findings))
+        return report
 
 
 def _with_other(report: fsck.Report, number: int, other: fsck.Report) -> fsck.Report:

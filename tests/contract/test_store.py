@@ -69,6 +69,15 @@ def test_what_is_accepted_before_the_collection_is_made_counts(fresh_store: Stor
     assert submit(store, b"a").state is State.INDEXED
 
 
+def test_a_job_says_when_it_was_submitted(store: Store) -> None:
+    before = time.time()
+    job = upload(store, b"a")
+    assert before - 1 < store.job(job).submitted < time.time() + 1
+    assert store.begin(job).submitted == store.job(job).submitted
+    commit(store, job, b"a")
+    assert before - 1 < store.job(job).submitted < time.time() + 1
+
+
 def test_an_accepted_upload_can_be_asked_for_at_once(store: Store) -> None:
     job = upload(store, b"a", "x.jpg")
     assert store.job(job) == Job(job, State.ACCEPTED, "x.jpg", image=image_hash(b"a"))

