@@ -69,7 +69,7 @@ def run(data: Path | None, wanted: Wanted) -> Outcome | None:
 def status(data: Path | None) -> There:
     """The reindex there is. Raises Misconfigured, Unavailable."""
     with parts_of(data) as parts:
-        return _there(parts)
+        return there_in(parts)
 
 
 def pause(data: Path | None) -> There:
@@ -124,7 +124,8 @@ def drop(data: Path | None) -> None:
     )
 
 
-def _there(parts: Parts) -> There:
+def there_in(parts: Parts) -> There:
+    """The reindex there is. Raises Unavailable."""
     editions = parts.reencoding.editions()
     if editions.other is None:
         return parts.reindexing.current()
@@ -140,7 +141,7 @@ def _told(
 ) -> There:
     """The reindex there is, once it has been told something; None once it is given up."""
     with parts_of(data) as parts:
-        there = _there(parts)
+        there = there_in(parts)
         if there is None:
             raise Conflict("no_reindex")
         if isinstance(there, Reencode):
@@ -150,7 +151,7 @@ def _told(
         # Workers do it, too, and finish it if this does not.
         while forget and not (parts.reindexing.drop_some() and parts.reencoding.drop_some()):
             time.sleep(BREATH_SECONDS)
-        return _there(parts)
+        return there_in(parts)
 
 
 def _by_interrupt(reencoding: Reencoding, number: int) -> None:

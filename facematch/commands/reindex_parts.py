@@ -1,4 +1,4 @@
-"""What the commands of `facematch reindex` work with: the store of a service, and its workers."""
+"""What the commands work with that look at a service as a whole: its store, and its workers."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,13 +19,14 @@ from facematch.settings import load
 
 @dataclass(frozen=True)
 class Parts:
-    """`reindexing`: of the edition that is served. `broker_url`: None where no service runs that
-    would do the work."""
+    """`reindexing`: of the edition that is served. `broker_url`, `index_url`: None where no service
+    runs."""
 
     client: Redis
     reencoding: RedisReencoding
     reindexing: RedisReindexing
     broker_url: str | None
+    index_url: str | None
 
     def store(self, number: int) -> RedisStore:
         """That of an edition."""
@@ -35,7 +36,7 @@ class Parts:
     def broker(self, queue: str) -> Iterator[Broker]:
         """That of a queue. Raises Unavailable("service_unavailable") where no service runs."""
         if self.broker_url is None:
-            raise Unavailable("service_unavailable", "a reindex is done by a service's workers")
+            raise Unavailable("service_unavailable", "that is done by a service's workers")
         with contextlib.closing(open_broker(self.broker_url, queue=queue)) as broker:
             yield broker
 
@@ -52,4 +53,4 @@ def parts_of(data: Path | None) -> Iterator[Parts]:
             broker_url = settings.broker_url.get_secret_value() if ours else redis_url
         reencoding = RedisReencoding(client)
         served = edition_name(DEFAULT, reencoding.editions().served.number)
-        yield Parts(client, reencoding, RedisReindexing(client, served), broker_url)
+        yield Parts(client, reencoding, RedisReindexing(client, served), broker_url, index_url)
