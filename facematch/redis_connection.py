@@ -14,13 +14,22 @@ from redis.backoff import ConstantBackoff, NoBackoff
 from redis.commands.core import Script
 from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from facematch.errors import Misconfigured, Unavailable
 from facematch.presence import Process
 
-__all__ = ["Redis", "ResponseError", "Script", "Subscription", "connect", "server_of", "translated"]
+__all__ = [
+    "Redis",
+    "ResponseError",
+    "Script",
+    "Subscription",
+    "connect",
+    "info_of",
+    "server_of",
+    "translated",
+]
 
 _CONNECT_TIMEOUT = 5.0
 _MAX_CONNECTIONS = 1024
@@ -113,12 +122,21 @@ class Subscription:
         self._client.close()
 
 
+def info_of(client: Redis) -> Mapping[str, Any]:
+    """What a server says to INFO; nothing where its rules refuse that. Raises RedisError."""
+    try:
+        told: Mapping[str, Any] = client.info()
+    except NoPermissionError:
+        return {}
+    return told
+
+
 def server_of(info: Mapping[str, Any]) -> str:
     """Name and version of a server, of what it says to INFO."""
     name = info.get("server_name")
     if name and f"{name}_version" in info:
         return f"{name.capitalize()} {info[f'{name}_version']}"
-    return f"Redis {info.get('redis_version')}"
+    return f"Redis {info.get('redis_version', '')}".rstrip()
 
 
 class _Translated(ContextDecorator):

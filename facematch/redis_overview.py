@@ -11,7 +11,7 @@ from typing import Any
 
 from facematch.collection_name import DEFAULT, served_name
 from facematch.presence import Process
-from facematch.redis_connection import Redis, ResponseError, server_of, translated
+from facematch.redis_connection import Redis, ResponseError, info_of, server_of, translated
 from facematch.redis_scripts import Scripted
 
 #: So many are looked at for the one that was submitted first: 10 ms.
@@ -44,10 +44,12 @@ class UnderWay:
 
 @dataclass(frozen=True)
 class Server:
-    """How the server is. `name`: with its version; `version`: that of the Redis it is compatible
-    with. `memory`, `most_memory` (0: any), `machine_memory`: bytes. `write_problem`: what is wrong
-    with how it writes its file, "" when nothing is. `clock`: seconds that its clock is ahead of
-    ours."""
+    """How the server is, as far as its rules let it tell: else nothing but the clock.
+
+    `name`: with its version; `version`: that of the Redis it is compatible with, (0, 0) where it
+    does not tell. `memory`, `most_memory` (0: any), `machine_memory`: bytes. `write_problem`: what
+    is wrong with how it writes its file, "" when nothing is. `clock`: seconds that its clock is
+    ahead of ours."""
 
     name: str
     version: tuple[int, ...]
@@ -94,13 +96,13 @@ class RedisOverview(Scripted):
         began = time.time()
         seconds, microseconds = self._redis.time()
         ours = (began + time.time()) / 2
-        info: Mapping[str, Any] = self._redis.info()
+        info = info_of(self._redis)
         return Server(
             name=server_of(info),
-            version=tuple(int(word) for word in str(info["redis_version"]).split(".")[:2]),
-            memory=int(info["used_memory"]),
-            most_memory=int(info["maxmemory"]),
-            machine_memory=int(info["total_system_memory"]),
+            version=tuple(map(int, str(info.get("redis_version", "0.0")).split(".")[:2])),
+            memory=int(info.get("used_memory", 0)),
+            most_memory=int(info.get("maxmemory", 0)),
+            machine_memory=int(info.get("total_system_memory", 0)),
             write_problem=_write_problem(info),
             clock=seconds + microseconds / 1e6 - ours,
         )

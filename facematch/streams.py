@@ -17,7 +17,7 @@ import structlog
 from facematch.broker import Delivery
 from facematch.errors import Unavailable
 from facematch.job import QUEUE, Message, RangeMessage
-from facematch.redis_connection import Redis, ResponseError, connect, server_of, translated
+from facematch.redis_connection import Redis, ResponseError, connect, info_of, server_of, translated
 
 GROUP = "workers"
 
@@ -141,7 +141,7 @@ class StreamsBroker:
         """See Broker."""
         self._check_open()
         with translated(_CODE):
-            return server_of(self._redis.info("server"))
+            return server_of(info_of(self._redis))
 
     def close(self) -> None:
         """See Broker."""

@@ -35,7 +35,9 @@ _API_SECONDS = 10.0
 
 def redis(client: Redis, told: Server) -> Iterator[Check]:
     """Its version, how it keeps data, and whether it has room."""
-    if told.version < _OLDEST_REDIS:
+    if told.version == (0, 0):
+        yield warning("redis", "it does not tell its version and memory", "allow INFO")
+    elif told.version < _OLDEST_REDIS:
         yield wrong("redis", f"it is {told.name}", "use Redis 7 or Valkey 7.2, or later")
     else:
         yield ok("redis", told.name)
@@ -51,7 +53,8 @@ def redis(client: Redis, told: Server) -> Iterator[Check]:
         yield wrong("persistence", told.write_problem, "look at Redis's disk and at its log")
     else:
         yield ok("persistence", "every write is kept before it is acknowledged")
-    yield _room(told)
+    if told.memory:
+        yield _room(told)
 
 
 def _room(told: Server) -> Check:

@@ -141,7 +141,8 @@ def _rows(told: Overview) -> Iterator[tuple[str, str]]:
     if told.index:
         for number, line in enumerate(index_command.status_lines(told.index)):
             yield "" if number else "index", line
-    yield "memory", _memory(told.redis)
+    if told.redis.memory:
+        yield "memory", _memory(told.redis)
     for number, line in enumerate(reindex_text.lines(told.reindex)):
         yield "" if number else "reindex", line
     for problem in told.problems:

@@ -254,6 +254,17 @@ def test_a_job_that_failed_is_forgotten_as_any_other(
         assert [one.job for one in failed.failed("unreachable", 0, 10)] == ["long"]
 
 
+def test_a_job_that_is_tried_again_is_not_forgotten_before_it_has_ended(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        store = RedisStore(client, job_days=1 / 86_400)
+        store.create(MODEL, 0.6)
+        fail(store, "job", "unreachable")
+        assert RedisFailedJobs(client).retry("job") is Retried.ACCEPTED
+        assert client.ttl("fm:{default}:job:job") == -1
+        store.fail("job", "unreachable", "")
+        eventually(lambda: not keys(client), "it is forgotten once it has")
+
+
 def fail(store: Store, job: str, code: str) -> None:
     store.accept(NewJob(job, URL, url=URL), BACKLOG)
     store.fail(job, code, "")

@@ -156,6 +156,25 @@ def test_a_redis_that_may_lose_what_it_took_is_found(diagnose: Diagnose, client:
     assert "appendfsync is everysec" in said
 
 
+def test_a_redis_whose_rules_let_it_tell_little_is_no_obstacle(
+    diagnose: Diagnose, client: Redis, redis_url: str, service: dict[str, str]
+) -> None:
+    rules = ["+@all", "-info", "-client|list"]
+    client.execute_command("ACL", "SETUSER", "strict", "on", ">pw", "~*", "&*", *rules)
+    strict = redis_url.replace("redis://", "redis://strict:pw@")
+    try:
+        bad = diagnose(FACEMATCH_REDIS_URL=strict, FACEMATCH_BROKER_URL=strict)
+        told = CliRunner(env=service | {"FACEMATCH_REDIS_URL": strict}).invoke(main, ["status"])
+    finally:
+        client.execute_command("ACL", "DELUSER", "strict")
+    assert bad == {
+        "redis": ("warning", "it does not tell its version and memory"),
+        "processes": ("warning", "Redis does not tell which there are"),
+    }
+    assert told.exit_code == 0
+    assert "Redis does not tell (CLIENT LIST is refused)" in told.stdout
+
+
 def test_a_redis_without_room_is_found(diagnose: Diagnose, client: Redis) -> None:
     used = int(client.info("memory")["used_memory"])
     for limit, level in ((used * 100, None), (int(used * 1.15), "warning"), (used, "wrong")):
