@@ -133,6 +133,7 @@ def _rows(told: Overview) -> Iterator[tuple[str, str]]:
     yield "versions", f"facematch {told.version}, {', '.join(dict.fromkeys(servers))}"
     yield "processes", _processes(told.processes)
     yield "jobs", _jobs(told.under_way)
+    yield "images", _images(told.under_way)
     yield "failed", _failed(told.failed)
     yield "collection", _collection_line(told)
     if told.queues:
@@ -162,11 +163,14 @@ def _jobs(under_way: UnderWay) -> str:
     if under_way.accepted:
         oldest = duration(under_way.accepted_age)
         accepted += f" ({under_way.in_hand:,} in hand, the oldest for {oldest})"
-    pending = f"{under_way.pending:,} images without all their matches"
+    return f"{accepted}, {size(under_way.backlog)} uploaded wait"
+
+
+def _images(under_way: UnderWay) -> str:
+    pending = f"{under_way.pending:,} without all their matches"
     if under_way.pending:
         pending += f" (the oldest for {duration(under_way.pending_age)})"
-    rest = f"{under_way.erasing:,} erasures under way, {size(under_way.backlog)} uploaded wait"
-    return f"{accepted}, {pending}, {rest}"
+    return f"{under_way.images:,} with faces, {pending}, {under_way.erasing:,} being erased"
 
 
 def _failed(codes: Mapping[str, int]) -> str:
@@ -180,8 +184,8 @@ def _collection_line(told: Overview) -> str:
         return "none yet: the first worker makes it"
     there, served = told.collection, told.editions.served
     return (
-        f"edition {served.number} of {there.model}, threshold {there.threshold:g},"
-        f" {told.under_way.images:,} images with faces, at position {there.tail.position:,}"
+        f"edition {served.number} of {there.model}, threshold {there.threshold:g}, at position"
+        f" {there.tail.position:,}"
     )
 
 

@@ -124,9 +124,10 @@ def test_the_state_of_everything_is_told_at_a_glance(place: Place, redis_url: st
     assert (told["reindex"], told["problems"]) == (None, [])
     assert f"1 api {__version__}, 1 worker {__version__}" in lines[1]
     assert lines[2].startswith("jobs         2 accepted (1 in hand, the oldest for ")
-    assert lines[3] == "failed       1: unreachable 1"
-    assert "1 images with faces, at position 1" in lines[4]
-    assert f"{QUEUE} 1, {REINDEX_QUEUE} 0; 1 dead letters" in lines[5]
+    assert lines[3].startswith("images       1 with faces, 1 without all their matches (the oldest")
+    assert lines[4] == "failed       1: unreachable 1"
+    assert lines[5] == f"collection   edition 0 of {MODEL}, threshold 0.6, at position 1"
+    assert lines[6] == f"queues       {QUEUE} 1, {REINDEX_QUEUE} 0; 1 dead letters"
 
 
 def test_editions_and_a_reindex_are_told_of(place: Place) -> None:
