@@ -107,7 +107,7 @@ def check(settings: Settings) -> None:
 def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     """The api with the real parts; nothing is started, and nothing connects before that. `port`:
     where it tells its metrics, if anywhere."""
-    client = connect(settings.redis_url.get_secret_value())
+    client = connect(settings.redis_url.get_secret_value(), part="api")
     store = RedisStore(
         client, served_name(DEFAULT), job_days=settings.job_days, log_keep=settings.log_keep
     )

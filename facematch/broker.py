@@ -54,6 +54,12 @@ class Broker(Protocol):
     def depth(self) -> int:
         """How many messages wait, about."""
 
+    def dead_letters(self) -> int:
+        """How many messages were rejected, about."""
+
+    def server(self) -> str:
+        """The name of the broker's server and its version, such as "RabbitMQ 4.1.0"."""
+
     def close(self) -> None:
         """Give back what is in hand and disconnect."""
 
@@ -107,6 +113,14 @@ class MemoryBroker:
     def depth(self) -> int:
         """See Broker."""
         return len(self._ready)
+
+    def dead_letters(self) -> int:
+        """See Broker."""
+        return self.dead.qsize()
+
+    def server(self) -> str:
+        """See Broker; there is none."""
+        return "memory"
 
     def purge(self) -> None:
         """Lose every waiting message."""

@@ -72,6 +72,15 @@ REFUSALS = frozenset(
 )
 
 
+#: What may not be so another time: the URL's server is there again, or ours is less busy.
+MAY_PASS = frozenset(
+    {
+        *("attempts_exhausted", "decoder_crashed", "fetch_failed", "fetch_timed_out"),
+        *("http_status", "internal_error", "out_of_memory", "timed_out", "unreachable"),
+    }
+)
+
+
 class FacematchError(Exception):
     """The root. `code` is one of CODES and stable; the text is for people."""
 

@@ -50,6 +50,8 @@ class _Job:
     job: Job
     number: int
     due: float
+    failed_at: float = 0.0
+    found: bool = False  # its image was found by the failed attempt
 
 
 class MemoryStore:
@@ -265,6 +267,8 @@ class MemoryStore:
             found = self._jobs.get(job)
             if found is None or found.job.state is not State.ACCEPTED:
                 return
+            found.found = bool(image) and not found.job.image
+            found.failed_at = self._clock()
             image = image or found.job.image
             found.job = replace(found.job, code=code, detail=detail, image=image)
             self._settle(job, State.FAILED)

@@ -90,6 +90,14 @@ class RabbitBroker:
         """See Broker. Those in hand do not count."""
         return self._thread.run(self._depth, _ANSWER_SECONDS)
 
+    def dead_letters(self) -> int:
+        """See Broker."""
+        return self._thread.run(self._dead_letters, _ANSWER_SECONDS)
+
+    def server(self) -> str:
+        """See Broker."""
+        return self._thread.run(self._server, _ANSWER_SECONDS)
+
     def close(self) -> None:
         """See Broker. Returns within 2 s."""
         self._thread.stop(self._disconnect, _CLOSE_SECONDS)
@@ -123,6 +131,13 @@ class RabbitBroker:
 
     async def _depth(self) -> int:
         return await self._declare(await self._publisher.session())
+
+    async def _dead_letters(self) -> int:
+        session = await self._publisher.session()
+        return await session.declare(DEAD_LETTERS, _DEAD_LETTER_QUEUE)
+
+    async def _server(self) -> str:
+        return (await self._publisher.session()).server
 
     async def _disconnect(self) -> None:
         await asyncio.gather(self._publisher.close(), self._consumer.close())

@@ -100,6 +100,12 @@ class Session:
         )
 
     @property
+    def server(self) -> str:
+        """The server's name and version, as it says."""
+        about = self._connection.server_properties or {}
+        return f"{about.get('product', 'AMQP')} {about.get('version', '')}".rstrip()
+
+    @property
     def idle(self) -> float:
         """Seconds without a message, and without one in hand."""
         return 0.0 if self._unsettled else asyncio.get_running_loop().time() - self._heard

@@ -5,20 +5,32 @@ Used by the store (`facematch.redis_store`) and by the Redis Streams broker (`fa
 
 import re
 import time
-from contextlib import ContextDecorator
+from collections.abc import Callable, Mapping
+from contextlib import ContextDecorator, suppress
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 from redis import ConnectionPool, Redis
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.commands.core import Script
+from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from facematch.errors import Misconfigured, Unavailable
+from facematch.presence import Process
 
-__all__ = ["Redis", "ResponseError", "Script", "Subscription", "connect", "translated"]
+__all__ = [
+    "Redis",
+    "ResponseError",
+    "Script",
+    "Subscription",
+    "connect",
+    "info_of",
+    "server_of",
+    "translated",
+]
 
 _CONNECT_TIMEOUT = 5.0
 _MAX_CONNECTIONS = 1024
@@ -26,15 +38,17 @@ _MAX_CONNECTIONS = 1024
 _NEWER = re.compile(r"NEWERDATA (\S+) (\S+)$")
 
 
-def connect(url: str, *, timeout: float = 10.0) -> Redis:
+def connect(url: str, *, timeout: float = 10.0, part: str = "") -> Redis:
     """A client, connected on first use; bytes in, bytes out; safe to share between threads.
 
     `url`: `redis://`, `rediss://` or `unix:///path`. `timeout`: seconds for one answer, so a
-    blocking command must ask for less. Raises Misconfigured when `url` is none of these.
+    blocking command must ask for less. `part`: which of ours this process is, for who asks the
+    server (`facematch.presence`). Raises Misconfigured when `url` is none of these.
     """
     try:
         return Redis.from_url(
             url,
+            redis_connect_func=_named(part) if part else None,
             socket_timeout=timeout,
             socket_connect_timeout=min(timeout, _CONNECT_TIMEOUT),
             health_check_interval=30,
@@ -49,6 +63,21 @@ def connect(url: str, *, timeout: float = 10.0) -> Redis:
         raise Misconfigured(
             "a Redis URL is redis://, rediss:// or unix:///path, with a numeric port"
         ) from None
+
+
+def _named(part: str) -> Callable[[AbstractConnection], None]:
+    """What makes a connection ready and gives it this process's name, if that is allowed: a server
+    with rules may refuse it, and that must not keep anybody from working."""
+
+    def prepare(connection: AbstractConnection) -> None:
+        connection.on_connect()  # type: ignore[no-untyped-call]
+        # Only now: the process may have been forked since.
+        name = Process.here(part).encode()
+        connection.send_command("CLIENT", "SETNAME", name)  # type: ignore[no-untyped-call]
+        with suppress(ResponseError):
+            connection.read_response()
+
+    return prepare
 
 
 class Subscription:
@@ -94,6 +123,23 @@ class Subscription:
         """Disconnect."""
         self._channel.close()
         self._client.close()
+
+
+def info_of(client: Redis) -> Mapping[str, Any]:
+    """What a server says to INFO; nothing where its rules refuse that. Raises RedisError."""
+    try:
+        told: Mapping[str, Any] = client.info()
+    except NoPermissionError:
+        return {}
+    return told
+
+
+def server_of(info: Mapping[str, Any]) -> str:
+    """Name and version of a server, of what it says to INFO."""
+    name = info.get("server_name")
+    if name and f"{name}_version" in info:
+        return f"{name.capitalize()} {info[f'{name}_version']}"
+    return f"Redis {info.get('redis_version', '')}".rstrip()
 
 
 class _Translated(ContextDecorator):

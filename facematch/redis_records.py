@@ -6,6 +6,7 @@ from typing import Any
 
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
+from facematch.failed_jobs import Failed
 from facematch.log import Entry, Tail
 from facematch.reencoding import Edition, Editions, Standing
 from facematch.reindexing import Phase, Reindex
@@ -142,3 +143,21 @@ def standing(
         int(other_faces_found or 0),
         texts(names),
     )
+
+
+def failed(
+    code: str,
+    job_id: bytes,
+    detail: bytes | None,
+    name: bytes,
+    url: bytes | None,
+    image: bytes | None,
+    attempts: bytes | None,
+    failed_at: bytes | None,
+) -> Failed:
+    """Of failed_jobs.lua."""
+    said, name_, url_, image_ = (
+        value.decode() if value else "" for value in (detail, name, url, image)
+    )
+    tries, time = int(attempts or 0), float(failed_at or 0)
+    return Failed(job_id.decode(), code, said, name_, url_, image_, tries, time)

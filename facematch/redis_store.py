@@ -1,5 +1,6 @@
-"""The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding` and
-`facematch.redis_vitals` the only home of its keys and scripts.
+"""The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding`,
+`facematch.redis_vitals`, `facematch.redis_failed_jobs` and `facematch.redis_overview` the only home
+of its keys and scripts.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
@@ -35,6 +36,8 @@ and for each edition
                        zset    position of the other image, by distance; written in both directions
     pending            zset    image, by position: indexed and not yet done
     accepted           zset    job, by the time somebody last looked after it
+    failed             zset    code, by the time when the last job with it is forgotten
+    failed:<code>      zset    job that has failed with it, by the time when it is forgotten
     erasing            set     positions of erased images whose matches are being removed
     lease:<name>       string  who has it; it expires with the lease
     reindex            hash    id, phase, generation, former, base, span, ranges, share, begun
@@ -43,7 +46,8 @@ and for each edition
     reindex:linking    hash    first position → token and number of pairs of a range half written
     dropped            hash    generation that was given up → position from which on its match sets
                                are still there
-    job:<id>           hash    state, name, url, image, attempts, code, detail, number
+    job:<id>           hash    state, name, url, image, attempts, code, detail, number; failed_at,
+                               and found if the image was found by the failed attempt
 
 What there is of each generation has .g, its number, in its name; but not for generation 0.
 """

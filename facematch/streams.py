@@ -17,7 +17,7 @@ import structlog
 from facematch.broker import Delivery
 from facematch.errors import Unavailable
 from facematch.job import QUEUE, Message, RangeMessage
-from facematch.redis_connection import Redis, ResponseError, connect, translated
+from facematch.redis_connection import Redis, ResponseError, connect, info_of, server_of, translated
 
 GROUP = "workers"
 
@@ -130,6 +130,18 @@ class StreamsBroker:
             return max(0, int(length) - int(pending["pending"]))
 
         return int(self._grouped(read))
+
+    def dead_letters(self) -> int:
+        """See Broker."""
+        self._check_open()
+        with translated(_CODE):
+            return int(self._redis.xlen(self._dead_stream))
+
+    def server(self) -> str:
+        """See Broker."""
+        self._check_open()
+        with translated(_CODE):
+            return server_of(info_of(self._redis))
 
     def close(self) -> None:
         """See Broker."""

@@ -43,7 +43,7 @@ def serve(settings: Settings) -> int:
 
     Raises Misconfigured.
     """
-    client = connect(settings.redis_url.get_secret_value())
+    client = connect(settings.redis_url.get_secret_value(), part="index")
     limit = settings.index_memory or startup.usable_memory() * 4 // 5
     metrics = Metrics()
     approximate = settings.index_kind == "ivf"

@@ -11,9 +11,12 @@ from planted import PlantedEncoder
 
 from facematch.collection_name import edition_name, served_name
 from facematch.faces import Encodings
+from facematch.failed_jobs import FailedJobs
+from facematch.memory_failed_jobs import MemoryFailedJobs
 from facematch.memory_reencoding import MemoryFront, MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.redis_connection import Redis
+from facematch.redis_failed_jobs import RedisFailedJobs
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
 from facematch.reencoding import Reencoding
@@ -40,13 +43,19 @@ class Service:
     front: Front
     reencoding: Reencoding
     store: Callable[[int], Store]
+    failed: FailedJobs
     client: Redis | None = None
 
 
 def in_memory() -> Service:
     memory = MemoryReencoding(MemoryStore())
     nothing = MemoryStore()
-    return Service(MemoryFront(memory), memory, lambda number: memory.stores.get(number, nothing))
+    return Service(
+        MemoryFront(memory),
+        memory,
+        lambda number: memory.stores.get(number, nothing),
+        MemoryFailedJobs(memory),
+    )
 
 
 def on_redis(client: Redis) -> Service:
@@ -54,6 +63,7 @@ def on_redis(client: Redis) -> Service:
         RedisStore(client, served_name("default")),
         RedisReencoding(client),
         functools.cache(lambda number: RedisStore(client, edition_name("default", number))),
+        RedisFailedJobs(client),
         client,
     )
 

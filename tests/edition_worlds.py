@@ -18,6 +18,7 @@ from planted import PlantedEncoder
 from worlds import HASHES, OTHER_THRESHOLDS, PICTURES, REPLICATED, THRESHOLD
 
 from facematch.errors import NotFound, Rejected, Unavailable
+from facematch.failed_jobs import Retried
 from facematch.memory_reencoding import MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
@@ -229,6 +230,15 @@ class World:
         for job in self.jobs[-10:]:
             with contextlib.suppress(NotFound, Unavailable):
                 process(job, self.parts(edition, job, 0))
+
+    def retry(self, number: int) -> None:
+        """A job that has failed is tried again."""
+        failed = self.service.failed
+        jobs = [one for code in sorted(failed.codes()) for one in failed.failed(code, 0, 100)]
+        if jobs:
+            chosen = jobs[number % len(jobs)].job
+            if failed.retry(chosen) is Retried.ACCEPTED and number % 2:
+                self.jobs.append(chosen)  # it is published
 
     def start(self, work: Callable[[], object], steps: int) -> None:
         self.workers.append(interleaving.SteppedWorker(work))

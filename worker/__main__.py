@@ -1,18 +1,19 @@
 """`python -m worker`: chooses the real parts, checks that they can work, consumes until SIGTERM.
 
-`python -m worker model` says what encodings a worker with these settings makes. `python -m worker
-reindex` is `facematch reindex`, for a Job that has the worker's image.
+`python -m worker model` says what encodings a worker with these settings makes; `check` does, too,
+once it has looked at a drawn face the way a worker looks at pictures: for `facematch doctor`.
+`python -m worker reindex` is `facematch reindex`, for a Job that has the worker's image.
 """
 
 import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from facematch import startup, tracing
+from facematch import logs, startup, tracing
 from facematch.brokers import open_broker, open_queues
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured, Unavailable
@@ -26,7 +27,7 @@ from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings, load
 from worker.consumer import HANDS_PER_SLOT, consume
-from worker.encoder import load_encoder
+from worker.encoder import Encoder, load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
 from worker.golden import check_golden
@@ -82,7 +83,7 @@ def _serve(
     encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
     looker = SandboxedLooker(sandbox, encoder)
     check_golden(looker, encoder.model)
-    client = connect(settings.redis_url.get_secret_value())
+    client = connect(settings.redis_url.get_secret_value(), part="worker")
     reencoding = RedisReencoding(client)
     joined = join(
         lambda: check_durable(client, settings.allow_volatile),
@@ -208,17 +209,26 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         return startup.run("worker", serve)
     if list(arguments) == ["model"]:
-        return _say_model()
+        return _say_model(lambda settings, encoder: None)
+    if list(arguments) == ["check"]:
+        return _say_model(_check)
     from facematch.cli import main as command
 
     command(arguments, prog_name="python -m worker")
     return 0
 
 
-def _say_model() -> int:
+def _check(settings: Settings, encoder: Encoder) -> None:
+    logs.configure(settings, "worker")
+    with Sandbox(_child_settings(settings), lookers=1, fetchers=1) as sandbox:
+        check_golden(SandboxedLooker(sandbox, encoder), encoder.model)
+
+
+def _say_model(check: Callable[[Settings, Encoder], None]) -> int:
     try:
         settings = load()
         encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
+        check(settings, encoder)
     except Misconfigured as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -1,7 +1,6 @@
 """`facematch index`: how far the index is, making it anew, comparing its answers with the truth."""
 
 import contextlib
-import logging
 import sys
 import threading
 import time
@@ -9,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import structlog
-
 from facematch import progress
 from facematch.commands.fsck import finding_lines
+from facematch.commands.quietly import quiet
 from facematch.commands.stores import served_edition, urls
 from facematch.commands.text import Document
 from facematch.errors import Unavailable
@@ -22,7 +20,7 @@ from facematch.generations import Generations, current
 from facematch.index_check import Verified, left_in, too_many, verify
 from facematch.indexes import is_milvus, open_generations
 from facematch.loading import continues
-from facematch.redis_connection import connect
+from facematch.redis_connection import Redis, connect
 from facematch.redis_store import RedisStore
 from facematch.sidecar import Sidecar
 from facematch.store import Store
@@ -48,7 +46,13 @@ def status(data: Path | None) -> Status:
 
     Raises Misconfigured, Unavailable.
     """
-    with _parts(data) as (store, index):
+    with urls(data) as (redis_url, index_url), connect(redis_url) as client:
+        return status_at(client, _there(index_url))
+
+
+def status_at(client: Redis, index_url: str) -> Status:
+    """That of the index at a URL, beside this store. Raises Misconfigured, Unavailable."""
+    with _opened(client, index_url) as (store, index):
         return (
             _sidecar_status(store, index) if isinstance(index, Sidecar) else _status(store, index)
         )
@@ -112,28 +116,27 @@ def verified_lines(answer: Verified) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _parts(data: Path | None) -> Iterator[tuple[Store, Sidecar | Generations]]:
-    with urls(data) as (redis_url, index_url), connect(redis_url) as client:
-        if index_url is None:
-            raise Unavailable("index_unavailable", "the service does not run, nor does its index")
-        name = served_edition(client)
-        milvus = is_milvus(index_url)
-        index = open_generations(index_url, name) if milvus else Sidecar(index_url, name)
-        with _quiet(), contextlib.closing(index):
-            yield RedisStore(client, name), index
+    with (
+        urls(data) as (redis_url, index_url),
+        connect(redis_url) as client,
+        _opened(client, _there(index_url)) as opened,
+    ):
+        yield opened
+
+
+def _there(index_url: str | None) -> str:
+    if index_url is None:
+        raise Unavailable("index_unavailable", "the service does not run, nor does its index")
+    return index_url
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Only what is wrong is logged, and not where the answer goes."""
-    before = structlog.get_config()
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
+def _opened(client: Redis, index_url: str) -> Iterator[tuple[Store, Sidecar | Generations]]:
+    name = served_edition(client)
+    milvus = is_milvus(index_url)
+    index = open_generations(index_url, name) if milvus else Sidecar(index_url, name)
+    with quiet(), contextlib.closing(index):
+        yield RedisStore(client, name), index
 
 
 def _status(store: Store, generations: Generations) -> Status:

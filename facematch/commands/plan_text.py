@@ -9,7 +9,7 @@ from facematch.commands.text import Document
 from facematch.sizing import Costs
 from facematch.sizing_figures import Figures, Ingest
 from facematch.sizing_plan import WITHIN, Agreement, Plan, Wanted
-from facematch.terminal import duration
+from facematch.terminal import digits, duration, size
 
 
 def document(plan: Plan) -> Document:
@@ -19,7 +19,7 @@ def document(plan: Plan) -> Document:
 
 def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
     """One plan for people."""
-    machine = f"{wanted.machine.cores} cores and {_bytes(wanted.machine.memory)}"
+    machine = f"{wanted.machine.cores} cores and {size(wanted.machine.memory)}"
     yield (
         f"{plan.images:,} images of {_faces(wanted)} each, {plan.per_day:,} more a"
         f" day; machines with {machine}"
@@ -38,7 +38,7 @@ def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
         f" first, {plan.last_rate:,.3g} in the end"
     )
     if plan.index == "sidecar":
-        yield f"  index           {_bytes(plan.index_bytes)} beside each worker"
+        yield f"  index           {size(plan.index_bytes)} beside each worker"
         yield f"                  Milvus from {plan.milvus_from:,} images on"
     else:
         yield (
@@ -46,8 +46,8 @@ def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
             f" {plan.milvus_from:,} images on a sidecar does not fit"
         )
     yield (
-        f"  Redis           {_bytes(plan.redis_bytes)}, at most {_bytes(plan.redis_peak_bytes)};"
-        f" {_bytes(plan.reindex_bytes)} more during a reindex; {plan.redis_busy:.1%} busy"
+        f"  Redis           {size(plan.redis_bytes)}, at most {size(plan.redis_peak_bytes)};"
+        f" {size(plan.reindex_bytes)} more during a reindex; {plan.redis_busy:.1%} busy"
     )
     shared = " (everything on one)" if plan.machines == 1 else ""
     yield f"  a month         {plan.machine_hours:,.0f} machine-hours: {plan.machines:,}{shared}"
@@ -56,7 +56,7 @@ def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
     rows += [
         (
             *(f"{each.threshold:g}", f"{each.same_person:.1%}", _number(each.false_matches)),
-            *(_bytes(each.redis_bytes), _hours(each.hours)),
+            *(size(each.redis_bytes), _hours(each.hours)),
         )
         for each in plan.settings
     ]
@@ -69,18 +69,18 @@ def plan_lines(plan: Plan, wanted: Wanted) -> Iterator[str]:
 
 def table_lines(plans: Sequence[Plan], wanted: Wanted) -> Iterator[str]:
     """Several sizes for people, beside each other."""
-    machine = f"{wanted.machine.cores} cores and {_bytes(wanted.machine.memory)}"
+    machine = f"{wanted.machine.cores} cores and {size(wanted.machine.memory)}"
     yield f"images of {_faces(wanted)} each; machines with {machine}"
     yield ""
     header = ("images", "a day", "threshold", "found", "workers", "first ingest", "index", "Redis")
     rows = [(*header, "machines", "machine-hours a month")]
     for plan in plans:
-        held = _bytes(plan.index_bytes) if plan.index == "sidecar" else "Milvus"
+        held = size(plan.index_bytes) if plan.index == "sidecar" else "Milvus"
         rows.append(
             (
                 *(_count(plan.images), f"{plan.per_day:,}", f"{plan.threshold:g}"),
                 f"{plan.same_person:.0%}",
-                *(f"{plan.workers:,}", _hours(plan.first_hours), held, _bytes(plan.redis_bytes)),
+                *(f"{plan.workers:,}", _hours(plan.first_hours), held, size(plan.redis_bytes)),
                 *(f"{plan.machines:,}", f"{plan.machine_hours:,.0f}"),
             )
         )
@@ -109,7 +109,7 @@ def comparison_lines(ingest: Ingest, found: Sequence[Agreement]) -> Iterator[str
     )
     rows = [("", "measured", "planned", "off")]
     for each in found:
-        of = {"s": _time, "B": _bytes}.get(each.unit, _number)
+        of = {"s": _time, "B": size}.get(each.unit, _number)
         rows.append((each.name, of(each.measured), of(each.planned), f"{each.off:+.1%}"))
     yield from _aligned(rows)
     for each in found:
@@ -149,7 +149,7 @@ def explained(figures: Figures) -> Iterator[str]:
     rows = [("figure", "value", "measured")]
     for field in fields(Costs):
         value = getattr(figures.costs, field.name)
-        shown = _bytes(value) if field.name.endswith("_bytes") else _seconds(value)
+        shown = size(value) if field.name.endswith("_bytes") else _seconds(value)
         rows.append((field.name, shown, figures.sources[field.name]))
     yield from _aligned(rows, texts=(0, 2))
     yield ""
@@ -178,17 +178,10 @@ def _aligned(rows: Sequence[Sequence[str]], texts: Sequence[int] = (0,)) -> Iter
         yield f"  {'  '.join(cells)}".rstrip()
 
 
-def _bytes(value: float) -> str:
-    for size, unit in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= size:
-            return f"{_digits(value / size)} {unit}"
-    return f"{value:.0f} bytes"
-
-
 def _seconds(value: float) -> str:
-    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
-        if value >= size:
-            return f"{_digits(value / size)} {unit}"
+    for length, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
+        if value >= length:
+            return f"{digits(value / length)} {unit}"
     return f"{value:.3g} s"
 
 
@@ -209,12 +202,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _digits(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
 def _count(value: int) -> str:
-    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if value >= size and value % (size // 1000 or 1) == 0:
-            return f"{value / size:g} {letter}"
+    for unit, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= unit and value % (unit // 1000 or 1) == 0:
+            return f"{value / unit:g} {letter}"
     return f"{value:,}"

@@ -56,7 +56,7 @@ def run(data: Path | None, wanted: Wanted) -> Outcome | None:
 def status(data: Path | None) -> There:
     """The reindex there is. Raises Misconfigured, Unavailable."""
     with parts_of(data) as parts:
-        return _there(parts)
+        return there_in(parts)
 
 
 def pause(data: Path | None) -> There:
@@ -110,7 +110,8 @@ def drop(data: Path | None) -> None:
     )
 
 
-def _there(parts: Parts) -> There:
+def there_in(parts: Parts) -> There:
+    """The reindex there is. Raises Unavailable."""
     editions = parts.reencoding.editions()
     if editions.other is None:
         return parts.reindexing.current()
@@ -126,7 +127,7 @@ def _told(
 ) -> There:
     """The reindex there is, once it has been told something; None once it is given up."""
     with parts_of(data) as parts:
-        there = _there(parts)
+        there = there_in(parts)
         if there is None:
             raise Conflict("no_reindex")
         if isinstance(there, Reencode):
@@ -136,7 +137,7 @@ def _told(
         # Workers do it, too, and finish it if this does not.
         while forget and not parts.drop_some():
             time.sleep(BREATH_SECONDS)
-        return _there(parts)
+        return there_in(parts)
 
 
 def _by_interrupt(reencoding: Reencoding, number: int) -> None:

@@ -1,4 +1,4 @@
-"""What the commands of `facematch reindex` work with: the store of a service, and its workers."""
+"""What the commands work with that look at a service as a whole: its store, and its workers."""
 
 import contextlib
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ local EDITIONS, DROPPED_EDITIONS = BASE .. 'editions', BASE .. 'editions:dropped
 local schema = tonumber(redis.call('HGET', EDITIONS, 'schema') or '0')
 if schema > SCHEMA then return redis.error_reply('NEWERDATA ' .. schema .. ' ' .. SCHEMA) end
 
-local prefix, META, LOG, POSITIONS, PENDING, ACCEPTED, ERASING, REINDEX, RANGES, LINKING, DROPPED
+local prefix, META, LOG, POSITIONS, PENDING, ACCEPTED, FAILED, ERASING, REINDEX, RANGES, LINKING, DROPPED
 
 local function key(...)
   return prefix .. table.concat({...}, ':')
@@ -19,6 +19,7 @@ local function turn_to(its_prefix)
   prefix = its_prefix
   META, LOG, POSITIONS = key('meta'), key('log'), key('positions')
   PENDING, ACCEPTED, ERASING = key('pending'), key('accepted'), key('erasing')
+  FAILED = key('failed')
   REINDEX, RANGES = key('reindex'), key('reindex', 'ranges')
   LINKING, DROPPED = key('reindex', 'linking'), key('dropped')
 end
@@ -223,11 +224,28 @@ local function erased_since(job_number, erased_at)
   return erased_at and number(erased_at) >= number(job_number)
 end
 
+-- Jobs that failed with a code, by when they are forgotten; the codes, by when the last job is.
+-- What a longer ttl has kept in them is kept.
+local function list_failed(job, code, ttl)
+  local with_code, forgotten = key('failed', code), string.format('%.6f', now() + ttl)
+  for member, list in pairs({[job] = with_code, [code] = FAILED}) do
+    redis.call('ZREMRANGEBYSCORE', list, '-inf', now())
+    redis.call('ZADD', list, 'GT', forgotten, member)
+    if redis.call('TTL', list) < number(ttl) then redis.call('EXPIRE', list, ttl) end
+  end
+end
+
 -- An accepted job ends as failed, and with it an image that waits for it; but not one whose bytes
 -- were uploaded, if the job is by URL.
 local function fail_job(job, code, detail, image, ttl)
-  redis.call('HSET', key('job', job), 'code', code, 'detail', detail, 'image', image)
+  local job_record = key('job', job)
+  if redis.call('HGET', job_record, 'image') == '' and image ~= '' then
+    redis.call('HSET', job_record, 'found', 1)
+  end
+  redis.call('HSET', job_record, 'code', code, 'detail', detail, 'image', image,
+    'failed_at', now())
   settle(job, 'failed', ttl)
+  list_failed(job, code, ttl)
   local record = key('image', image)
   local has_bytes = redis.call('EXISTS', key('blob', image)) == 1
   if has_bytes and redis.call('HGET', key('job', job), 'url') ~= '' then return end

@@ -224,6 +224,18 @@ def test_the_depth_counts_what_waits_and_not_what_is_in_hand(place: Place) -> No
     delivery.ack()
 
 
+def test_the_dead_letters_are_counted_and_the_server_says_what_it_is(place: Place) -> None:
+    broker = place.client()
+    assert broker.dead_letters() == 0
+    broker.publish(Message("a"))
+    _take(broker).reject()
+    eventually(lambda: broker.dead_letters() == 1, "it is counted")
+    assert broker.depth() == 0
+    name, _, version = broker.server().partition(" ")
+    assert name in ("memory", "Redis", "Valkey", "RabbitMQ")
+    assert version.replace(".", "").isdigit() or name == "memory"
+
+
 def test_two_consumers_share_the_messages_and_none_comes_twice(place: Place) -> None:
     publisher = place.client()
     assert publisher.depth() == 0

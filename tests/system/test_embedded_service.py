@@ -1,6 +1,7 @@
 """`facematch serve` from outside: command line, HTTP and signals, with all its real processes."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -61,6 +62,21 @@ def assert_sound(data):
     assert json.loads(done.stdout)["findings"] == []
 
 
+def told(served, command):
+    """What `facematch` says of the service, which is as it should be."""
+    done = subprocess.run(
+        [sys.executable, "-m", "facematch", "--json", command, "--data", str(served.data)],
+        cwd=ROOT,
+        env=os.environ | {"FACEMATCH_ENCODER": PLANTED, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
 def submit(url, name, picture):
     answer = requests.post(f"{url}/scan/image/{name}", data=picture, timeout=30)
     assert answer.status_code < 300, answer.text
@@ -103,6 +119,12 @@ def test_a_second_start_finds_everything_and_each_stop_leaves_nothing_running(se
     with serve() as served:
         url = served.url()
         assert requests.get(f"{url}/match/{b}", timeout=10).json() == ["a.png"]
+        status = told(served, "status")
+        parts = [process["part"] for process in status["processes"]]
+        assert parts == ["api", "index", "worker", "worker"]
+        assert (status["collection"]["tail"]["position"], status["index"]["position"]) == (2, 2)
+        assert status["under_way"]["accepted"] == status["under_way"]["pending"] == 0
+        assert {check["level"] for check in told(served, "doctor")["checks"]} <= {"ok", "warning"}
         served.process.send_signal(signal.SIGINT)
         assert served.end() == 0
         assert_nothing_left(served)

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from api.problems import STATUS
 from facematch.cli import main
-from facematch.errors import CODES
+from facematch.errors import CODES, MAY_PASS
 from facematch.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,12 @@ def test_every_error_code_is_in_the_table() -> None:
     assert rows("| code | meaning |") == [[f"`{code}`", text] for code, text in CODES.items()]
     assert list(CODES) == sorted(CODES)
     assert STATUS.keys() == CODES.keys()
+
+
+def test_the_codes_of_jobs_that_are_all_tried_again_are_named() -> None:
+    about = README.split("`--all` takes those that may end otherwise:")[1].split(". Others")[0]
+    assert set(re.findall(r"`(\w+)`", about)) == MAY_PASS
+    assert set(CODES) >= MAY_PASS
 
 
 def test_every_command_is_in_the_table() -> None:

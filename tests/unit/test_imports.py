@@ -27,6 +27,7 @@ LAYERS = {
         "cache_folder",
         "collection_name",
         "encoding_model",
+        "presence",
         "sizing",
         "sizing_figures",
         "sizing_plan",
@@ -35,8 +36,10 @@ LAYERS = {
     "formats": {"job", "wire"},
     "ports": {
         "broker",
+        "failed_jobs",
         "generations",
         "loading",
+        "memory_failed_jobs",
         "memory_generations",
         "memory_reencoding",
         "memory_reindexing",
@@ -66,6 +69,8 @@ LAYERS = {
         "rabbitmq",
         "redis_connection",
         "redis_durability",
+        "redis_failed_jobs",
+        "redis_overview",
         "redis_records",
         "redis_reencoding",
         "redis_reindexing",
@@ -99,6 +104,7 @@ SHARED = {
 CHOICES = {
     "brokers",
     "indexes",
+    "memory_failed_jobs",
     "memory_generations",
     "memory_reencoding",
     "memory_reindexing",
@@ -106,6 +112,8 @@ CHOICES = {
     "milvus",
     "rabbit_broker",
     "redis_connection",
+    "redis_failed_jobs",
+    "redis_overview",
     "redis_reencoding",
     "redis_reindexing",
     "redis_schema",
@@ -117,13 +125,9 @@ CHOICES = {
 }
 CHOOSERS = {
     *("__main__", "embedded", "valkey", "wsgi"),
-    *(
-        "commands.fsck",
-        "commands.index",
-        "commands.migrate",
-        "commands.reindex_parts",
-        "commands.stores",
-    ),
+    *("commands.fsck", "commands.index", "commands.jobs", "commands.migrate"),
+    *("commands.reindex_parts", "commands.checks_of_parts", "commands.doctor"),
+    *("commands.status", "commands.stores"),
 }
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}

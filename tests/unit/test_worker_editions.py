@@ -36,6 +36,7 @@ ACTIONS = (
     *(World.unlink, World.unlink, World.catch_up, World.catch_up),
     *(World.reencode, World.reencode, World.drop_some),
     *(World.stand, World.carry, World.carry),
+    *(World.retry, World.retry),
 )
 #: Only a store in memory can be made to lose its tail.
 LOSSES = (World.remember, World.lose_the_tail)

@@ -1,0 +1,194 @@
+"""`facematch status`: how a service does, at a glance."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import facematch
+from facematch.commands import index as index_command
+from facematch.commands import reindex_text
+from facematch.commands.index import Status as IndexStatus
+from facematch.commands.quietly import quiet
+from facematch.commands.reindex import there_in
+from facematch.commands.reindex_parts import Parts, parts_of
+from facematch.commands.reindex_text import There
+from facematch.commands.text import Document
+from facematch.errors import FacematchError, Unavailable
+from facematch.job import QUEUE, REINDEX_QUEUE, queue_of
+from facematch.presence import Process
+from facematch.redis_failed_jobs import RedisFailedJobs
+from facematch.redis_overview import RedisOverview, Server, UnderWay
+from facematch.reencoding import Editions
+from facematch.store import Collection
+from facematch.terminal import duration, printable, size
+
+_Told = TypeVar("_Told")
+
+
+@dataclass(frozen=True)
+class Queues:
+    """The broker's server, how many messages wait in each queue, and how many were rejected."""
+
+    server: str
+    waiting: Mapping[str, int]
+    dead_letters: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A part that does not answer, and why."""
+
+    part: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How a service does. None where a part does not tell, which is then among the `problems`;
+    `collection`: None before there is one; `processes`: None where Redis does not tell."""
+
+    version: str
+    redis: Server
+    processes: Sequence[Process] | None
+    under_way: UnderWay
+    failed: Mapping[str, int]
+    editions: Editions
+    reindex: There
+    collection: Collection | None
+    queues: Queues | None
+    index: IndexStatus | None
+    problems: Sequence[Problem]
+
+
+def look(data: Path | None) -> Overview:
+    """Of a data folder, or of what the settings name. Raises Misconfigured, and Unavailable when
+    the store does not answer: without it nothing is known."""
+    problems: list[Problem] = []
+
+    def asked(part: str, ask: Callable[[], _Told]) -> _Told | None:
+        try:
+            return ask()
+        except FacematchError as error:
+            problems.append(Problem(part, error.code, str(error)))
+            return None
+
+    with quiet(), parts_of(data) as parts:
+        overview = RedisOverview(parts.client)
+        editions = parts.reencoding.editions()
+        return Overview(
+            version=facematch.__version__,
+            redis=overview.server(),
+            processes=overview.processes(),
+            under_way=overview.under_way(),
+            failed=RedisFailedJobs(parts.client).codes(),
+            editions=editions,
+            reindex=there_in(parts),
+            collection=_collection(parts, editions),
+            queues=asked("broker", lambda: _queues(parts, editions)),
+            index=asked("index", lambda: _index(parts)),
+            problems=problems,
+        )
+
+
+def _collection(parts: Parts, editions: Editions) -> Collection | None:
+    if not editions.served.model:
+        return None
+    return parts.store(editions.served.number).collection()
+
+
+def _queues(parts: Parts, editions: Editions) -> Queues:
+    if parts.broker_url is None:
+        raise Unavailable("service_unavailable", "the service does not run")
+    names = [queue_of(number) for number in sorted(editions.numbers)] + [REINDEX_QUEUE]
+    waiting = {}
+    for name in names:
+        with parts.broker(name) as broker:
+            waiting[name] = broker.depth()
+    with parts.broker(QUEUE) as broker:
+        return Queues(broker.server(), waiting, broker.dead_letters())
+
+
+def _index(parts: Parts) -> IndexStatus:
+    if parts.index_url is None:
+        raise Unavailable("service_unavailable", "the service does not run")
+    return index_command.status_at(parts.client, parts.index_url)
+
+
+def document(told: Overview) -> Document:
+    """For a script."""
+    return {**asdict(told), **reindex_text.document(told.reindex)}
+
+
+def lines(told: Overview) -> Iterator[str]:
+    """For people."""
+    for what, said in _rows(told):
+        yield f"{what:<13}{said}"
+
+
+def _rows(told: Overview) -> Iterator[tuple[str, str]]:
+    servers = [told.redis.name] + ([told.queues.server] if told.queues else [])
+    yield "versions", f"facematch {told.version}, {', '.join(dict.fromkeys(servers))}"
+    yield "processes", _processes(told.processes)
+    yield "jobs", _jobs(told.under_way)
+    yield "images", _images(told.under_way)
+    yield "failed", _failed(told.failed)
+    yield "collection", _collection_line(told)
+    if told.queues:
+        waiting = ", ".join(f"{name} {count:,}" for name, count in told.queues.waiting.items())
+        yield "queues", f"{waiting}; {told.queues.dead_letters:,} dead letters"
+    if told.index:
+        for number, line in enumerate(index_command.status_lines(told.index)):
+            yield "" if number else "index", line
+    if told.redis.memory:
+        yield "memory", _memory(told.redis)
+    for number, line in enumerate(reindex_text.lines(told.reindex)):
+        yield "" if number else "reindex", line
+    for problem in told.problems:
+        yield problem.part, f"NOT THERE: {printable(problem.detail)} ({problem.code})"
+
+
+def _processes(there: Sequence[Process] | None) -> str:
+    if there is None:
+        return "Redis does not tell (CLIENT LIST is refused)"
+    kinds = Counter((process.part, process.version) for process in there)
+    words = [f"{count} {part} {version}" for (part, version), count in sorted(kinds.items())]
+    return printable(", ".join(words)) or "none is connected to Redis"
+
+
+def _jobs(under_way: UnderWay) -> str:
+    accepted = f"{under_way.accepted:,} accepted"
+    if under_way.accepted:
+        oldest = duration(under_way.accepted_age)
+        accepted += f" ({under_way.in_hand:,} in hand, the oldest for {oldest})"
+    return f"{accepted}, {size(under_way.backlog)} uploaded wait"
+
+
+def _images(under_way: UnderWay) -> str:
+    pending = f"{under_way.pending:,} without all their matches"
+    if under_way.pending:
+        pending += f" (the oldest for {duration(under_way.pending_age)})"
+    return f"{under_way.images:,} with faces, {pending}, {under_way.erasing:,} being erased"
+
+
+def _failed(codes: Mapping[str, int]) -> str:
+    worst = sorted(codes.items(), key=lambda item: (-item[1], item[0]))
+    told = ", ".join(f"{printable(code)} {count:,}" for code, count in worst)
+    return f"{sum(codes.values()):,}" + (f": {told}" if told else "")
+
+
+def _collection_line(told: Overview) -> str:
+    if told.collection is None:
+        return "none yet: the first worker makes it"
+    there, served = told.collection, told.editions.served
+    return (
+        f"edition {served.number} of {there.model}, threshold {there.threshold:g}, at position"
+        f" {there.tail.position:,}"
+    )
+
+
+def _memory(server: Server) -> str:
+    most = f" of {size(server.most_memory)}" if server.most_memory else ""
+    return f"Redis takes {size(server.memory)}{most}"
