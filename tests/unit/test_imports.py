@@ -27,6 +27,7 @@ LAYERS = {
         "cache_folder",
         "collection_name",
         "encoding_model",
+        "probe",
         "sizing",
         "sizing_figures",
         "sizing_plan",
