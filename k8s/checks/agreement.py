@@ -55,12 +55,17 @@ def _of_ours(manifests: Manifests, pod: Pod, container: dict[str, Any]) -> Itera
     settings = _settings(environment)
     yield from _servers(manifests, settings, environment)
     yield from _probes(container, settings, environment)
+    listening = {
+        value for key, value in settings.model_dump().items() if key.split("_")[-1] == "port"
+    }
+    for port in container.get("ports", ()):
+        if port["containerPort"] not in listening:
+            yield f"no setting has it listen on {port['containerPort']}"
     mounts = {one["mountPath"]: one["name"] for one in container.get("volumeMounts", ())}
     name = container["name"]
     if name == "api":
-        ports = [port["containerPort"] for port in container.get("ports", ())]
-        if ports != [settings.port]:
-            yield f"it listens on {settings.port}, and its ports are {ports}"
+        if settings.port not in [port["containerPort"] for port in container.get("ports", ())]:
+            yield f"it listens on {settings.port}, and has no such port"
         if not any(PurePosixPath(settings.ledger).is_relative_to(path) for path in mounts):
             yield f"there is no volume for the ledger, {settings.ledger}"
     if name in ("worker", "index", "task") and _CACHE not in mounts:

@@ -81,7 +81,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "the container's port": (
         lambda d: main(d)["ports"][0].update(containerPort=8080),
-        "it listens on 5000, and its ports are [8080]",
+        "no setting has it listen on 8080",
     ),
     "the setting of the port": (to_settings("FACEMATCH_PORT", "8080"), "it listens on 8080"),
     "the Service's port": (
