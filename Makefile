@@ -31,7 +31,7 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help install build run try logs test check unit contract system chaos chaos-short milvus bench \
-        servers format clean images k8s-check k8s-up
+        servers format clean images k8s-check k8s-test k8s-up
 
 help: ## list the targets
 	@echo "usage: make TARGET [NAME=value …]"
@@ -65,6 +65,9 @@ images: ## the images of api, worker, worker-milvus and index, by docker or podm
 k8s-check: $(VENV)/dev ## are the manifests right? Without a cluster; leaves out what needs a missing tool
 	@packaging/make-k8s-tools $(VENV)
 	@$(BIN)/python -m k8s.checks
+
+k8s-test: $(VENV)/dev servers ## everything that has to do with images and manifests, the long tests included
+	$(PYTEST) -m '' -k 'images or k8s or probe or cluster_scripts' tests
 
 k8s-up: ## the service on a local cluster: kind, minikube or k3d, whichever is there
 	@k8s/up
