@@ -75,6 +75,9 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", 
 ENTRYPOINT ["python", "-m", "worker"]
 
 # The same where a Milvus is the index; there is no socket to ask.
-FROM worker AS worker-milvus
+FROM runtime AS worker-milvus
 COPY --from=worker-milvus-installed /opt/facematch /opt/facematch
+COPY facematch facematch
+COPY worker worker
 HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "worker"]

