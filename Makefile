@@ -14,6 +14,8 @@ PART    =
 URL     =
 SERVER  = http://127.0.0.1:$(PORT)
 BENCH   =
+VERSION =
+REGISTRY = localhost
 ARGS    =
 
 SHELL   := /bin/sh
@@ -29,11 +31,11 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help install build run try logs test check unit contract system chaos chaos-short milvus upgrade \
-        bench servers format clean
+        bench servers format clean images k8s-check k8s-test k8s-up
 
 help: ## list the targets
 	@echo "usage: make TARGET [NAME=value …]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 	@echo "PYTHON=python3.12 chooses the Python for .venv; DATA= and PORT= mean the same everywhere."
 
 # -- use ----------------------------------------------------------------------------------------
@@ -56,8 +58,22 @@ logs: ## follow the logs of `make run`; PART=api, index, valkey or worker; DATA=
 	    echo 'Start the service with make run, or say where its data is: DATA=…' >&2; exit 1; }
 	@exec tail -n 50 -F '$(FOLDER)/logs/$(PART)'*.log
 
+# -- in a cluster -------------------------------------------------------------------------------
+images: ## the images of api, worker, worker-milvus and index, by docker or podman; VERSION= REGISTRY=
+	@packaging/make-images '$(VERSION)' '$(REGISTRY)'
+
+k8s-check: $(VENV)/dev ## are the manifests right? Without a cluster; leaves out what needs a missing tool
+	@packaging/make-k8s-tools $(VENV)
+	@$(BIN)/python -m k8s.checks
+
+k8s-test: $(VENV)/dev servers ## everything that has to do with images and manifests, the long tests included
+	$(PYTEST) -m '' -k 'images or k8s or probe or cluster_scripts' tests
+
+k8s-up: ## the service on a local cluster: kind, minikube or k3d, whichever is there
+	@k8s/up
+
 # -- test ---------------------------------------------------------------------------------------
-test: servers check unit contract system chaos-short ## check, unit, contract, system and a short chaos, in this order
+test: servers check k8s-check unit contract system chaos-short ## check, k8s-check, unit, contract, system and a short chaos
 
 check: $(VENV)/dev ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ from api.publishing import Publisher
 from api.replaying import Replayer
 from api.schemas import Alive, Answer, Ready
 from facematch.errors import FacematchError
+from facematch.probe import ALIVE, READY
 from facematch.store import Front
 
 
@@ -42,13 +43,13 @@ def blueprint(
     """The routes that orchestrators ask."""
     routes = APIBlueprint("health", __name__, tag="Health")
 
-    @routes.get("/healthz")
+    @routes.get(ALIVE)
     @routes.output(Alive)
     def healthz() -> Answer:
         """Whether the process answers"""
         return Alive(status="ok")
 
-    @routes.get("/readyz")
+    @routes.get(READY)
     @routes.output(Ready)
     @routes.doc(responses=also(503, "A dependency is down", Ready))
     def readyz() -> Answer:

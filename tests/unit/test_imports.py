@@ -28,6 +28,7 @@ LAYERS = {
         "collection_name",
         "encoding_model",
         "presence",
+        "probe",
         "sizing",
         "sizing_figures",
         "sizing_plan",

@@ -7,6 +7,7 @@ from configparser import ConfigParser
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -23,7 +24,7 @@ def declared(section, option):
 
 def pinned(file):
     lines = (ROOT / file).read_text().splitlines()
-    pins = (Requirement(line) for line in lines if re.match(r"\w[^#]*==", line))
+    pins = (Requirement(line.rstrip(" \\")) for line in lines if re.match(r"\w[^#]*==", line))
     return {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins}
 
 
@@ -69,3 +70,18 @@ def test_the_tested_set_begins_with_what_keeps_dlib_from_being_compiled():
     assert lines[:2] == ["./packaging/dlib-shim", "-e ."]
     assert "--only-binary :all:" in lines
     assert pinned("requirements.txt").keys().isdisjoint({"dlib", "facematch"})
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "packaging/images").glob("*.txt")), ids=lambda file: file.name
+)
+def test_an_image_installs_what_is_tested_by_hash(file: Path) -> None:
+    tested = pinned("requirements.txt") | pinned("requirements-milvus.txt")
+    blocks = re.split(r"\n(?=\w)", file.read_text())[1:]
+    locked = pinned(file.relative_to(ROOT))
+    assert len(blocks) == len(locked)
+    assert locked.items() <= tested.items()
+    assert all("--hash=sha256:" in block for block in blocks)
+    named = file.with_suffix(".in").read_text().split("\n")
+    roots = {canonicalize_name(line) for line in named if re.match(r"\w", line)}
+    assert roots <= locked.keys()
