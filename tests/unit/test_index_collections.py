@@ -27,6 +27,12 @@ from index.metrics import Metrics
 IDLE = 0.3
 
 
+@pytest.fixture(autouse=True)
+def _idle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a load takes here: the first one may have something to compile."""
+    monkeypatch.setattr("index.room.RESTS", 0.0)
+
+
 class Shelf:
     """Collections of the stores by name; a name without one is that of no collection."""
 
@@ -277,11 +283,7 @@ def test_room_that_an_entry_needs_is_made_too() -> None:
         assert list(shelf.collections.held()) == ["default"]
 
 
-def test_two_that_do_not_fit_beside_each_other_take_turns_and_are_never_wrong(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # However long a load takes here, who waits 0.3 s between two questions is idle.
-    monkeypatch.setattr("index.room.RESTS", 1.0)
+def test_two_that_do_not_fit_beside_each_other_take_turns_and_are_never_wrong() -> None:
     faces = people(np.random.default_rng(1), 2)
     stores: dict[str, Store] = {}
     for name, face in zip(("default", "other"), faces, strict=True):
