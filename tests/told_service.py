@@ -8,12 +8,14 @@
 URLs are "fetched" from `web`. The service can be stopped and started again on its port.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from api_parts import Api, running_api
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -149,10 +151,14 @@ class ToldService:
 
 @contextmanager
 def told_service(folder: Path, **settings: object) -> Iterator[ToldService]:
-    """A running service, stopped in the end."""
+    """A running service, stopped in the end. It logs only what is wrong: it is in the process of
+    the command whose output is looked at."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     service = ToldService(folder, **settings)
     service.start()
     try:
         yield service
     finally:
         service.close()
+        structlog.configure(**before)

@@ -252,5 +252,5 @@ def test_the_reply_frame_says_whether_it_is_exact(exact: bool) -> None:
     assert Candidates.decode(frame).exact is exact
     with pytest.raises(ValueError, match="version 2"):
         Candidates.decode(frame[:8] + b"\x02\0\0\0" + frame[12:])
-    with pytest.raises(ValueError, match="version 2"):
+    with pytest.raises(ValueError, match="where '2' is spoken"):
         Candidates.decode(b"FMR1" + frame[4:])
