@@ -60,8 +60,7 @@ def serve(settings: Settings) -> int:
 def _keep_editions(collections: Collections, reencoding: Reencoding, stop: threading.Event) -> None:
     """Have the edition loaded that is served, and none that was given up."""
     while there := startup.wait_for_redis(reencoding.editions, stop):
-        editions = filter(None, (there.served, there.other))
-        collections.keep([edition_name(DEFAULT, edition.number) for edition in editions])
+        collections.keep([edition_name(DEFAULT, edition.number) for edition in there.all])
         stop.wait(_EDITIONS_SECONDS)
 
 
