@@ -123,10 +123,10 @@ clean: ## remove .venv and everything generated; the service's data stays
 # -- .venv --------------------------------------------------------------------------------------
 # A Python that was named replaces another one's .venv; the default takes what is there.
 ifneq ($(origin PYTHON),file)
-EXACTLY := --exactly
-VERSION := import sys; print(sys.version_info[:2])
-OWN     := $(shell { $(BIN)/python -c '$(VERSION)'; } 2>/dev/null)
-ifneq ($(OWN),$(shell { '$(PYTHON)' -c '$(VERSION)'; } 2>/dev/null))
+EXACTLY     := --exactly
+ITS_VERSION := import sys; print(sys.version_info[:2])
+OWN         := $(shell { $(BIN)/python -c '$(ITS_VERSION)'; } 2>/dev/null)
+ifneq ($(OWN),$(shell { '$(PYTHON)' -c '$(ITS_VERSION)'; } 2>/dev/null))
 .PHONY: $(VENV)/installed $(VENV)/dev
 endif
 endif

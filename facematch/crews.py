@@ -95,9 +95,10 @@ class Crews:
     def _muster(self, there: Editions) -> list[str]:
         """Start those that are missing; their names."""
         missing: list[Part] = []
-        for edition, wanted in ((there.served, self._workers), (there.other, 1)):
-            if edition is None or time.monotonic() < self._not_before.get(edition.number, 0.0):
+        for edition in there.all:
+            if time.monotonic() < self._not_before.get(edition.number, 0.0):
                 continue
+            wanted = self._workers if edition == there.served else 1
             suffix = f"-edition-{edition.number}" if edition.number else ""
             for number in range(1, wanted + 1):
                 name = f"worker-{number}{suffix}"
@@ -117,5 +118,5 @@ class Crews:
     def _its_own_count(self, edition: Edition, there: Editions) -> bool:
         """Whether the settings that an edition was made with count, and not those of the service:
         not of the first one, unless the service's are those of another edition."""
-        others = (one for one in (there.served, there.other) if one is not None and one != edition)
+        others = (one for one in there.all if one != edition)
         return edition.number > 0 or any(self._settings.encoder == one.encoder for one in others)

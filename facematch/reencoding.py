@@ -47,9 +47,14 @@ class Editions:
     built: bool = False
 
     @property
+    def all(self) -> tuple[Edition, ...]:
+        """The one that is served, and the other one if there is one."""
+        return (self.served,) if self.other is None else (self.served, self.other)
+
+    @property
     def numbers(self) -> frozenset[int]:
         """Those of all editions."""
-        return frozenset(edition.number for edition in (self.served, self.other) if edition)
+        return frozenset(edition.number for edition in self.all)
 
     @property
     def phase(self) -> Phase | None:

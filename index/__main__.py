@@ -43,6 +43,8 @@ def serve(settings: Settings) -> int:
 
     Raises Misconfigured.
     """
+    # Blocked in every thread and waited for in one: nothing is interrupted half-way.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     client = connect(settings.redis_url.get_secret_value(), part="index")
     limit = settings.index_memory or startup.usable_memory() * 4 // 5
     metrics = Metrics()
@@ -67,8 +69,7 @@ def serve(settings: Settings) -> int:
 def _keep_editions(collections: Collections, reencoding: Reencoding, stop: threading.Event) -> None:
     """Have the edition loaded that is served, and none that was given up."""
     while there := _wait_for_editions(reencoding, stop):
-        editions = filter(None, (there.served, there.other))
-        collections.keep([edition_name(DEFAULT, edition.number) for edition in editions])
+        collections.keep([edition_name(DEFAULT, edition.number) for edition in there.all])
         stop.wait(_EDITIONS_SECONDS)
 
 
@@ -97,8 +98,6 @@ def _sample(collections: Collections) -> None:
 def _serve(
     collections: Collections, server: Server, reencoding: Reencoding, traces: startup.Tracing
 ) -> int:
-    # Blocked in every thread and waited for here: nothing is interrupted half-way.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     traces.start()
     # Until Redis answers nobody knows more. Should this edition have been given up, it is dropped
     # as soon as the others are known.

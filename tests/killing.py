@@ -12,6 +12,7 @@ from rabbit_server import RabbitServer
 from facematch.faces import image_hash
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
+from facematch.redis_connection import Redis
 from facematch.store import NewJob, Store
 from worker.looking import DirectLooker, PictureLimits
 from worker.pipeline import Parts, process
@@ -41,6 +42,12 @@ def stored(store: Store, generation: int) -> MatchSets:
         image: sorted((images[other], distance) for other, distance in sets[position].items())
         for position, image in images.items()
     }
+
+
+def bytes_of(client: Redis, matches: str) -> dict[bytes, bytes]:
+    """The match sets whose keys begin like this, as Redis would write them to its disk."""
+    keys = sorted(client.scan_iter(f"{matches}:*", count=1000))
+    return {key: client.dump(key) for key in keys}
 
 
 @contextmanager

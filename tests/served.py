@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import requests
 
 ROOT = Path(__file__).resolve().parents[1]
 READY = re.compile(r"facematch serves on (http://\S+) \(data in (.+), 2 workers\)")
@@ -83,3 +84,17 @@ class Served:
     def own_lines(self) -> list[str]:
         """What the parent said on the console."""
         return [line for line in self.console().splitlines() if line.startswith("facematch")]
+
+
+def submit(url: str, name: str, picture: bytes) -> str:
+    """Submit a picture under a name; its hash."""
+    answer = requests.post(f"{url}/scan/image/{name}", data=picture, timeout=30)
+    assert answer.status_code < 300, answer.text
+    return str(answer.json()["hash"])
+
+
+def matches(url: str, image: str) -> list[str]:
+    """The images that match this one, once it is done."""
+    answer = requests.get(f"{url}/v1/images/{image}/matches", params={"wait": 30}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return [match["hash"] for match in answer.json()["matches"]]

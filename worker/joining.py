@@ -72,7 +72,7 @@ def join(
 
 def number_for(model: str, there: Editions) -> int:
     """That of the edition for this model. Raises Misconfigured when there is none."""
-    for edition in filter(None, (there.served, there.other)):
+    for edition in there.all:
         if edition.model in ("", model):
             return edition.number
     raise _other_model(there.served.model, model)

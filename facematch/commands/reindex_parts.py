@@ -8,7 +8,7 @@ from pathlib import Path
 from facematch.broker import Broker
 from facematch.brokers import open_broker
 from facematch.collection_name import DEFAULT, edition_name
-from facematch.commands.stores import urls
+from facematch.commands.stores import served_edition, urls
 from facematch.errors import Unavailable
 from facematch.indexes import forget
 from facematch.redis_connection import Redis, connect
@@ -79,5 +79,5 @@ def parts_of(data: Path | None) -> Iterator[Parts]:
             ours = data is None and "redis_url" in settings.model_fields_set
             broker_url = settings.broker_url.get_secret_value() if ours else redis_url
         reencoding = RedisReencoding(client)
-        served = edition_name(DEFAULT, reencoding.editions().served.number)
-        yield Parts(client, reencoding, RedisReindexing(client, served), index_url, broker_url)
+        reindexing = RedisReindexing(client, served_edition(client))
+        yield Parts(client, reencoding, reindexing, index_url, broker_url)

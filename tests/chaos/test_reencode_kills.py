@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from cluster import ROOT, Cluster
 from coming_and_going import Ledger, coming_and_going, wait_for_all
-from killing import killing, replay, stored
+from killing import bytes_of, killing, replay, stored
 from planted import OTHER_PLANTED, PLANTED, OtherPlantedEncoder
 from rabbit_server import RabbitServer
 from servers import RedisServer
 from waiting import eventually
 
-from facematch.redis_connection import Redis, connect
+from facematch.redis_connection import connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
 from facematch.reindexing import Phase
@@ -69,12 +69,6 @@ class Driver:
             self.said, _ = self._process.communicate()
             status = self._process.returncode
         assert status == 0, self.said
-
-
-def bytes_of(client: Redis, prefix: str) -> dict[bytes, bytes]:
-    """Match sets as Redis would write them to its disk."""
-    keys = sorted(client.scan_iter(f"{prefix}matches:*", count=1000))
-    return {key: client.dump(key) for key in keys}
 
 
 def test_a_change_of_encoder_comes_to_its_end_whatever_is_killed(
@@ -131,13 +125,13 @@ def test_a_change_of_encoder_comes_to_its_end_whatever_is_killed(
             ordered = [ledger.pictures[images[position]] for position in sorted(images)]
             assert stored(edition, 0) == replay(ordered, THRESHOLD, encoder)
 
-        before = bytes_of(client, "fm:{default}:")
+        before = bytes_of(client, "fm:{default}:matches")
         assert cluster.command("reindex", "switch").returncode == 0
         assert reencoding.editions().served.model == OtherPlantedEncoder.model
         assert cluster.command("reindex", "rollback").returncode == 0
-        assert bytes_of(client, "fm:{default}:") == before
+        assert bytes_of(client, "fm:{default}:matches") == before
         assert cluster.command("reindex", "cancel").returncode == 0
-        assert bytes_of(client, "fm:{default}:") == before
+        assert bytes_of(client, "fm:{default}:matches") == before
         assert client.keys("fm:{default}:~*") == []
         cluster.fsck()
     client.close()

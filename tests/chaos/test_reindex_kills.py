@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster
 from coming_and_going import Ledger, coming_and_going, wait_for_all
-from killing import killing, replay, stored
+from killing import bytes_of, killing, replay, stored
 from planted import PLANTED
 from rabbit_server import RabbitServer
 from servers import RedisServer
@@ -33,11 +33,10 @@ pytestmark = pytest.mark.timeout(2 * SECONDS + 400)
 VICTIMS = ("worker-1", "worker-2", "api", "rabbitmq", "worker-1", "index-1", "worker-2", "index-2")
 
 
-def bytes_of(client: Redis, generation: int) -> dict[bytes, bytes]:
+def match_sets(client: Redis, generation: int) -> dict[bytes, bytes]:
     """The match sets of a generation as Redis would write them to its disk."""
     name = f"matches.{generation}" if generation else "matches"
-    keys = sorted(client.scan_iter(f"fm:{{default}}:{name}:*", count=1000))
-    return {key: client.dump(key) for key in keys}
+    return bytes_of(client, f"fm:{{default}}:{name}")
 
 
 def test_a_reindex_comes_to_its_end_whatever_is_killed(
@@ -89,10 +88,10 @@ def test_a_reindex_comes_to_its_end_whatever_is_killed(
         assert cluster.command("reindex", "rollback").returncode == 0
         assert store.collection().threshold == FORMER
         assert stored(store, made.former) == served
-        before = bytes_of(client, made.former)
+        before = match_sets(client, made.former)
         assert cluster.command("reindex", "cancel").returncode == 0
-        assert bytes_of(client, made.former) == before
-        assert bytes_of(client, made.generation) == {}
+        assert match_sets(client, made.former) == before
+        assert match_sets(client, made.generation) == {}
         cluster.fsck()
 
         # There and back: the bytes are the same, whoever wrote them, and in whatever order.
@@ -101,7 +100,7 @@ def test_a_reindex_comes_to_its_end_whatever_is_killed(
             assert changed.returncode == 0, changed.stdout + changed.stderr
             assert json.loads(changed.stdout)["parity"]["unexpected"] == 0
             assert cluster.command("reindex", "drop").returncode == 0
-        back = bytes_of(client, store.collection().generations[0].number)
+        back = match_sets(client, store.collection().generations[0].number)
         assert sorted(back.values()) == sorted(before.values())
         cluster.fsck()
     client.close()

@@ -8,9 +8,8 @@ from contextlib import ExitStack, suppress
 import numpy as np
 import psutil
 import pytest
-import requests
 from planted import OTHER_PLANTED, PLANTED, people, pictures_of, planted_picture
-from served import Served
+from served import Served, matches, submit
 from waiting import eventually
 
 from facematch.errors import NotFound
@@ -50,18 +49,6 @@ def workers(served):
         with suppress(psutil.Error):  # it has just ended
             found.append(process.environ()["FACEMATCH_ENCODER"])
     return Counter(found)
-
-
-def submit(url, name, picture):
-    answer = requests.post(f"{url}/scan/image/{name}", data=picture, timeout=30)
-    assert answer.status_code < 300, answer.text
-    return answer.json()["hash"]
-
-
-def matches(url, image):
-    answer = requests.get(f"{url}/v1/images/{image}/matches", params={"wait": 30}, timeout=60)
-    assert answer.status_code == 200, answer.text
-    return [match["hash"] for match in answer.json()["matches"]]
 
 
 def done(store, pictures):

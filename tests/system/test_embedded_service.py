@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import requests
 from planted import PLANTED, people, pictures_of, planted_picture
-from served import ROOT, Served
+from served import ROOT, Served, matches, submit
 from waiting import eventually
 
 
@@ -75,18 +75,6 @@ def told(served, command):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
-
-
-def submit(url, name, picture):
-    answer = requests.post(f"{url}/scan/image/{name}", data=picture, timeout=30)
-    assert answer.status_code < 300, answer.text
-    return answer.json()["hash"]
-
-
-def matches(url, image):
-    answer = requests.get(f"{url}/v1/images/{image}/matches", params={"wait": 30}, timeout=60)
-    assert answer.status_code == 200, answer.text
-    return [match["hash"] for match in answer.json()["matches"]]
 
 
 def two_pictures_of_one_person():
