@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
 from pydantic import ValidationError
 
 from api.server import _GRACE_SECONDS as API_GRACE
@@ -15,6 +17,7 @@ from facematch.probe import ALIVE, READY
 from facematch.settings import PREFIX, Settings
 from facematch.sidecar import socket_path
 from k8s.checks.manifests import Manifests, Pod
+from k8s.checks.rendering import ROOT
 from worker.__main__ import _CNN_TIMES
 from worker.sandbox import _CLOCK_TIMES, _GRACE_SECONDS
 
@@ -61,6 +64,7 @@ def _of_ours(manifests: Manifests, pod: Pod, container: dict[str, Any]) -> Itera
     for port in container.get("ports", ()):
         if port["containerPort"] not in listening:
             yield f"no setting has it listen on {port['containerPort']}"
+    yield from _metrics(pod, container, settings)
     mounts = {one["mountPath"]: one["name"] for one in container.get("volumeMounts", ())}
     name = container["name"]
     if name == "api":
@@ -141,6 +145,31 @@ def _probes(
             and environment.get("FACEMATCH_INDEX_URL")
         ):
             yield f"there is no {kind}"
+
+
+def _metrics(pod: Pod, container: dict[str, Any], settings: Settings) -> Iterator[str]:
+    """Where it tells its metrics is a port by the name that scrape.yaml looks for."""
+    if container["name"] not in ("api", "worker", "index"):
+        return
+    named = {port["name"]: port["containerPort"] for port in container.get("ports", ())}
+    name, told = f"metrics-{container['name']}", settings.metrics_port
+    others = [one for one in pod.containers if one is not container]
+    if not re.fullmatch(_scraped(), name):
+        yield f"k8s/scrape.yaml does not look for {name}"
+    if told == 0 or named.get(name) != told:
+        yield f"its port {name} is {named.get(name)}, and it tells metrics on {told}"
+    if settings.metrics_host == Settings.model_fields["metrics_host"].default:
+        yield f"it tells metrics on {settings.metrics_host}, where nobody can ask"
+    if told in [port["containerPort"] for one in others for port in one.get("ports", ())]:
+        yield f"another container of the pod listens on {told}"
+
+
+@cache
+def _scraped() -> str:
+    """Which names of ports Prometheus looks for: a regular expression."""
+    (job,) = yaml.safe_load((ROOT / "k8s" / "scrape.yaml").read_text())
+    (kept,) = [one["regex"] for one in job["relabel_configs"] if one.get("action") == "keep"]
+    return str(kept)
 
 
 def _time(manifests: Manifests, pod: Pod, container: dict[str, Any]) -> Iterator[str]:

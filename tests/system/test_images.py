@@ -33,7 +33,7 @@ LATE = {
     "worker": [
         *("facematch.rabbit_broker", "facematch.streams", "facematch.cli"),
         *(f"facematch.commands.{name}" for name in ("fsck", "index", "reencode", "reindex")),
-        "facematch.commands.reindex_text",
+        *(f"facematch.commands.{name}" for name in ("status", "jobs", "doctor", "migrate")),
     ],
 }
 _IMPORT_ALL = """
@@ -163,16 +163,17 @@ def test_each_target_imports_and_starts_with_what_it_installs(
         eventually(
             lambda: b'"ready"' in (short / "worker.log").read_bytes(), "worker is ready", 120
         )
-        # What the CronJob runs.
+        # What the CronJob runs, and what an operator does in a worker's container.
         worker = stages["worker"]
-        checked = subprocess.run(
-            [*program(worker, "ENTRYPOINT"), "fsck"],
-            cwd=worker.folder,
-            env=worker.environment | settings,
-            capture_output=True,
-            text=True,
-        )
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+        for command in (["fsck"], ["status"], ["jobs", "failed"], ["migrate"], ["doctor"]):
+            checked = subprocess.run(
+                [*program(worker, "ENTRYPOINT"), *command],
+                cwd=worker.folder,
+                env=worker.environment | settings,
+                capture_output=True,
+                text=True,
+            )
+            assert checked.returncode == 0, checked.stdout + checked.stderr
         for target, process in processes.items():
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0, f"{target} ended otherwise"

@@ -30,6 +30,7 @@ class ManifestRedis(RedisServer):
         made = subprocess.check_output([ROOT / "k8s/make-secrets", "redis"])
         secret = yaml.safe_load(made)["stringData"]
         self.password = secret["password"]
+        self.backup_password = secret["backup-password"]
         (folder / "users.acl").write_text(f"{secret['users.acl']}{_ADMIN}\n")
         stateful, _ = yaml.safe_load_all((ROOT / "k8s/base/redis.yaml").read_text())
         (container,) = stateful["spec"]["template"]["spec"]["containers"]
@@ -90,6 +91,15 @@ def test_the_service_needs_no_more_rights_than_the_secret_gives_it(
         reindexed = cluster.command("reindex", "--threshold", "0.5", "--most-change", "1")
         assert reindexed.returncode == 0, reindexed.stdout + reindexed.stderr
         cluster.fsck()
+        cluster.environment["FACEMATCH_INDEX_URL"] = f"unix:{tmp_path / 'index-1.sock'}"
+        for looked in (("status",), ("doctor",), ("migrate",), ("jobs", "failed")):
+            said = cluster.command(*looked)
+            assert said.returncode == 0, said.stdout + said.stderr
+            assert "not allowed" not in said.stdout + said.stderr
+    backup = tmp_path / "store.rdb"
+    url = f"redis://backup:{manifest_redis.backup_password}@127.0.0.1:{manifest_redis.port}"
+    subprocess.run(["redis-cli", "-u", url, "--rdb", backup], check=True, capture_output=True)
+    subprocess.run(["redis-check-rdb", backup], check=True, capture_output=True)
     assert manifest_redis.denied() == []
 
 

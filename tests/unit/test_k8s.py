@@ -98,6 +98,25 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         ),
         "lets in on port 6380",
     ),
+    "a port for metrics": (
+        lambda d: sidecar(d)["ports"][0].update(containerPort=9464),
+        "its port metrics-index is 9464, and it tells metrics on 9465",
+    ),
+    "metrics on the port of another": (
+        lambda d: (
+            sidecar(d)["env"][-1].update(value="9466"),
+            sidecar(d)["ports"][0].update(containerPort=9466),
+        ),
+        "another container of the pod listens on 9466",
+    ),
+    "metrics that nobody can ask for": (
+        to_settings("FACEMATCH_METRICS_HOST", "127.0.0.1"),
+        "where nobody can ask",
+    ),
+    "the name of a port for metrics": (
+        lambda d: main(d)["ports"][1].update(name="metrics"),
+        "its port metrics-api is None",
+    ),
     "the name of a Service": (
         lambda d: one(d, "Service", "redis")["metadata"].update(name="store"),
         "there is no Service redis",
