@@ -20,7 +20,14 @@ import facematch
 from facematch import startup, valkey
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.crews import LOOK_SECONDS, Crews
-from facematch.data_folder import DataFolder, InUse, Service, claimed, running_service
+from facematch.data_folder import (
+    DataFolder,
+    InUse,
+    Service,
+    claimed,
+    holds_data,
+    running_service,
+)
 from facematch.errors import Misconfigured, Unavailable
 from facematch.processes import Part
 from facematch.redis_connection import connect
@@ -84,10 +91,10 @@ def redis_url_of(data: Path) -> Iterator[str]:
     """The Redis URL of the store in a data folder, while the context lasts: that of the service
     that runs there, or else of a Valkey started for the purpose. Call it from the main thread.
 
-    Raises Misconfigured when the folder holds no data, Unavailable("store_unavailable") when
-    its Valkey does not come up.
+    Raises Misconfigured when the folder holds no data or cannot be used,
+    Unavailable("store_unavailable") when its Valkey does not come up.
     """
-    if not (data.expanduser() / "valkey").is_dir():
+    if not holds_data(data):
         raise Misconfigured(f"{data} holds no data of a facematch service")
     with contextlib.ExitStack() as stack:
         try:

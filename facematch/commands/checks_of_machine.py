@@ -167,7 +167,7 @@ def socket_file(path: Path) -> Check | None:
 
 def _nearest(folder: Path) -> Path:
     """It, or the first of those around it that is there."""
-    folder = folder.expanduser().absolute()
+    folder = folder.absolute()
     while not os.path.exists(folder) and folder != folder.parent:
         folder = folder.parent
     return folder

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from facematch.brokers import open_broker
 from facematch.commands import index as index_command
@@ -31,6 +31,7 @@ _FULL, _NEARLY_FULL = 0.95, 0.8
 _LYING_SECONDS = 180.0
 _BEHIND = 10_000
 _API_SECONDS = 10.0
+_CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
 def redis(client: Redis, told: Server) -> Iterator[Check]:
@@ -205,11 +206,9 @@ def api(url: str) -> Check:
     """Whether it is ready."""
     try:
         parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=_API_SECONDS)
-    except ValueError:
-        return wrong("api", f"{printable(url)} is no URL", "set FACEMATCH_URL")
+        connection = _CONNECTIONS[parts.scheme](_host(parts), parts.port, timeout=_API_SECONDS)
+    except (KeyError, ValueError, http.client.InvalidURL):
+        return wrong("api", f"{printable(url)} is no URL of an api", "set FACEMATCH_URL")
     try:
         connection.request("GET", f"{parts.path.rstrip('/')}/readyz")
         with connection.getresponse() as response:
@@ -218,8 +217,15 @@ def api(url: str) -> Check:
                 return ok("api", f"ready at {printable(url)}")
             said = f"not ready at {printable(url)}: {printable(body.strip())}"
             return wrong("api", said, "what it names has to be there first")
-    except (OSError, http.client.HTTPException) as error:
+    # ValueError: of a name or a path that cannot be sent.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         fix = "start it, or set FACEMATCH_URL"
         return wrong("api", f"no answer at {printable(url)}: {error}", fix)
     finally:
         connection.close()
+
+
+def _host(parts: SplitResult) -> str:
+    if not parts.hostname:
+        raise ValueError("no host")
+    return parts.hostname

