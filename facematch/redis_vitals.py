@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from facematch.collection_name import DEFAULT, served_name
-from facematch.redis_connection import Redis, translated
+from facematch.redis_connection import Redis, info_of, translated
 from facematch.redis_scripts import Scripted
 from facematch.reindexing import Phase
 from facematch.vitals import JOBS_LOOKED_AT, Checked, EditionVitals, Vitals
@@ -21,13 +21,12 @@ class RedisVitals(Scripted):
     def read(self) -> Vitals:
         """How it is now. Raises Unavailable("store_unavailable")."""
         views, checked, now = self._run("vitals", JOBS_LOOKED_AT)
-        memory, persistence = self._redis.info("memory"), self._redis.info("persistence")
+        info = info_of(self._redis)
         return Vitals(
             tuple(_edition(*view) for view in views),
-            memory=int(memory["used_memory"]),
-            memory_limit=int(memory.get("maxmemory", 0)),
-            persists="err"
-            not in (persistence.get(f"{what}_status") for what in ("aof_last_write", *_REWRITES)),
+            memory=int(info.get("used_memory", 0)),
+            memory_limit=int(info.get("maxmemory", 0)),
+            persists="err" not in (info.get(f"{what}_status") for what in _WRITES),
             checked=_checked(checked, float(now)),
         )
 
@@ -38,7 +37,7 @@ class RedisVitals(Scripted):
         self._run("vitals_checked", *(part for found in findings.items() for part in found))
 
 
-_REWRITES = ("aof_last_bgrewrite", "rdb_last_bgsave")
+_WRITES = ("aof_last_write", "aof_last_bgrewrite", "rdb_last_bgsave")
 
 
 def _edition(

@@ -54,7 +54,8 @@ class Vitals:
     """Of a collection, and of the store's server.
 
     `editions`: the one that is served first. `memory` and `memory_limit` (0: none): bytes that the
-    server has taken for data, and may take. `persists`: its last write to disk went well.
+    server has taken for data, and may take. `persists`: its last write to disk went well. A server
+    whose rules refuse INFO tells neither: 0, 0 and True then.
     """
 
     editions: tuple[EditionVitals, ...]

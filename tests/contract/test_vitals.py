@@ -21,8 +21,13 @@ from worker.pipeline import process
 
 
 @pytest.fixture(params=["redis", "valkey"])
-def client(request: pytest.FixtureRequest) -> Iterator[object]:
-    with connect(request.getfixturevalue(f"{request.param}_url")) as client:
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[object]:
+    with connect(url) as client:
         yield client
 
 
@@ -82,6 +87,19 @@ def test_a_write_to_disk_that_failed_is_told_until_one_succeeds(client) -> None:
     finally:
         folder.rmdir()
     assert save()
+
+
+def test_a_server_whose_rules_refuse_info_tells_all_but_itself(
+    client, store: RedisStore, url: str
+) -> None:
+    store.create("model", 0.6)
+    client.execute_command("ACL", "SETUSER", "strict", "on", ">pw", "~*", "&*", "+@all", "-info")
+    try:
+        with connect(url.replace("://", "://strict:pw@")) as strict:
+            vitals = read(strict)
+    finally:
+        client.execute_command("ACL", "DELUSER", "strict")
+    assert vitals == Vitals((EditionVitals(0),))
 
 
 def test_jobs_that_wait_are_counted_with_their_bytes_and_the_age_of_the_oldest(
