@@ -193,7 +193,8 @@ def processes(there: Sequence[Process] | None, own_version: str) -> Iterator[Che
 
 def jobs(under_way: UnderWay) -> Check:
     """Whether what was accepted is worked on."""
-    if under_way.left_lying > _LYING_SECONDS:
+    # While many wait their turn, those in hand say that somebody works on them.
+    if under_way.left_lying > _LYING_SECONDS and not under_way.in_hand:
         return wrong(
             "jobs",
             f"nobody has looked after an accepted job for {duration(under_way.left_lying)}",

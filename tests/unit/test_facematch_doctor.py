@@ -240,6 +240,15 @@ def test_a_job_that_nobody_looks_after_is_found(diagnose: Diagnose, client: Redi
     assert diagnose() == {"jobs": ("wrong", said)}
 
 
+def test_a_job_that_waits_its_turn_is_no_trouble(diagnose: Diagnose, client: Redis) -> None:
+    store = RedisStore(client)
+    for job in ("waits", "in hand"):
+        store.accept(NewJob(job, "a.jpg", url="http://x/a.jpg"), BACKLOG)
+    store.begin("in hand")
+    client.zincrby("fm:{default}:accepted", -3600, "waits")
+    assert diagnose() == {}
+
+
 def test_a_collection_that_its_workers_would_refuse_is_found(
     diagnose: Diagnose, client: Redis
 ) -> None:
