@@ -86,8 +86,17 @@ def jobs_failed(ctx: click.Context, data: Path | None, codes: tuple[str, ...], l
     asked(ctx).show(command.document(listed), command.failed_lines(listed))
 
 
+def _check_ids(
+    ctx: click.Context, parameter: click.Parameter, ids: tuple[str, ...]
+) -> tuple[str, ...]:
+    for job in ids:
+        if not job.isascii():
+            raise click.BadParameter(f"{job!r} is no job", ctx, parameter)
+    return ids
+
+
 @jobs.command("retry")
-@click.argument("ids", metavar="[JOB...]", nargs=-1)
+@click.argument("ids", metavar="[JOB...]", nargs=-1, callback=_check_ids)
 @_code_option
 @click.option(
     "--all",
