@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import facematch
-from facematch import valkey
+from facematch import redis_server, valkey
 from facematch.commands import checks_of_machine as machine
 from facematch.commands import checks_of_parts as parts
 from facematch.commands.checks import Check, Level, ok, warning, wrong
@@ -17,8 +17,8 @@ from facematch.data_folder import default_data, holds_data, running_service
 from facematch.embedded import free_port, redis_url_of
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import Redis, connect
-from facematch.redis_overview import RedisOverview
 from facematch.redis_reencoding import RedisReencoding
+from facematch.redis_vitals import RedisVitals
 from facematch.settings import PREFIX, Settings, load
 
 _MARKS = {Level.OK: "ok", Level.WARNING: "look", Level.WRONG: "WRONG"}
@@ -134,11 +134,9 @@ def _parts(
     *,
     embedded: bool,
 ) -> Iterator[Check]:
-    overview = RedisOverview(client)
-    server = overview.server()
-    yield from parts.redis(client, server)
-    under_way = overview.under_way()
-    yield parts.clock(server, under_way)
+    yield from parts.redis(client, redis_server.server(client))
+    vitals = RedisVitals(client).read()
+    yield parts.clock(vitals)
     editions = RedisReencoding(client).editions()
     served = editions.served
     # Embedded, what the collection was made with counts.
@@ -150,8 +148,8 @@ def _parts(
         yield parts.broker(broker_url, editions)
     if index_url is not None:
         yield parts.index(client, index_url)
-        yield from parts.processes(overview.processes(), facematch.__version__)
-        yield parts.jobs(under_way)
+        yield from parts.processes(redis_server.processes(client), facematch.__version__)
+        yield parts.jobs(vitals.served)
 
 
 def is_wrong(checks: Sequence[Check]) -> bool:

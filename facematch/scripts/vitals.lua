@@ -22,6 +22,11 @@ local function oldest_job()
   return age_of(least)
 end
 
+local function left_lying()
+  local looked_after = redis.call('ZRANGE', ACCEPTED, 0, 0, 'WITHSCORES')[2]
+  return looked_after and string.format('%.6f', math.max(0, time - number(looked_after))) or '0'
+end
+
 local function oldest_pending()
   local image = redis.call('ZRANGE', PENDING, 0, 0)[1]
   return age_of(image and redis.call('HGET', key('image', image), 'number'))
@@ -31,8 +36,9 @@ local function view(edition)
   turn_to(prefix_of(edition))
   local meta = redis.call('HMGET', META, 'position', 'backlog')
   local reindex = redis.call('HMGET', REINDEX, 'phase', 'ranges')
-  return {edition, redis.call('ZCARD', ACCEPTED), oldest_job(), redis.call('HLEN', POSITIONS),
-    redis.call('ZCARD', PENDING), oldest_pending(), number(meta[1]), redis.call('XLEN', LOG),
+  return {edition, redis.call('ZCARD', ACCEPTED),
+    redis.call('ZCOUNT', ACCEPTED, '(' .. now(), '+inf'), oldest_job(), left_lying(),
+    redis.call('HLEN', POSITIONS), redis.call('ZCARD', PENDING), oldest_pending(), number(meta[1]), redis.call('XLEN', LOG),
     redis.call('SCARD', ERASING), number(meta[2]), reindex[1], number(reindex[2]),
     redis.call('ZCARD', RANGES)}
 end
@@ -41,4 +47,5 @@ local served, other = editions()
 local views = {view(served)}
 if other then views[2] = view(other) end
 local checked = redis.call('HGETALL', BASE .. 'fsck')
-return {views, checked, now()}
+local last = number(redis.call('GET', BASE .. 'submissions'))
+return {views, checked, now(), string.format('%.6f', last / 1e6 - time)}

@@ -113,12 +113,12 @@ def test_the_state_of_everything_is_told_at_a_glance(place: Place, redis_url: st
         ("api", __version__),
         ("worker", __version__),
     ]
-    under_way = told["under_way"]
-    assert (under_way["accepted"], under_way["in_hand"], under_way["pending"]) == (2, 1, 1)
-    assert 0 < under_way["accepted_age"] < 60
-    assert 0 < under_way["pending_age"] < 60
-    assert under_way["backlog"] == len(b"waits" + b"is in hand")
-    assert (under_way["images"], under_way["erasing"]) == (1, 0)
+    (edition,) = told["vitals"]["editions"]
+    assert (edition["jobs"], edition["in_hand"], edition["pending"]) == (2, 1, 1)
+    assert 0 < edition["oldest_job"] < 60
+    assert 0 < edition["oldest_pending"] < 60
+    assert edition["upload_bytes"] == len(b"waits" + b"is in hand")
+    assert (edition["images"], edition["erasures"]) == (1, 0)
     assert told["failed"] == {"unreachable": 1}
     assert told["queues"]["waiting"] == {QUEUE: 1, REINDEX_QUEUE: 0}
     assert told["queues"]["dead_letters"] == 1

@@ -16,7 +16,7 @@ from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
 from facematch.reindexing import Phase
 from facematch.store import NewJob
-from facematch.vitals import EditionVitals, Vitals
+from facematch.vitals import EditionVitals, Server, Vitals
 from worker.pipeline import process
 
 
@@ -62,12 +62,12 @@ def test_before_there_is_a_collection_there_is_nothing(client) -> None:
 
 def test_the_server_tells_of_itself(client) -> None:
     vitals = read(client)
-    assert vitals.memory > 2**16
-    assert vitals.memory_limit == 0
-    assert vitals.persists
+    assert vitals.server.memory > 2**16
+    assert vitals.server.most_memory == 0
+    assert vitals.server.write_problem == ""
     client.config_set("maxmemory", 2**30)
     try:
-        assert read(client).memory_limit == 2**30
+        assert read(client).server.most_memory == 2**30
     finally:
         client.config_set("maxmemory", 0)
 
@@ -76,7 +76,7 @@ def test_a_write_to_disk_that_failed_is_told_until_one_succeeds(client) -> None:
     def save() -> bool:
         client.bgsave()
         eventually(lambda: not client.info("persistence")["rdb_bgsave_in_progress"])
-        return read(client).persists
+        return not read(client).server.write_problem
 
     # A folder of that name is in the way of the file.
     folder = Path(client.config_get("dir")["dir"]) / client.config_get("dbfilename")["dbfilename"]
@@ -99,7 +99,8 @@ def test_a_server_whose_rules_refuse_info_tells_all_but_itself(
             vitals = read(strict)
     finally:
         client.execute_command("ACL", "DELUSER", "strict")
-    assert vitals == Vitals((EditionVitals(0),))
+    assert (vitals.editions, vitals.checked) == ((EditionVitals(0),), None)
+    assert vitals.server == Server(clock=vitals.server.clock)
 
 
 def test_jobs_that_wait_are_counted_with_their_bytes_and_the_age_of_the_oldest(

@@ -216,7 +216,7 @@ def test_a_clock_that_goes_otherwise_than_redis_s_is_found(
         def time() -> float:
             return time.time() - 30
 
-    monkeypatch.setattr("facematch.redis_overview.time", Late)
+    monkeypatch.setattr("facematch.redis_server.time", Late)
     assert diagnose() == {"clock": ("warning", "Redis's clock is 30 s ahead of this machine's")}
 
 
