@@ -20,7 +20,8 @@ _JOBS_LOOKED_AT = 5000
 
 @dataclass(frozen=True)
 class UnderWay:
-    """What is under way in the edition that is served. Ages in seconds, 0 where there is none.
+    """What is under way in the edition that is served. Ages in seconds, 0 where there is none; of
+    what has failed and is tried again, since then.
 
     `accepted`: jobs that have not ended; of these `in_hand` of a worker; `accepted_age` since the
     oldest was submitted; `left_lying` since anybody looked after the one left longest. `pending`:

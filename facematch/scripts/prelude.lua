@@ -220,6 +220,13 @@ local function settle(job, state, ttl)
   tell('job', job)
 end
 
+-- How many seconds ago a job or image was submitted, or a failed job was tried again; 0 for none.
+local function age_of(record)
+  local fields = redis.call('HMGET', record, 'number', 'again')
+  local since = number(fields[2] or fields[1])
+  return since > 0 and math.max(0, now() - since / 1000000) or 0
+end
+
 local function erased_since(job_number, erased_at)
   return erased_at and number(erased_at) >= number(job_number)
 end
@@ -262,7 +269,7 @@ local function expect(image, nonce, job_number)
   local state = redis.call('HGET', record, 'state')
   if not state or state == 'failed' or state == 'erased' then
     redis.call('HSET', record, 'state', 'accepted', 'nonce', nonce, 'number', job_number)
-    redis.call('HDEL', record, 'code', 'position')
+    redis.call('HDEL', record, 'code', 'position', 'again')
   end
 end
 

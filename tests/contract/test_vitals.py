@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from submitting import BACKLOG, MODEL, commit
 from waiting import eventually
 from worlds import HASHES, World
 
 from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Unavailable
 from facematch.redis_connection import connect
+from facematch.redis_failed_jobs import RedisFailedJobs
+from facematch.redis_overview import RedisOverview
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
@@ -133,6 +136,19 @@ def test_a_job_in_hand_and_one_published_again_are_as_old_as_they_are(
     make_older(client, f"job:{world.jobs[1]}", 2000)
     assert store.due_jobs(10, 0.0) == [world.jobs[1]]
     assert only(client).oldest_job >= 2000
+
+
+def test_a_job_that_is_tried_again_waits_from_then_on(client, store: RedisStore) -> None:
+    store.create(MODEL, 0.6)
+    store.accept(NewJob("job", "a.jpg", url="http://x/a.jpg"), BACKLOG)
+    store.fail("job", "unreachable", "")
+    make_older(client, "job:job", 100_000)
+    RedisFailedJobs(client).retry("job")
+    assert 0 < only(client).oldest_job < 60
+    assert 0 < RedisOverview(client).under_way().accepted_age < 60
+    commit(store, "job", b"a")
+    assert 0 < only(client).oldest_pending < 60
+    assert 0 < RedisOverview(client).under_way().pending_age < 60
 
 
 def test_an_image_whose_matches_are_not_written_is_pending_since_it_was_submitted(
