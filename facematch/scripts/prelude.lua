@@ -231,12 +231,16 @@ local function erased_since(job_number, erased_at)
   return erased_at and number(erased_at) >= number(job_number)
 end
 
+local PAST_AT_ONCE = 100
+
 -- Jobs that failed with a code, by when they are forgotten; the codes, by when the last job is.
 -- What a longer ttl has kept in them is kept.
 local function list_failed(job, code, ttl)
   local with_code, forgotten = key('failed', code), string.format('%.6f', now() + ttl)
   for member, list in pairs({[job] = with_code, [code] = FAILED}) do
-    redis.call('ZREMRANGEBYSCORE', list, '-inf', now())
+    -- More than come in, and no more: a million at once take most of a second.
+    local past = redis.call('ZRANGEBYSCORE', list, '-inf', now(), 'LIMIT', 0, PAST_AT_ONCE)
+    if #past > 0 then redis.call('ZREM', list, unpack(past)) end
     redis.call('ZADD', list, 'GT', forgotten, member)
     if redis.call('TTL', list) < number(ttl) then redis.call('EXPIRE', list, ttl) end
   end
