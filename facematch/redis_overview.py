@@ -21,7 +21,7 @@ _JOBS_LOOKED_AT = 5000
 @dataclass(frozen=True)
 class UnderWay:
     """What is under way in the edition that is served. Ages in seconds, 0 where there is none; of
-    what has failed and is tried again, since then.
+    what has failed and is tried again, or is for another edition, since that began.
 
     `accepted`: jobs that have not ended; of these `in_hand` of a worker; `accepted_age` since the
     oldest was submitted; `left_lying` since anybody looked after the one left longest. `pending`:

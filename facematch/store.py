@@ -107,8 +107,8 @@ class Job:
     followed_by: int | None = None
     #: Of `accept`: the number of the edition that is served.
     edition: int = 0
-    #: Seconds since 1970, by the store's clock, when it was accepted; about: see the number that
-    #: it was given.
+    #: Seconds since 1970, by the store's clock, when it was accepted, or, if it had failed, tried
+    #: again; about: see the number that it was given.
     submitted: float = field(default=0.0, compare=False)
 
 

@@ -17,7 +17,7 @@ JOBS_LOOKED_AT = 1000
 @dataclass(frozen=True)
 class EditionVitals:
     """Of one edition. Ages are in seconds, 0.0 where there is nothing of the kind; of
-    what has failed and is tried again, since then.
+    what has failed and is tried again, or is for another edition, since that began.
 
     `jobs`: accepted and not ended, also those in hand; `oldest_job`: since it was submitted.
     `images`: live ones with faces; `pending`: of these, indexed and not done; `oldest_pending`:

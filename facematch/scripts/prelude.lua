@@ -220,9 +220,9 @@ local function settle(job, state, ttl)
   tell('job', job)
 end
 
--- How many seconds ago a job or image was submitted, or a failed job was tried again; 0 for none.
+-- How many seconds a job or image has waited; 0 for none.
 local function age_of(record)
-  local fields = redis.call('HMGET', record, 'number', 'again')
+  local fields = redis.call('HMGET', record, 'number', 'since')
   local since = number(fields[2] or fields[1])
   return since > 0 and math.max(0, now() - since / 1000000) or 0
 end
@@ -273,14 +273,15 @@ local function expect(image, nonce, job_number)
   local state = redis.call('HGET', record, 'state')
   if not state or state == 'failed' or state == 'erased' then
     redis.call('HSET', record, 'state', 'accepted', 'nonce', nonce, 'number', job_number)
-    redis.call('HDEL', record, 'code', 'position', 'again')
+    redis.call('HDEL', record, 'code', 'position', 'since')
   end
 end
 
 local function job_view(job)
   local fields = redis.call('HMGET', key('job', job),
-    'state', 'name', 'url', 'image', 'attempts', 'code', 'detail', 'number')
+    'state', 'name', 'url', 'image', 'attempts', 'code', 'detail', 'number', 'since')
   if not fields[1] then return false end
+  local since = fields[9]
   fields[9] = false
   if fields[1] == 'committed' then
     local image = redis.call('HMGET', key('image', fields[4]), 'state', 'erased_at', 'faces_found')
@@ -288,5 +289,6 @@ local function job_view(job)
     if erased_since(fields[8], image[2]) then fields[1] = 'erased' end
     if known(fields[1]) then fields[9] = image[3] end
   end
+  fields[8] = since or fields[8]
   return fields
 end

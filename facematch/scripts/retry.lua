@@ -9,7 +9,7 @@ if led[3] == '' and redis.call('EXISTS', key('blob', led[4])) == 0
   return 'no_source'
 end
 
-local again = string.format('%d', now() * 1000000)
+local since = string.format('%d', now() * 1000000)
 
 local function accept_again()
   local record = key('job', job)
@@ -28,7 +28,7 @@ local function accept_again()
   else
     return
   end
-  redis.call('HSET', record, 'state', 'accepted', 'image', image, 'attempts', 0, 'again', again)
+  redis.call('HSET', record, 'state', 'accepted', 'image', image, 'attempts', 0, 'since', since)
   redis.call('ZADD', ACCEPTED, now(), job)
   if image == '' then return end
   -- What was erased since is erased when the job is begun.
