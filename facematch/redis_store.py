@@ -152,12 +152,13 @@ class RedisStore(Scripted):
     @translated()
     def begin(self, job: str) -> Job:
         """See Store."""
-        view, in_hand, follows, by = self._run("begin", job, self._job_ttl, WORK_SECONDS)
+        view, in_hand, follows, by, settled = self._run("begin", job, self._job_ttl, WORK_SECONDS)
         return replace(
             decode.job(job, view),
             in_hand=bool(in_hand),
             follows=bool(follows),
             followed_by=int(by) if by else None,
+            settled=bool(settled),
         )
 
     @translated()

@@ -105,6 +105,8 @@ class Job:
     follows: bool = False
     #: Of `begin`: the number of the edition in which it waits for what becomes of it here.
     followed_by: int | None = None
+    #: Of `begin`: it was accepted until then and is not any more, because of what there is.
+    settled: bool = False
     #: Of `accept`: the number of the edition that is served.
     edition: int = 0
     #: Seconds since 1970, by the store's clock, when it was accepted, or, if it had failed, tried
