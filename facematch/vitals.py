@@ -16,7 +16,8 @@ JOBS_LOOKED_AT = 1000
 
 @dataclass(frozen=True)
 class EditionVitals:
-    """Of one edition. Ages are in seconds, 0.0 where there is nothing of the kind.
+    """Of one edition. Ages are in seconds, 0.0 where there is nothing of the kind; of
+    what has failed and is tried again, or is for another edition, since that began.
 
     `jobs`: accepted and not ended, with those `in_hand` of a worker; `oldest_job`: since it was
     submitted; `left_lying`: since anybody looked after the one left longest.

@@ -1,19 +1,24 @@
 """What the store says of itself and of the work in it, by Redis and by Valkey."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from submitting import BACKLOG, MODEL, commit, submit
 from waiting import eventually
 from worlds import HASHES, World
 
-from facematch.collection_name import DEFAULT, served_name
+from facematch.collection_name import DEFAULT, edition_name, served_name
 from facematch.errors import Unavailable
+from facematch.faces import image_hash
 from facematch.redis_connection import connect
+from facematch.redis_failed_jobs import RedisFailedJobs
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
+from facematch.reencoding import Carry
 from facematch.reindexing import Phase
 from facematch.store import NewJob
 from facematch.vitals import EditionVitals, Server, Vitals
@@ -134,6 +139,35 @@ def test_a_job_in_hand_and_one_published_again_are_as_old_as_they_are(
     make_older(client, f"job:{world.jobs[1]}", 2000)
     assert store.due_jobs(10, 0.0) == [world.jobs[1]]
     assert only(client).oldest_job >= 2000
+
+
+def test_a_job_that_is_tried_again_waits_from_then_on(client, store: RedisStore) -> None:
+    store.create(MODEL, 0.6)
+    store.accept(NewJob("job", "a.jpg", url="http://x/a.jpg"), BACKLOG)
+    store.fail("job", "unreachable", "")
+    make_older(client, "job:job", 100_000)
+    RedisFailedJobs(client).retry("job")
+    assert 0 < only(client).oldest_job < 60
+    assert 0 < time.time() - store.job("job").submitted < 60
+    commit(store, "job", b"a")
+    assert 0 < only(client).oldest_pending < 60
+
+
+def test_an_image_for_another_edition_waits_from_when_it_was_handed_over(
+    client, store: RedisStore
+) -> None:
+    store.create(MODEL, 0.6)
+    submit(store, b"a")
+    image = image_hash(b"a")
+    make_older(client, f"image:{image}", 100_000)
+    reencoding = RedisReencoding(client)
+    reencoding.begin("another", 0.6, "other:Encoder", "")
+    reencoding.carry(1, Carry(image, "job", "a.jpg", data=b"a"), BACKLOG)
+    served, other = read(client).editions
+    assert served.oldest_pending > 100_000
+    assert 0 < other.oldest_job < 60
+    commit(RedisStore(client, edition_name(DEFAULT, 1)), "job", b"a", model="another")
+    assert 0 < read(client).editions[1].oldest_pending < 60
 
 
 def test_an_image_whose_matches_are_not_written_is_pending_since_it_was_submitted(
