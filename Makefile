@@ -70,8 +70,8 @@ k8s-check: $(VENV)/dev ## are the manifests right? Without a cluster; gets the t
 k8s-check-here: $(VENV)/dev
 	@$(BIN)/python -m k8s.checks
 
-k8s-test: $(VENV)/dev servers ## everything that has to do with images and manifests, the long tests included
-	$(PYTEST) -m '' -k 'images or k8s or probe or cluster_scripts' tests
+k8s-test: $(VENV)/dev servers ## everything that has to do with images, manifests and units, the long tests included
+	$(PYTEST) -m '' -k 'images or k8s or probe or cluster_scripts or by_hand or systemd' tests
 
 k8s-up: ## the service on a local cluster: kind, minikube or k3d, whichever is there
 	@k8s/up

@@ -309,6 +309,28 @@ def test_a_worker_that_can_work_says_what_it_makes() -> None:
     assert (check.level, model) == ("ok", MODEL)
 
 
+def test_what_an_encoder_says_at_its_start_is_not_taken_for_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "talking.py").write_text(
+        "import planted, structlog\n"
+        "class Encoder(planted.PlantedEncoder):\n"
+        "    def __init__(self):\n"
+        "        print('printed')\n"
+        "        structlog.get_logger().warning('logged')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, ROOT / "tests", tmp_path))))
+    monkeypatch.setenv("FACEMATCH_ENCODER", "talking:Encoder")
+    for asked in ("model", "check"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "worker", asked], capture_output=True, text=True
+        )
+        assert done.stdout == f"printed\n{MODEL}\n"
+        assert "logged" in done.stderr
+    check, model = checks_of_machine.models({})
+    assert (check.level, model) == ("ok", MODEL)
+
+
 @pytest.mark.usefixtures("worker_path")
 def test_a_worker_without_its_encoder_is_found() -> None:
     check, model = checks_of_machine.models({"FACEMATCH_ENCODER": "nowhere:Encoder"})
