@@ -59,7 +59,7 @@ class Told:
 
 
 def shown(family: Metric) -> str:
-    """Its name as README has it."""
+    """Its name as docs/metrics.md has it."""
     return f"{family.name}_total" if family.type == "counter" else family.name
 
 
