@@ -34,6 +34,15 @@ COPY packaging/images/milvus.txt ./
 RUN pip --python /opt/facematch/bin/python install --no-deps --require-hashes --only-binary :all: -r milvus.txt \
     && pip --python /opt/facematch/bin/python check
 
+# Who checked it out with a strict umask has files that user 10001 could not read.
+FROM ${PYTHON} AS code
+WORKDIR /app
+COPY facematch facematch
+COPY api api
+COPY index index
+COPY worker worker
+RUN chmod -R a+rX .
+
 FROM ${PYTHON} AS runtime
 ARG UID=10001
 ARG VERSION=0.1.0
@@ -52,8 +61,8 @@ USER ${UID}:${UID}
 
 FROM runtime AS api
 COPY --from=api-installed /opt/facematch /opt/facematch
-COPY facematch facematch
-COPY api api
+COPY --from=code /app/facematch facematch
+COPY --from=code /app/api api
 EXPOSE 5000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "facematch.probe", "http://127.0.0.1:5000/healthz"]
@@ -61,23 +70,23 @@ ENTRYPOINT ["python", "-m", "api"]
 
 FROM runtime AS index
 COPY --from=index-installed /opt/facematch /opt/facematch
-COPY facematch facematch
-COPY index index
+COPY --from=code /app/facematch facematch
+COPY --from=code /app/index index
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "facematch.probe", "unix:/run/facematch/index.sock:/healthz"]
 ENTRYPOINT ["python", "-m", "index"]
 
 # A worker is well when its index can be asked.
 FROM runtime AS worker
 COPY --from=worker-installed /opt/facematch /opt/facematch
-COPY facematch facematch
-COPY worker worker
+COPY --from=code /app/facematch facematch
+COPY --from=code /app/worker worker
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "facematch.probe", "unix:/run/facematch/index.sock:/readyz"]
 ENTRYPOINT ["python", "-m", "worker"]
 
 # The same where a Milvus is the index; there is no socket to ask.
 FROM runtime AS worker-milvus
 COPY --from=worker-milvus-installed /opt/facematch /opt/facematch
-COPY facematch facematch
-COPY worker worker
+COPY --from=code /app/facematch facematch
+COPY --from=code /app/worker worker
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "worker"]

@@ -70,8 +70,8 @@ k8s-check: $(VENV)/dev ## are the manifests right? Without a cluster; gets the t
 k8s-check-here: $(VENV)/dev
 	@$(BIN)/python -m k8s.checks
 
-k8s-test: $(VENV)/dev servers ## everything that has to do with images and manifests, the long tests included
-	$(PYTEST) -m '' -k 'images or k8s or probe or cluster_scripts' tests
+k8s-test: $(VENV)/dev servers ## everything that has to do with images, manifests and units, the long tests included
+	$(PYTEST) -m '' -k 'images or k8s or probe or cluster_scripts or by_hand or systemd' tests
 
 k8s-up: ## the service on a local cluster: kind, minikube or k3d, whichever is there
 	@k8s/up
@@ -87,11 +87,12 @@ check: $(VENV)/dev ## formatting, lint and types
 unit: $(VENV)/dev ## tests of single parts, no server; ARGS= for pytest
 	$(PYTEST) --numprocesses 2 --dist worksteal tests/unit
 
+# Three where much of the time is waiting for servers.
 contract: $(VENV)/dev servers ## one body of tests for every implementation of a port
-	$(PYTEST) --numprocesses 2 --dist worksteal tests/contract
+	$(PYTEST) --numprocesses 3 --dist worksteal tests/contract
 
 system: $(VENV)/dev servers ## the whole service from outside, in both ways of running
-	$(PYTEST) --numprocesses 2 --dist loadfile tests/system
+	$(PYTEST) --numprocesses 3 --dist loadfile tests/system
 
 chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAOS_SECONDS=
 	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) tests/chaos
@@ -100,7 +101,7 @@ milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long t
 	$(PYTEST) -m '' -k 'milvus or generation or feeder' tests
 
 chaos-short: $(VENV)/dev servers
-	env -u CHAOS_SECONDS $(PYTEST) --numprocesses 2 --dist worksteal tests/chaos
+	env -u CHAOS_SECONDS $(PYTEST) --numprocesses 3 --dist worksteal tests/chaos
 
 upgrade: $(VENV)/dev servers ## two versions side by side, restored backups, workers that come and go
 	$(PYTEST) -m '' -k 'upgrade or backup or come_and_go' tests/system

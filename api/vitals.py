@@ -95,9 +95,12 @@ class Watch:
         yield Gauge("queue_depth", "Messages that wait in the broker", depths, ("edition",))
         if seen is None:
             return
-        yield gauge("store_memory_bytes", "Memory that Redis has taken", seen.memory)
-        yield gauge("store_memory_limit_bytes", "Memory that it may; 0: any", seen.memory_limit)
-        yield gauge("store_persists", "1 when its last write to disk went well", seen.persists)
+        yield gauge("store_memory_bytes", "Memory that Redis has taken", seen.server.memory)
+        yield gauge(
+            "store_memory_limit_bytes", "Memory that it may; 0: any", seen.server.most_memory
+        )
+        persists = not seen.server.write_problem
+        yield gauge("store_persists", "1 when its last write to disk went well", persists)
         yield from _of_editions(seen.editions)
         if seen.checked is not None:
             yield from _of_fsck(seen.checked)

@@ -105,6 +105,14 @@ def claimed(path: Path, patience: float = 2.0) -> Iterator[DataFolder]:
         yield folder
 
 
+def holds_data(path: Path) -> bool:
+    """Whether there is a store in the folder. Raises Misconfigured where it cannot be told."""
+    try:
+        return (path.expanduser() / "valkey").is_dir()
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be looked into: {error.strerror}") from error
+
+
 def running_service(path: Path) -> Service | None:
     """The service that runs on the folder, as far as it has announced itself."""
     try:

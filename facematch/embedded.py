@@ -7,7 +7,6 @@ be it asks Valkey, every now and then: see `facematch.crews`.
 
 import contextlib
 import http.client
-import itertools
 import os
 import socket
 import sys
@@ -20,7 +19,14 @@ import facematch
 from facematch import startup, valkey
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.crews import LOOK_SECONDS, Crews
-from facematch.data_folder import DataFolder, InUse, Service, claimed, running_service
+from facematch.data_folder import (
+    DataFolder,
+    InUse,
+    Service,
+    claimed,
+    holds_data,
+    running_service,
+)
 from facematch.errors import Misconfigured, Unavailable
 from facematch.processes import Part
 from facematch.redis_connection import connect
@@ -84,10 +90,10 @@ def redis_url_of(data: Path) -> Iterator[str]:
     """The Redis URL of the store in a data folder, while the context lasts: that of the service
     that runs there, or else of a Valkey started for the purpose. Call it from the main thread.
 
-    Raises Misconfigured when the folder holds no data, Unavailable("store_unavailable") when
-    its Valkey does not come up.
+    Raises Misconfigured when the folder holds no data or cannot be used,
+    Unavailable("store_unavailable") when its Valkey does not come up.
     """
-    if not (data.expanduser() / "valkey").is_dir():
+    if not holds_data(data):
         raise Misconfigured(f"{data} holds no data of a facematch service")
     with contextlib.ExitStack() as stack:
         try:
@@ -123,8 +129,7 @@ def _run(
     # The workers share the cores; if each slot used several threads, they would only be in each
     # other's way.
     slots = {_SLOTS: str(max(1, startup.usable_cores() // workers))}
-    # The first two are those of the api and the index.
-    ports = itertools.count(2)
+    port_of = _metrics_ports(settings)
     with tree.signals(), connect(redis_url, timeout=_ANSWER_SECONDS) as client:
         crews = Crews(
             tree,
@@ -136,17 +141,13 @@ def _run(
                 _python(
                     name,
                     "worker",
-                    slots
-                    | _ONE_THREAD
-                    | variables
-                    | its_own
-                    | _metrics_port(settings, next(ports)),
+                    slots | _ONE_THREAD | variables | its_own | port_of(name),
                 ),
                 may_end=True,
             ),
         )
         try:
-            service = _start(tree, crews, folder, variables, settings, host, port)
+            service = _start(tree, crews, folder, variables, port_of, host, port)
             folder.announce(service)
             crew = f"{workers} worker" if workers == 1 else f"{workers} workers"
             where = ", on every address" if host in _WILDCARDS else ""
@@ -172,7 +173,7 @@ def _start(
     crews: Crews,
     folder: DataFolder,
     variables: dict[str, str],
-    settings: Settings,
+    port_of: Callable[[str], dict[str, str]],
     host: str,
     port: int,
 ) -> Service:
@@ -180,13 +181,13 @@ def _start(
     redis_url = _start_valkey(tree, folder)
     there = crews.editions()
     index_url = variables["FACEMATCH_INDEX_URL"]
-    tree.start(_python("index", "index", variables | _metrics_port(settings, 1)))
+    tree.start(_python("index", "index", variables | port_of("index")))
     with contextlib.closing(
         Sidecar(index_url, edition_name(DEFAULT, there.served.number), timeout=5)
     ) as index:
         tree.wait_for("the index", lambda: _problem_of(index.status), START_SECONDS)
         crews.begin(there)
-        tree.start(_python("api", "api", variables | _metrics_port(settings, 0)))
+        tree.start(_python("api", "api", variables | port_of("api")))
         tree.wait_for("the index", lambda: _problem_of(index.check), START_SECONDS, crews.look)
     reached = _WILDCARDS.get(host, host)
     tree.wait_for("the api", lambda: _problem_of_api(reached, port), START_SECONDS, crews.look)
@@ -212,11 +213,18 @@ def _python(name: str, package: str, variables: Mapping[str, str]) -> Part:
     return Part(name, [sys.executable, "-P", "-m", package], variables)
 
 
-def _metrics_port(settings: Settings, number: int) -> dict[str, str]:
-    """The setting of one of the processes: each has a port of its own."""
-    if settings.metrics_port == 0:
-        return {}
-    return {f"{PREFIX}METRICS_PORT": str(settings.metrics_port + number)}
+def _metrics_ports(settings: Settings) -> Callable[[str], dict[str, str]]:
+    """The setting of each process by its name: a port of its own, which it keeps when it is started
+    again."""
+    numbers = {"api": 0, "index": 1}
+
+    def port_of(name: str) -> dict[str, str]:
+        if settings.metrics_port == 0:
+            return {}
+        number = numbers.setdefault(name, len(numbers))
+        return {f"{PREFIX}METRICS_PORT": str(settings.metrics_port + number)}
+
+    return port_of
 
 
 def environment(**ours: str) -> dict[str, str]:

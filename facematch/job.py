@@ -50,7 +50,8 @@ class Message:
         newer version."""
         fields = _fields(data)
         job, traceparent = fields.get("job"), fields.get("traceparent")
-        if not isinstance(job, str) or not job:
+        # Half a character, which JSON can say, is no text: encoding it raises a ValueError.
+        if not isinstance(job, str) or not job.encode():
             raise ValueError("a job message without a job")
         # No job is lost over what only tells of it.
         return cls(job, traceparent if isinstance(traceparent, str) else "")
@@ -76,7 +77,9 @@ class RangeMessage:
         """The inverse of `encode`. Raises as `Message.decode` does."""
         fields = _fields(data)
         reindex, first = fields.get("reindex"), fields.get("first")
-        if not isinstance(reindex, str) or not reindex or type(first) is not int or first < 1:
+        if not isinstance(reindex, str) or not reindex.encode():
+            raise ValueError("a range message without a reindex")
+        if type(first) is not int or first < 1:
             raise ValueError("a range message without a range")
         return cls(reindex, first)
 
@@ -87,7 +90,10 @@ def new_job_id() -> str:
 
 
 def _fields(data: bytes) -> dict[str, Any]:
-    fields = json.loads(data)
+    try:
+        fields = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deep for a message") from error
     version = fields.get("v") if isinstance(fields, dict) else None
     if type(version) is not int or version < VERSION:
         raise ValueError(f"not a message of version {VERSION}")

@@ -157,8 +157,8 @@ class MemoryStore:
             found = self._jobs.get(job)
             if found is None:
                 raise NotFound("not_found", f"no job {job}")
-            in_hand = False
-            if found.job.state is State.ACCEPTED and self._follow(found):
+            in_hand, was_accepted = False, found.job.state is State.ACCEPTED
+            if was_accepted and self._follow(found):
                 return replace(found.job, follows=True)
             if found.job.state is State.ACCEPTED:
                 in_hand = found.due > self._clock()
@@ -172,7 +172,8 @@ class MemoryStore:
                     self._settle(job, State.INDEXED)
             follower = self._follower()
             by = follower._number if follower else None
-            return replace(self.job(job), in_hand=in_hand, followed_by=by)
+            settled = was_accepted and found.job.state is not State.ACCEPTED
+            return replace(self.job(job), in_hand=in_hand, followed_by=by, settled=settled)
 
     def _follow(self, found: _Job) -> bool:
         """What became of a job in the other edition; whether that is still to be waited for, as it

@@ -1,16 +1,13 @@
 """The commands of `facematch` for who looks after a service: they work on its store."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from facematch.commands.program import asked, output_options
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+from facematch.commands.program import asked, data_option
 
 
 class _Number(click.FloatRange):
@@ -32,14 +29,7 @@ _SHARE = _Number(0.01, 1)
 
 
 @click.command()
-@click.option(
-    "--data",
-    metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL, or the folder"
-    " that serve uses by default.",
-)
-@output_options
+@data_option()
 @click.pass_context
 def fsck(ctx: click.Context, data: Path | None) -> None:
     """Recompute every match set by brute force and compare.
@@ -55,14 +45,7 @@ def fsck(ctx: click.Context, data: Path | None) -> None:
 
 @click.command()
 @click.option("--apply", is_flag=True, help="Do it. Without, it is only told.")
-@click.option(
-    "--data",
-    metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL, or the folder"
-    " that serve uses by default.",
-)
-@output_options
+@data_option()
 @click.pass_context
 def migrate(ctx: click.Context, data: Path | None, apply: bool) -> None:
     """Bring the data of an older version to the form of this one.
@@ -81,19 +64,8 @@ def index() -> None:
     """Look after the index: the sidecar's, or Milvus."""
 
 
-def _data_option(command: _Command) -> _Command:
-    data = click.option(
-        "--data",
-        metavar="DIR",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Of an embedded service that runs. Default: FACEMATCH_REDIS_URL and so on, or the"
-        " folder that serve uses by default.",
-    )
-    return data(output_options(command))
-
-
 @index.command("status")
-@_data_option
+@data_option("that runs")
 @click.pass_context
 def index_status(ctx: click.Context, data: Path | None) -> None:
     """Show how far it is along the log.
@@ -108,7 +80,7 @@ def index_status(ctx: click.Context, data: Path | None) -> None:
 
 
 @index.command("rebuild")
-@_data_option
+@data_option("that runs")
 @click.pass_context
 def index_rebuild(ctx: click.Context, data: Path | None) -> None:
     """Load it anew from the store.
@@ -130,7 +102,7 @@ def index_rebuild(ctx: click.Context, data: Path | None) -> None:
     show_default=True,
     help="Faces to ask for, chosen by chance.",
 )
-@_data_option
+@data_option("that runs")
 @click.pass_context
 def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
     """Compare what it answers with brute force, and look for faces that should be gone.
@@ -177,7 +149,7 @@ def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
 )
 @click.option("--no-fsck", is_flag=True, help="Do not compare the new match sets with the truth.")
 @click.option("--no-switch", is_flag=True, help="Do not serve them yet.")
-@_data_option
+@data_option("that runs")
 @click.pass_context
 def reindex(
     ctx: click.Context,
@@ -245,7 +217,7 @@ def _plain(name: str, help_: str, gone: str = "") -> None:
     the reindex; or says that match sets are gone."""
 
     @reindex.command(name, help=help_)
-    @_data_option
+    @data_option("that runs")
     @click.pass_context
     def plain(ctx: click.Context, data: Path | None) -> None:
         from facematch.commands import reindex as command
@@ -275,7 +247,7 @@ _plain(
     type=_SHARE,
     help="The part of its time that a worker gives to it from now on. Default: as before.",
 )
-@_data_option
+@data_option("that runs")
 @click.pass_context
 def reindex_resume(ctx: click.Context, data: Path | None, share: float | None) -> None:
     """Go on after a pause, or with another share."""

@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
     try:
         (url,) = arguments
         wrong = ask(url)
-    except ValueError:
+    except (ValueError, http.client.InvalidURL):
         sys.stderr.write(f"{_USAGE}\n")
         return 2
     if wrong:

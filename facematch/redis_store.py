@@ -1,6 +1,5 @@
 """The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding`,
-`facematch.redis_vitals`, `facematch.redis_failed_jobs` and `facematch.redis_overview` the only home
-of its keys and scripts.
+`facematch.redis_vitals` and `facematch.redis_failed_jobs` the only home of its keys and scripts.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
@@ -28,7 +27,7 @@ and for each edition
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
-                               code, number, erased_at, due, linker, linked, linked_at
+                               code, number, since, erased_at, due, linker, linked, linked_at
     names:<hash>       set     the names the image was submitted under
     faces:<position>   string  k × 512 bytes, float32
     blob:<hash>        string  uploaded bytes, until a worker has looked at them
@@ -47,7 +46,9 @@ and for each edition
     dropped            hash    generation that was given up → position from which on its match sets
                                are still there
     job:<id>           hash    state, name, url, image, attempts, code, detail, number; failed_at,
-                               and found if the image was found by the failed attempt
+                               and found if the image was found by the failed attempt; since, if it
+                               was tried again after it had failed, or is for an image of another
+                               edition: when that began (microseconds, as number)
 
 What there is of each generation has .g, its number, in its name; but not for generation 0.
 """
@@ -150,12 +151,13 @@ class RedisStore(Scripted):
     @translated()
     def begin(self, job: str) -> Job:
         """See Store."""
-        view, in_hand, follows, by = self._run("begin", job, self._job_ttl, WORK_SECONDS)
+        view, in_hand, follows, by, settled = self._run("begin", job, self._job_ttl, WORK_SECONDS)
         return replace(
             decode.job(job, view),
             in_hand=bool(in_hand),
             follows=bool(follows),
             followed_by=int(by) if by else None,
+            settled=bool(settled),
         )
 
     @translated()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from facematch import redis_server
 from facematch.collection_name import DEFAULT, served_name
 from facematch.redis_connection import Redis, translated
 from facematch.redis_scripts import Scripted
@@ -20,15 +21,12 @@ class RedisVitals(Scripted):
     @translated()
     def read(self) -> Vitals:
         """How it is now. Raises Unavailable("store_unavailable")."""
-        views, checked, now = self._run("vitals", JOBS_LOOKED_AT)
-        memory, persistence = self._redis.info("memory"), self._redis.info("persistence")
+        views, checked, now, ahead = self._run("vitals", JOBS_LOOKED_AT)
         return Vitals(
             tuple(_edition(*view) for view in views),
-            memory=int(memory["used_memory"]),
-            memory_limit=int(memory.get("maxmemory", 0)),
-            persists="err"
-            not in (persistence.get(f"{what}_status") for what in ("aof_last_write", *_REWRITES)),
-            checked=_checked(checked, float(now)),
+            redis_server.server(self._redis),
+            float(ahead),
+            _checked(checked, float(now)),
         )
 
     @translated()
@@ -38,13 +36,12 @@ class RedisVitals(Scripted):
         self._run("vitals_checked", *(part for found in findings.items() for part in found))
 
 
-_REWRITES = ("aof_last_bgrewrite", "rdb_last_bgsave")
-
-
 def _edition(
     edition: bytes,
     jobs: int,
+    in_hand: int,
     oldest_job: bytes,
+    left_lying: bytes,
     images: int,
     pending: int,
     oldest_pending: bytes,
@@ -59,7 +56,9 @@ def _edition(
     return EditionVitals(
         int(edition),
         jobs=jobs,
+        in_hand=in_hand,
         oldest_job=float(oldest_job),
+        left_lying=float(left_lying),
         images=images,
         pending=pending,
         oldest_pending=float(oldest_pending),

@@ -6,21 +6,10 @@ from typing import Any, TypeVar
 
 import click
 
-from facematch.commands.program import asked, output_options
+from facematch.commands.program import asked, data_option
 from facematch.errors import CODES
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _data_option(command: _Command) -> _Command:
-    data = click.option(
-        "--data",
-        metavar="DIR",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Of an embedded service, running or not. Default: FACEMATCH_REDIS_URL and so on, or"
-        " the folder that serve uses by default.",
-    )
-    return data(output_options(command))
 
 
 def _check_codes(
@@ -44,7 +33,7 @@ def _code_option(command: _Command) -> _Command:
 
 
 @click.command()
-@_data_option
+@data_option()
 @click.pass_context
 def status(ctx: click.Context, data: Path | None) -> None:
     """Show how the service does, at a glance.
@@ -73,7 +62,7 @@ def jobs() -> None:
     show_default=True,
     help="Jobs to show, the last first; 0: all.",
 )
-@_data_option
+@data_option()
 @click.pass_context
 def jobs_failed(ctx: click.Context, data: Path | None, codes: tuple[str, ...], limit: int) -> None:
     """Show which jobs have failed.
@@ -86,8 +75,17 @@ def jobs_failed(ctx: click.Context, data: Path | None, codes: tuple[str, ...], l
     asked(ctx).show(command.document(listed), command.failed_lines(listed))
 
 
+def _check_ids(
+    ctx: click.Context, parameter: click.Parameter, ids: tuple[str, ...]
+) -> tuple[str, ...]:
+    for job in ids:
+        if not job.isascii():
+            raise click.BadParameter(f"{job!r} is no job", ctx, parameter)
+    return ids
+
+
 @jobs.command("retry")
-@click.argument("ids", metavar="[JOB...]", nargs=-1)
+@click.argument("ids", metavar="[JOB...]", nargs=-1, callback=_check_ids)
 @_code_option
 @click.option(
     "--all",
@@ -96,7 +94,7 @@ def jobs_failed(ctx: click.Context, data: Path | None, codes: tuple[str, ...], l
     help="Those with a code that says that it may pass: the URL's server was away or too slow, or"
     " the picture took too long or too much here.",
 )
-@_data_option
+@data_option()
 @click.pass_context
 def jobs_retry(
     ctx: click.Context, data: Path | None, ids: tuple[str, ...], codes: tuple[str, ...], every: bool
@@ -119,7 +117,7 @@ def jobs_retry(
 
 
 @click.command()
-@_data_option
+@data_option()
 @click.pass_context
 def doctor(ctx: click.Context, data: Path | None) -> None:
     """Check whether the service can work here, and say what to fix.

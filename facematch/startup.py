@@ -69,7 +69,12 @@ class Tracing:
         elif self._wanted:
             from facematch.otel import OtelTracer
 
-            tracer = OtelTracer(self._part, self._endpoint)
+            try:
+                tracer = OtelTracer(self._part, self._endpoint)
+            except ValueError as error:
+                # Of a variable of OpenTelemetry's own, which is no reason to do no work.
+                structlog.get_logger().warning("no traces", reason=str(error))
+                return
             tracing.use(tracer)
             self._close = tracer.close
             structlog.get_logger().info("traces are sent")

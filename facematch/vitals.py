@@ -1,11 +1,11 @@
-"""What the store says of itself and of the work in it, for metrics: a few numbers, got within
-milliseconds however large the collection is.
+"""What the store says of itself and of the work in it: a few numbers, got within milliseconds
+however large the collection is.
 
-`facematch.redis_vitals` reads them; who tells them (`api.vitals`) takes a function that gives them.
+`facematch.redis_vitals` reads them, for metrics (`api.vitals`), `facematch status` and `doctor`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from facematch.reindexing import Phase
 
@@ -16,9 +16,11 @@ JOBS_LOOKED_AT = 1000
 
 @dataclass(frozen=True)
 class EditionVitals:
-    """Of one edition. Ages are in seconds, 0.0 where there is nothing of the kind.
+    """Of one edition. Ages are in seconds, 0.0 where there is nothing of the kind; of
+    what has failed and is tried again, or is for another edition, since that began.
 
-    `jobs`: accepted and not ended, also those in hand; `oldest_job`: since it was submitted.
+    `jobs`: accepted and not ended, with those `in_hand` of a worker; `oldest_job`: since it was
+    submitted; `left_lying`: since anybody looked after the one left longest.
     `images`: live ones with faces; `pending`: of these, indexed and not done; `oldest_pending`:
     since that at the lowest position was submitted. `position`: the log's; `entries`: of the log
     that are kept. `erasures`: images that are hidden, and still in match sets of others.
@@ -28,7 +30,9 @@ class EditionVitals:
 
     number: int
     jobs: int = 0
+    in_hand: int = 0
     oldest_job: float = 0.0
+    left_lying: float = 0.0
     images: int = 0
     pending: int = 0
     oldest_pending: float = 0.0
@@ -50,15 +54,38 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Server:
+    """The store's server, as far as its rules let it tell: else nothing but the clock.
+
+    `name`: with its version; `version`: that of the Redis it is compatible with, (0, 0) where it
+    does not tell. `memory`, `most_memory` (0: any), `machine_memory`: bytes. `write_problem`: what
+    is wrong with how it writes its file, "" when nothing is. `clock`: seconds that its clock is
+    ahead of ours.
+    """
+
+    name: str = "Redis"
+    version: tuple[int, ...] = (0, 0)
+    memory: int = 0
+    most_memory: int = 0
+    machine_memory: int = 0
+    write_problem: str = ""
+    clock: float = 0.0
+
+
+@dataclass(frozen=True)
 class Vitals:
     """Of a collection, and of the store's server.
 
-    `editions`: the one that is served first. `memory` and `memory_limit` (0: none): bytes that the
-    server has taken for data, and may take. `persists`: its last write to disk went well.
+    `editions`: the one that is served first. `ahead`: how far the number given to a submission
+    last, a time, lies in the future of the server's clock; below 0 in its past.
     """
 
     editions: tuple[EditionVitals, ...]
-    memory: int = 0
-    memory_limit: int = 0
-    persists: bool = True
-    checked: Checked | None = field(default=None)
+    server: Server = Server()
+    ahead: float = 0.0
+    checked: Checked | None = None
+
+    @property
+    def served(self) -> EditionVitals:
+        """That of the edition that is served."""
+        return self.editions[0]

@@ -93,6 +93,8 @@ class Server:
         """SIGSTOP: it is there and does not answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # Until then one of its threads may still answer.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT."""

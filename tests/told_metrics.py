@@ -20,7 +20,7 @@ from facematch.reindexing import Phase
 from facematch.settings import Settings
 from facematch.sidecar import IndexStatus
 from facematch.store import Job, State
-from facematch.vitals import Checked, EditionVitals, Vitals
+from facematch.vitals import Checked, EditionVitals, Server, Vitals
 from index.budget import Budget
 from index.metrics import Metrics as IndexMetrics
 from worker.metrics import Metrics as WorkerMetrics
@@ -30,12 +30,10 @@ from worker.metrics import gauges_of as worker_gauges
 #: Of a store with everything in it: a reindex in one edition, another edition, an fsck.
 VITALS = Vitals(
     (
-        EditionVitals(1, 5, 7.5, 100, 2, 3.5, 120, 110, 4, 1000, Phase.BUILDING, 10, 6),
-        EditionVitals(0, 1, 0.5, 90, 0, 0.0, 95, 95),
+        EditionVitals(1, 5, 2, 7.5, 0.5, 100, 2, 3.5, 120, 110, 4, 1000, Phase.BUILDING, 10, 6),
+        EditionVitals(0, 1, 0, 0.5, 0.5, 90, 0, 0.0, 95, 95),
     ),
-    memory=2**20,
-    memory_limit=2**30,
-    persists=True,
+    Server(memory=2**20, most_memory=2**30),
     checked=Checked({"log": 1, "symmetry": 2, "approximate": 40}, 60.0),
 )
 
@@ -61,7 +59,7 @@ class Told:
 
 
 def shown(family: Metric) -> str:
-    """Its name as README has it."""
+    """Its name as docs/metrics.md has it."""
     return f"{family.name}_total" if family.type == "counter" else family.name
 
 

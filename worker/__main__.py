@@ -219,7 +219,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(settings: Settings, encoder: Encoder) -> None:
-    logs.configure(settings, "worker")
     with Sandbox(_child_settings(settings), lookers=1, fetchers=1) as sandbox:
         check_golden(SandboxedLooker(sandbox, encoder), encoder.model)
 
@@ -227,6 +226,8 @@ def _check(settings: Settings, encoder: Encoder) -> None:
 def _say_model(check: Callable[[Settings, Encoder], None]) -> int:
     try:
         settings = load()
+        # On standard output there is the answer alone.
+        logs.configure(settings, "worker")
         encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
         check(settings, encoder)
     except Misconfigured as error:

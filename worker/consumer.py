@@ -128,8 +128,9 @@ class _Consumer(Generic[_Work]):
             work = self._decode(delivery.body)
         except NewerMessage as error:
             _log.warning("left to a newer worker", detail=str(error))
-            delivery.retry()
+            # First: each free hand would take it again at once, until it is a dead letter.
             self._stop.wait(_PAUSE_SECONDS)
+            delivery.retry()
             return
         except ValueError as error:
             _log.error("not a message of this queue", detail=str(error))

@@ -4,9 +4,14 @@
 `worker.graph_cache` keeps the model. The only module that imports onnxruntime.
 """
 
+import os
 from typing import Any
 
 import numpy as np
+
+# Since 1.29 it tells its makers what it runs on which machine, unless this is set before it starts.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime
 from numpy.typing import NDArray
 

@@ -69,7 +69,7 @@ def process(job_id: str, parts: Parts) -> Job:
     if job.follows:
         return job  # published again by who ends it in the edition that is served, or the sweeper
     followed_by = job.followed_by
-    had_ended = job.state not in (State.ACCEPTED, State.INDEXED)
+    had_ended = job.state not in (State.ACCEPTED, State.INDEXED) and not job.settled
     if job.state is State.ACCEPTED:
         try:
             _place(job, parts)

@@ -66,7 +66,8 @@ def models(own: Mapping[str, str]) -> tuple[Check, str | None]:
         said = f"a worker did not look at a drawn face within {_MODEL_SECONDS:.0f} s"
         return wrong("models", said, "give it more processor time"), None
     if done.returncode == 0:
-        model = done.stdout.strip()
+        # A module may print something when it is imported.
+        model = done.stdout.strip().rpartition("\n")[2]
         return ok("models", f"a worker makes encodings of {model}"), model
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
@@ -167,7 +168,7 @@ def socket_file(path: Path) -> Check | None:
 
 def _nearest(folder: Path) -> Path:
     """It, or the first of those around it that is there."""
-    folder = folder.expanduser().absolute()
+    folder = folder.absolute()
     while not os.path.exists(folder) and folder != folder.parent:
         folder = folder.parent
     return folder

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from facematch.brokers import open_broker
 from facematch.commands import index as index_command
@@ -17,11 +17,11 @@ from facematch.job import queue_of
 from facematch.presence import Process
 from facematch.redis_connection import Redis
 from facematch.redis_durability import check_durable
-from facematch.redis_overview import Server, UnderWay
 from facematch.reencoding import Editions
 from facematch.settings import PREFIX, Settings
 from facematch.sidecar import socket_path
 from facematch.terminal import duration, printable, size
+from facematch.vitals import EditionVitals, Server, Vitals
 
 _OLDEST_REDIS = (7, 0)
 _CLOCK_SECONDS = 2.0
@@ -31,6 +31,7 @@ _FULL, _NEARLY_FULL = 0.95, 0.8
 _LYING_SECONDS = 180.0
 _BEHIND = 10_000
 _API_SECONDS = 10.0
+_CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
 def redis(client: Redis, told: Server) -> Iterator[Check]:
@@ -68,24 +69,24 @@ def _room(told: Server) -> Check:
     return ok("redis memory", said)
 
 
-def clock(told: Server, under_way: UnderWay) -> Check:
+def clock(told: Vitals) -> Check:
     """Whether the clocks go together. What counts is Redis's own; the others are in logs and in
     the ledger."""
-    if under_way.ahead > _AHEAD_SECONDS:
+    if told.ahead > _AHEAD_SECONDS:
         return warning(
             "clock",
-            f"Redis's clock was set back by {duration(under_way.ahead)}: nothing is lost, but what"
+            f"Redis's clock was set back by {duration(told.ahead)}: nothing is lost, but what"
             " is left lying is found as much later",
             "keep it right by NTP, and never set it by hand",
         )
-    if abs(told.clock) > _CLOCK_SECONDS:
-        way = "ahead of" if told.clock > 0 else "behind"
+    if abs(told.server.clock) > _CLOCK_SECONDS:
+        way = "ahead of" if told.server.clock > 0 else "behind"
         return warning(
             "clock",
-            f"Redis's clock is {duration(abs(told.clock))} {way} this machine's",
+            f"Redis's clock is {duration(abs(told.server.clock))} {way} this machine's",
             "keep both right by NTP",
         )
-    return ok("clock", f"Redis's and this machine's are {abs(told.clock):.3f} s apart")
+    return ok("clock", f"Redis's and this machine's are {abs(told.server.clock):.3f} s apart")
 
 
 def broker(url: str, editions: Editions) -> Check:
@@ -190,26 +191,25 @@ def processes(there: Sequence[Process] | None, own_version: str) -> Iterator[Che
         yield ok("processes", f"{printable(told)}, all of {own_version}")
 
 
-def jobs(under_way: UnderWay) -> Check:
+def jobs(edition: EditionVitals) -> Check:
     """Whether what was accepted is worked on."""
-    if under_way.left_lying > _LYING_SECONDS:
+    # While many wait their turn, those in hand say that somebody works on them.
+    if edition.left_lying > _LYING_SECONDS and not edition.in_hand:
         return wrong(
             "jobs",
-            f"nobody has looked after an accepted job for {duration(under_way.left_lying)}",
+            f"nobody has looked after an accepted job for {duration(edition.left_lying)}",
             "see whether workers run, and what they log",
         )
-    return ok("jobs", f"{under_way.accepted:,} accepted, {under_way.pending:,} being linked")
+    return ok("jobs", f"{edition.jobs:,} accepted, {edition.pending:,} being linked")
 
 
 def api(url: str) -> Check:
     """Whether it is ready."""
     try:
         parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=_API_SECONDS)
-    except ValueError:
-        return wrong("api", f"{printable(url)} is no URL", "set FACEMATCH_URL")
+        connection = _CONNECTIONS[parts.scheme](_host(parts), parts.port, timeout=_API_SECONDS)
+    except (KeyError, ValueError, http.client.InvalidURL):
+        return wrong("api", f"{printable(url)} is no URL of an api", "set FACEMATCH_URL")
     try:
         connection.request("GET", f"{parts.path.rstrip('/')}/readyz")
         with connection.getresponse() as response:
@@ -218,8 +218,15 @@ def api(url: str) -> Check:
                 return ok("api", f"ready at {printable(url)}")
             said = f"not ready at {printable(url)}: {printable(body.strip())}"
             return wrong("api", said, "what it names has to be there first")
-    except (OSError, http.client.HTTPException) as error:
+    # ValueError: of a name or a path that cannot be sent.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         fix = "start it, or set FACEMATCH_URL"
         return wrong("api", f"no answer at {printable(url)}: {error}", fix)
     finally:
         connection.close()
+
+
+def _host(parts: SplitResult) -> str:
+    if not parts.hostname:
+        raise ValueError("no host")
+    return parts.hostname

@@ -7,18 +7,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import facematch
-from facematch import valkey
+from facematch import redis_server, valkey
 from facematch.commands import checks_of_machine as machine
 from facematch.commands import checks_of_parts as parts
 from facematch.commands.checks import Check, Level, ok, warning, wrong
 from facematch.commands.quietly import quiet
 from facematch.commands.text import Document
-from facematch.data_folder import default_data, running_service
+from facematch.data_folder import default_data, holds_data, running_service
 from facematch.embedded import free_port, redis_url_of
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import Redis, connect
-from facematch.redis_overview import RedisOverview
 from facematch.redis_reencoding import RedisReencoding
+from facematch.redis_vitals import RedisVitals
 from facematch.settings import PREFIX, Settings, load
 
 _MARKS = {Level.OK: "ok", Level.WARNING: "look", Level.WRONG: "WRONG"}
@@ -66,12 +66,12 @@ def _embedded(given: Settings, folder: Path) -> Iterator[Check]:
     service = running_service(folder)
     if service is None:
         yield from _could_serve()
-    if not (folder / "valkey").is_dir():
-        yield ok("data", f"nothing yet in {folder}: facematch serve begins there")
-        model, _ = machine.models({})
-        yield model
-        return
     try:
+        if not holds_data(folder):
+            yield ok("data", f"nothing yet in {folder}: facematch serve begins there")
+            model, _ = machine.models({})
+            yield model
+            return
         with redis_url_of(folder) as redis_url:
             service = running_service(folder)
             index_url = service.index_url if service else None
@@ -80,7 +80,7 @@ def _embedded(given: Settings, folder: Path) -> Iterator[Check]:
     except Unavailable as error:
         yield _away(error)
     except Misconfigured as error:
-        yield wrong("data", str(error), "let this user write it")
+        yield wrong("data", str(error), "let this user read and write it")
     if service is None:
         yield ok("service", "it does not run: facematch serve starts it")
     else:
@@ -117,6 +117,8 @@ def _asked(
 
 
 def _away(error: Unavailable) -> Check:
+    if error.code == "newer_data":
+        return wrong("data", str(error), "run that version of facematch")
     return wrong(
         "redis",
         f"it does not answer: {error}",
@@ -132,11 +134,9 @@ def _parts(
     *,
     embedded: bool,
 ) -> Iterator[Check]:
-    overview = RedisOverview(client)
-    server = overview.server()
-    yield from parts.redis(client, server)
-    under_way = overview.under_way()
-    yield parts.clock(server, under_way)
+    yield from parts.redis(client, redis_server.server(client))
+    vitals = RedisVitals(client).read()
+    yield parts.clock(vitals)
     editions = RedisReencoding(client).editions()
     served = editions.served
     # Embedded, what the collection was made with counts.
@@ -148,8 +148,8 @@ def _parts(
         yield parts.broker(broker_url, editions)
     if index_url is not None:
         yield parts.index(client, index_url)
-        yield from parts.processes(overview.processes(), facematch.__version__)
-        yield parts.jobs(under_way)
+        yield from parts.processes(redis_server.processes(client), facematch.__version__)
+        yield parts.jobs(vitals.served)
 
 
 def is_wrong(checks: Sequence[Check]) -> bool:

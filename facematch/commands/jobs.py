@@ -25,10 +25,12 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Listed:
-    """How many jobs have failed with each code, and those that were asked for, the last first."""
+    """How many jobs have failed with each code, and those that were asked for, the last first;
+    `left`: how many of them are not in the list, which is no longer than it was to be."""
 
     codes: Mapping[str, int]
     jobs: Sequence[Failed]
+    left: int
 
 
 @dataclass
@@ -50,8 +52,9 @@ def failed(data: Path | None, codes: Sequence[str], limit: int) -> Listed:
         counts = dict(sorted(jobs.codes().items(), key=lambda item: (-item[1], item[0])))
         wanted = [code for code in counts if not codes or code in codes]
         each = [_all(jobs, code, limit) for code in wanted]
-        listed = heapq.merge(*each, key=lambda job: job.time, reverse=True)
-        return Listed(counts, list(listed)[: limit or None])
+        listed = list(heapq.merge(*each, key=lambda job: job.time, reverse=True))[: limit or None]
+        left = sum(counts[code] for code in wanted) - len(listed)
+        return Listed(counts, listed, max(0, left))
 
 
 def retry(data: Path | None, jobs: Sequence[str], codes: Sequence[str], every: bool) -> Tally:
@@ -73,7 +76,12 @@ def retry(data: Path | None, jobs: Sequence[str], codes: Sequence[str], every: b
         for number, job in enumerate(chosen):
             if number % _PORTION == 0:
                 shown.update(number, len(chosen))
-            _retry(job, failed_jobs, broker, tally)
+            if not _retry(job, failed_jobs, tally) or broker is None:
+                continue
+            try:
+                broker.publish(Message(job))
+            except Unavailable:
+                broker = None  # the sweeper does it, too; nobody shall wait for each in vain
         return tally
 
 
@@ -91,21 +99,20 @@ def _all(jobs: FailedJobs, code: str, limit: int) -> list[Failed]:
     return list(found.values())
 
 
-def _retry(job: str, jobs: FailedJobs, broker: Broker | None, tally: Tally) -> None:
+def _retry(job: str, jobs: FailedJobs, tally: Tally) -> bool:
+    """Whether it is to be worked on."""
     try:
         retried = jobs.retry(job)
     except NotFound:
         tally.not_found.append(job)
-        return
+        return False
     if retried is Retried.NO_SOURCE:
         tally.no_source.append(job)
     elif retried is Retried.NOT_FAILED:
         tally.not_failed.append(job)
     else:
         tally.accepted += 1
-        if broker is not None:
-            with contextlib.suppress(Unavailable):  # the sweeper does it, too
-                broker.publish(Message(job))
+    return retried is Retried.ACCEPTED
 
 
 @contextlib.contextmanager
@@ -138,9 +145,8 @@ def failed_lines(listed: Listed) -> Iterator[str]:
         yield f"{job.job}  {when}  {printable(job.code)}  {printable(job.name)}"
         if job.detail:
             yield f"  {printable(job.detail)}"
-    left = count - len(listed.jobs)
-    if left:
-        yield f"{left:,} more: --limit 0 lists all, --code those with one code"
+    if listed.left:
+        yield f"{listed.left:,} more: --limit 0 lists all, --code those with one code"
 
 
 def retried_lines(tally: Tally) -> Iterator[str]:

@@ -108,6 +108,18 @@ def output_options(command: _Command) -> _Command:
     return command
 
 
+def data_option(which: str = "running or not") -> Callable[[_Command], _Command]:
+    """Adds `--data` and the options of output. `which`: the services that a folder may be of."""
+    data = click.option(
+        "--data",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help=f"Of an embedded service {which}. Default: FACEMATCH_REDIS_URL and so on, or the"
+        " folder that serve uses by default.",
+    )
+    return lambda command: data(output_options(command))
+
+
 def service_options(environment: bool = False) -> Callable[[_Command], _Command]:
     """Adds what every command that asks a service has: `--url`, `--key` and the options of output.
 

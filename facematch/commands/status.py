@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import facematch
+from facematch import redis_server
 from facematch.commands import index as index_command
 from facematch.commands import reindex_text
 from facematch.commands.index import Status as IndexStatus
@@ -19,10 +20,11 @@ from facematch.errors import FacematchError, Unavailable
 from facematch.job import QUEUE, REINDEX_QUEUE, queue_of
 from facematch.presence import Process
 from facematch.redis_failed_jobs import RedisFailedJobs
-from facematch.redis_overview import RedisOverview, Server, UnderWay
+from facematch.redis_vitals import RedisVitals
 from facematch.reencoding import Editions
 from facematch.store import Collection
 from facematch.terminal import duration, printable, size
+from facematch.vitals import EditionVitals, Server, Vitals
 
 _Told = TypeVar("_Told")
 
@@ -51,9 +53,8 @@ class Overview:
     `collection`: None before there is one; `processes`: None where Redis does not tell."""
 
     version: str
-    redis: Server
     processes: Sequence[Process] | None
-    under_way: UnderWay
+    vitals: Vitals
     failed: Mapping[str, int]
     editions: Editions
     reindex: There
@@ -76,13 +77,11 @@ def look(data: Path | None) -> Overview:
             return None
 
     with quiet(), parts_of(data) as parts:
-        overview = RedisOverview(parts.client)
         editions = parts.reencoding.editions()
         return Overview(
             version=facematch.__version__,
-            redis=overview.server(),
-            processes=overview.processes(),
-            under_way=overview.under_way(),
+            processes=redis_server.processes(parts.client),
+            vitals=RedisVitals(parts.client).read(),
             failed=RedisFailedJobs(parts.client).codes(),
             editions=editions,
             reindex=there_in(parts),
@@ -129,11 +128,11 @@ def lines(told: Overview) -> Iterator[str]:
 
 
 def _rows(told: Overview) -> Iterator[tuple[str, str]]:
-    servers = [told.redis.name] + ([told.queues.server] if told.queues else [])
+    servers = [told.vitals.server.name] + ([told.queues.server] if told.queues else [])
     yield "versions", f"facematch {told.version}, {', '.join(dict.fromkeys(servers))}"
     yield "processes", _processes(told.processes)
-    yield "jobs", _jobs(told.under_way)
-    yield "images", _images(told.under_way)
+    yield "jobs", _jobs(told.vitals.served)
+    yield "images", _images(told.vitals.served)
     yield "failed", _failed(told.failed)
     yield "collection", _collection_line(told)
     if told.queues:
@@ -142,8 +141,8 @@ def _rows(told: Overview) -> Iterator[tuple[str, str]]:
     if told.index:
         for number, line in enumerate(index_command.status_lines(told.index)):
             yield "" if number else "index", line
-    if told.redis.memory:
-        yield "memory", _memory(told.redis)
+    if told.vitals.server.memory:
+        yield "memory", _memory(told.vitals.server)
     for number, line in enumerate(reindex_text.lines(told.reindex)):
         yield "" if number else "reindex", line
     for problem in told.problems:
@@ -158,19 +157,19 @@ def _processes(there: Sequence[Process] | None) -> str:
     return printable(", ".join(words)) or "none is connected to Redis"
 
 
-def _jobs(under_way: UnderWay) -> str:
-    accepted = f"{under_way.accepted:,} accepted"
-    if under_way.accepted:
-        oldest = duration(under_way.accepted_age)
-        accepted += f" ({under_way.in_hand:,} in hand, the oldest for {oldest})"
-    return f"{accepted}, {size(under_way.backlog)} uploaded wait"
+def _jobs(edition: EditionVitals) -> str:
+    accepted = f"{edition.jobs:,} accepted"
+    if edition.jobs:
+        oldest = duration(edition.oldest_job)
+        accepted += f" ({edition.in_hand:,} in hand, the oldest for {oldest})"
+    return f"{accepted}, {size(edition.upload_bytes)} uploaded wait"
 
 
-def _images(under_way: UnderWay) -> str:
-    pending = f"{under_way.pending:,} without all their matches"
-    if under_way.pending:
-        pending += f" (the oldest for {duration(under_way.pending_age)})"
-    return f"{under_way.images:,} with faces, {pending}, {under_way.erasing:,} being erased"
+def _images(edition: EditionVitals) -> str:
+    pending = f"{edition.pending:,} without all their matches"
+    if edition.pending:
+        pending += f" (the oldest for {duration(edition.oldest_pending)})"
+    return f"{edition.images:,} with faces, {pending}, {edition.erasures:,} being erased"
 
 
 def _failed(codes: Mapping[str, int]) -> str:

@@ -1,14 +1,16 @@
 -- Take up a job. ARGV: job, ttl, seconds that it then counts as in hand.
 -- Returns the job; whether it was in somebody's hands before; whether it is not begun because the
--- edition that is served has not ended it yet, which this one follows; the edition that follows.
+-- edition that is served has not ended it yet, which this one follows; the edition that follows;
+-- whether it was accepted until now and is not any more.
 local job, ttl = ARGV[1], ARGV[2]
-if given_up() then return {false, 0, 0, false} end
+if given_up() then return {false, 0, 0, false, 0} end
 local record = key('job', job)
 local fields = redis.call('HMGET', record, 'state', 'name', 'image', 'number', 'url')
 local served, other = editions()
 local leads = prefix == prefix_of(served)
 local function told(in_hand, follows)
-  return {job_view(job), in_hand, follows, leads and other}
+  local settled = fields[1] == 'accepted' and redis.call('HGET', record, 'state') ~= 'accepted'
+  return {job_view(job), in_hand, follows, leads and other, settled and 1 or 0}
 end
 if fields[1] ~= 'accepted' then return told(0, 0) end
 

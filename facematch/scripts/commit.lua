@@ -1,7 +1,7 @@
 -- Give an image the next position and store its faces, or find it there already.
 -- ARGV: job, image, nonce, model, encodings, boxes, width, height, faces found, ttl, log keep.
 local job, image, nonce, model, encodings, boxes = unpack(ARGV, 1, 6)
-local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number', 'image')
+local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number', 'image', 'since')
 if not fields[1] or given_up() then return 'unknown' end
 local pinned = redis.call('HGET', META, 'model')
 if not pinned then return 'no_collection' end
@@ -35,6 +35,7 @@ if not known(old[1]) then
   redis.call('HSET', record, 'state', state, 'nonce', nonce, 'number', life,
     'position', position, 'model', model,
     'boxes', boxes, 'width', ARGV[7], 'height', ARGV[8], 'faces_found', ARGV[9], 'due', now())
+  if fields[5] then redis.call('HSET', record, 'since', fields[5]) end
   tell('image', image)
 end
 redis.call('SADD', key('names', image), fields[2])

@@ -38,7 +38,7 @@ if code ~= '' then
   return 'failed'
 end
 redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
-  'attempts', 0, 'number', life)
+  'attempts', 0, 'number', life, 'since', string.format('%d', now() * 1000000))
 redis.call('ZADD', ACCEPTED, now(), job)
 if data ~= '' then
   redis.call('SET', key('blob', image), data)

@@ -220,16 +220,27 @@ local function settle(job, state, ttl)
   tell('job', job)
 end
 
+-- How many seconds a job or image has waited; 0 for none.
+local function age_of(record)
+  local fields = redis.call('HMGET', record, 'number', 'since')
+  local since = number(fields[2] or fields[1])
+  return since > 0 and math.max(0, now() - since / 1000000) or 0
+end
+
 local function erased_since(job_number, erased_at)
   return erased_at and number(erased_at) >= number(job_number)
 end
+
+local PAST_AT_ONCE = 100
 
 -- Jobs that failed with a code, by when they are forgotten; the codes, by when the last job is.
 -- What a longer ttl has kept in them is kept.
 local function list_failed(job, code, ttl)
   local with_code, forgotten = key('failed', code), string.format('%.6f', now() + ttl)
   for member, list in pairs({[job] = with_code, [code] = FAILED}) do
-    redis.call('ZREMRANGEBYSCORE', list, '-inf', now())
+    -- More than come in, and no more: a million at once take most of a second.
+    local past = redis.call('ZRANGEBYSCORE', list, '-inf', now(), 'LIMIT', 0, PAST_AT_ONCE)
+    if #past > 0 then redis.call('ZREM', list, unpack(past)) end
     redis.call('ZADD', list, 'GT', forgotten, member)
     if redis.call('TTL', list) < number(ttl) then redis.call('EXPIRE', list, ttl) end
   end
@@ -262,14 +273,15 @@ local function expect(image, nonce, job_number)
   local state = redis.call('HGET', record, 'state')
   if not state or state == 'failed' or state == 'erased' then
     redis.call('HSET', record, 'state', 'accepted', 'nonce', nonce, 'number', job_number)
-    redis.call('HDEL', record, 'code', 'position')
+    redis.call('HDEL', record, 'code', 'position', 'since')
   end
 end
 
 local function job_view(job)
   local fields = redis.call('HMGET', key('job', job),
-    'state', 'name', 'url', 'image', 'attempts', 'code', 'detail', 'number')
+    'state', 'name', 'url', 'image', 'attempts', 'code', 'detail', 'number', 'since')
   if not fields[1] then return false end
+  local since = fields[9]
   fields[9] = false
   if fields[1] == 'committed' then
     local image = redis.call('HMGET', key('image', fields[4]), 'state', 'erased_at', 'faces_found')
@@ -277,5 +289,6 @@ local function job_view(job)
     if erased_since(fields[8], image[2]) then fields[1] = 'erased' end
     if known(fields[1]) then fields[9] = image[3] end
   end
+  fields[8] = since or fields[8]
   return fields
 end

@@ -9,6 +9,8 @@ if led[3] == '' and redis.call('EXISTS', key('blob', led[4])) == 0
   return 'no_source'
 end
 
+local since = string.format('%d', now() * 1000000)
+
 local function accept_again()
   local record = key('job', job)
   local old = redis.call('HMGET', record, 'state', 'image', 'found', 'code')
@@ -26,7 +28,7 @@ local function accept_again()
   else
     return
   end
-  redis.call('HSET', record, 'state', 'accepted', 'image', image, 'attempts', 0)
+  redis.call('HSET', record, 'state', 'accepted', 'image', image, 'attempts', 0, 'since', since)
   redis.call('ZADD', ACCEPTED, now(), job)
   if image == '' then return end
   -- What was erased since is erased when the job is begun.

@@ -16,6 +16,7 @@ from facematch.job import REINDEX_QUEUE, queue_of
 from facematch.probe import ALIVE, READY
 from facematch.settings import PREFIX, Settings
 from facematch.sidecar import socket_path
+from facematch.sizing import STORE_ROOM
 from k8s.checks.manifests import Manifests, Pod
 from k8s.checks.rendering import ROOT
 from worker.__main__ import _CNN_TIMES
@@ -43,6 +44,7 @@ def findings(manifests: Manifests, targets: list[str]) -> Iterator[str]:
                 for one in error.errors():
                     yield f"{where}: {PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}"
     yield from _queues(manifests)
+    yield from _redis_memory(manifests)
 
 
 def _of_ours(manifests: Manifests, pod: Pod, container: dict[str, Any]) -> Iterator[str]:
@@ -187,6 +189,24 @@ def _time(manifests: Manifests, pod: Pod, container: dict[str, Any]) -> Iterator
         needed = settings.fetch_timeout + _GRACE_SECONDS + 2 * look
     if grace < needed:
         yield f"it has {grace} s to end, and may need {needed:.0f}"
+
+
+def _redis_memory(manifests: Manifests) -> Iterator[str]:
+    """Redis refuses writes before it is killed, also while it rewrites its file."""
+    (told,) = [one["data"]["redis.conf"] for one in manifests.of("ConfigMap") if _of_redis(one)]
+    found = re.search(r"^maxmemory (\d+)gb$", told, re.MULTILINE)
+    stateful = manifests.named("StatefulSet", "redis")
+    if stateful is None or found is None:
+        yield "redis.conf does not say, in gb, how much memory Redis may take"
+        return
+    (container,) = stateful["spec"]["template"]["spec"]["containers"]
+    limit = container["resources"]["limits"]["memory"]
+    if int(found[1]) * STORE_ROOM > float(limit.removesuffix("Gi")):
+        yield f"Redis may take {found[1]} GiB, and {STORE_ROOM:g} times that; its limit is {limit}"
+
+
+def _of_redis(document: dict[str, Any]) -> bool:
+    return "redis.conf" in document.get("data", {})
 
 
 def _queues(manifests: Manifests) -> Iterator[str]:

@@ -254,6 +254,20 @@ def test_a_job_that_failed_is_forgotten_as_any_other(
         assert [one.job for one in failed.failed("unreachable", 0, 10)] == ["long"]
 
 
+def test_however_many_are_to_be_forgotten_nobody_waits_for_that(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        store = RedisStore(client)
+        store.create(MODEL, 0.6)
+        listed = "fm:{default}:failed:unreachable"
+        client.zadd(listed, {f"past{number}": 1 + number for number in range(250)})
+        left = []
+        for job in ("a", "b", "c"):
+            fail(store, job, "unreachable")
+            left.append(client.zcard(listed))
+        assert left == [151, 52, 3]
+        assert dict(RedisFailedJobs(client).codes()) == {"unreachable": 3}
+
+
 def test_a_job_that_is_tried_again_is_not_forgotten_before_it_has_ended(redis_url: str) -> None:
     with connect(redis_url) as client:
         store = RedisStore(client, job_days=1 / 86_400)

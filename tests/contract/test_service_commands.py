@@ -14,9 +14,12 @@ from rabbit_server import RabbitServer
 from submitting import BACKLOG, upload
 
 from facematch import __version__
+from facematch.broker import MemoryBroker
 from facematch.brokers import open_broker
 from facematch.cli import main
-from facematch.job import DEAD_LETTERS, QUEUE, REINDEX_QUEUE, Message
+from facematch.commands import reindex_parts
+from facematch.errors import Unavailable
+from facematch.job import DEAD_LETTERS, QUEUE, REINDEX_QUEUE, Message, RangeMessage
 from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
@@ -110,12 +113,12 @@ def test_the_state_of_everything_is_told_at_a_glance(place: Place, redis_url: st
         ("api", __version__),
         ("worker", __version__),
     ]
-    under_way = told["under_way"]
-    assert (under_way["accepted"], under_way["in_hand"], under_way["pending"]) == (2, 1, 1)
-    assert 0 < under_way["accepted_age"] < 60
-    assert 0 < under_way["pending_age"] < 60
-    assert under_way["backlog"] == len(b"waits" + b"is in hand")
-    assert (under_way["images"], under_way["erasing"]) == (1, 0)
+    (edition,) = told["vitals"]["editions"]
+    assert (edition["jobs"], edition["in_hand"], edition["pending"]) == (2, 1, 1)
+    assert 0 < edition["oldest_job"] < 60
+    assert 0 < edition["oldest_pending"] < 60
+    assert edition["upload_bytes"] == len(b"waits" + b"is in hand")
+    assert (edition["images"], edition["erasures"]) == (1, 0)
     assert told["failed"] == {"unreachable": 1}
     assert told["queues"]["waiting"] == {QUEUE: 1, REINDEX_QUEUE: 0}
     assert told["queues"]["dead_letters"] == 1
@@ -176,6 +179,8 @@ def test_jobs_that_failed_are_listed_by_code_the_last_first(place: Place) -> Non
     assert [one["job"] for one in told["jobs"]] == ["bad", "lost2", "lost1", "lost0"]
     some = place.ask("jobs", "failed", "--code", "unreachable", "--limit", "2")
     assert [one["job"] for one in some["jobs"]] == ["lost2", "lost1"]
+    assert some["left"] == 1
+    assert place.ask("jobs", "failed", "--code", "bad_image")["left"] == 0
     result = place.run("jobs", "failed", "--limit", "1")
     lines = result.stdout.splitlines()
     assert lines[0] == "4 jobs have failed"
@@ -238,7 +243,9 @@ def test_jobs_that_are_named_are_tried_again_or_it_is_said_why_not(place: Place)
     }
 
 
-@pytest.mark.parametrize("words", [(), ("--code", "unreachible"), ("--data", "nowhere")])
+@pytest.mark.parametrize(
+    "words", [(), ("--code", "unreachible"), ("--data", "nowhere"), ("\udcff",)]
+)
 def test_a_retry_that_is_asked_for_wrongly_does_nothing(words: tuple[str, ...]) -> None:
     assert CliRunner().invoke(main, ["jobs", "retry", *words]).exit_code == 2
 
@@ -247,3 +254,20 @@ def test_jobs_are_tried_again_without_a_broker_too(alone: Place) -> None:
     alone.fail("lost", "unreachable")
     assert alone.run("jobs", "retry", "lost").exit_code == 0
     assert alone.store.due_jobs(10, age=-1) == ["lost"]
+
+
+def test_a_broker_that_does_not_answer_is_asked_once(
+    alone: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Silent(MemoryBroker):
+        def publish(self, message: Message | RangeMessage) -> None:
+            asked.append(message)
+            raise Unavailable("broker_unavailable", "no answer in 5 s")
+
+    monkeypatch.setattr(reindex_parts, "open_broker", lambda url, queue: Silent())
+    for number in range(3):
+        alone.fail(f"lost{number}", "unreachable")
+    assert alone.ask("jobs", "retry", "--all")["accepted"] == 3
+    assert len(asked) == 1

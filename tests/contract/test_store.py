@@ -194,7 +194,9 @@ def test_the_same_bytes_only_gain_a_name(store: Store) -> None:
 def test_jobs_with_the_same_bytes_are_attached_when_begun(store: Store) -> None:
     one, two = upload(store, b"a"), upload(store, b"a", "two.jpg")
     commit(store, one, b"a")
-    assert store.begin(two).state is State.INDEXED
+    begun = store.begin(two)
+    assert (begun.state, begun.settled) == (State.INDEXED, True)
+    assert not store.begin(two).settled
     assert store.image(image_hash(b"a")).names == ("a.jpg", "two.jpg")
 
 

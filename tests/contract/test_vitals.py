@@ -1,28 +1,38 @@
 """What the store says of itself and of the work in it, by Redis and by Valkey."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from submitting import BACKLOG, MODEL, commit, submit
 from waiting import eventually
 from worlds import HASHES, World
 
-from facematch.collection_name import DEFAULT, served_name
+from facematch.collection_name import DEFAULT, edition_name, served_name
 from facematch.errors import Unavailable
+from facematch.faces import image_hash
 from facematch.redis_connection import connect
+from facematch.redis_failed_jobs import RedisFailedJobs
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
+from facematch.reencoding import Carry
 from facematch.reindexing import Phase
 from facematch.store import NewJob
-from facematch.vitals import EditionVitals, Vitals
+from facematch.vitals import EditionVitals, Server, Vitals
 from worker.pipeline import process
 
 
 @pytest.fixture(params=["redis", "valkey"])
-def client(request: pytest.FixtureRequest) -> Iterator[object]:
-    with connect(request.getfixturevalue(f"{request.param}_url")) as client:
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[object]:
+    with connect(url) as client:
         yield client
 
 
@@ -57,12 +67,12 @@ def test_before_there_is_a_collection_there_is_nothing(client) -> None:
 
 def test_the_server_tells_of_itself(client) -> None:
     vitals = read(client)
-    assert vitals.memory > 2**16
-    assert vitals.memory_limit == 0
-    assert vitals.persists
+    assert vitals.server.memory > 2**16
+    assert vitals.server.most_memory == 0
+    assert vitals.server.write_problem == ""
     client.config_set("maxmemory", 2**30)
     try:
-        assert read(client).memory_limit == 2**30
+        assert read(client).server.most_memory == 2**30
     finally:
         client.config_set("maxmemory", 0)
 
@@ -71,7 +81,7 @@ def test_a_write_to_disk_that_failed_is_told_until_one_succeeds(client) -> None:
     def save() -> bool:
         client.bgsave()
         eventually(lambda: not client.info("persistence")["rdb_bgsave_in_progress"])
-        return read(client).persists
+        return not read(client).server.write_problem
 
     # A folder of that name is in the way of the file.
     folder = Path(client.config_get("dir")["dir"]) / client.config_get("dbfilename")["dbfilename"]
@@ -82,6 +92,20 @@ def test_a_write_to_disk_that_failed_is_told_until_one_succeeds(client) -> None:
     finally:
         folder.rmdir()
     assert save()
+
+
+def test_a_server_whose_rules_refuse_info_tells_all_but_itself(
+    client, store: RedisStore, url: str
+) -> None:
+    store.create("model", 0.6)
+    client.execute_command("ACL", "SETUSER", "strict", "on", ">pw", "~*", "&*", "+@all", "-info")
+    try:
+        with connect(url.replace("://", "://strict:pw@")) as strict:
+            vitals = read(strict)
+    finally:
+        client.execute_command("ACL", "DELUSER", "strict")
+    assert (vitals.editions, vitals.checked) == ((EditionVitals(0),), None)
+    assert vitals.server == Server(clock=vitals.server.clock)
 
 
 def test_jobs_that_wait_are_counted_with_their_bytes_and_the_age_of_the_oldest(
@@ -115,6 +139,35 @@ def test_a_job_in_hand_and_one_published_again_are_as_old_as_they_are(
     make_older(client, f"job:{world.jobs[1]}", 2000)
     assert store.due_jobs(10, 0.0) == [world.jobs[1]]
     assert only(client).oldest_job >= 2000
+
+
+def test_a_job_that_is_tried_again_waits_from_then_on(client, store: RedisStore) -> None:
+    store.create(MODEL, 0.6)
+    store.accept(NewJob("job", "a.jpg", url="http://x/a.jpg"), BACKLOG)
+    store.fail("job", "unreachable", "")
+    make_older(client, "job:job", 100_000)
+    RedisFailedJobs(client).retry("job")
+    assert 0 < only(client).oldest_job < 60
+    assert 0 < time.time() - store.job("job").submitted < 60
+    commit(store, "job", b"a")
+    assert 0 < only(client).oldest_pending < 60
+
+
+def test_an_image_for_another_edition_waits_from_when_it_was_handed_over(
+    client, store: RedisStore
+) -> None:
+    store.create(MODEL, 0.6)
+    submit(store, b"a")
+    image = image_hash(b"a")
+    make_older(client, f"image:{image}", 100_000)
+    reencoding = RedisReencoding(client)
+    reencoding.begin("another", 0.6, "other:Encoder", "")
+    reencoding.carry(1, Carry(image, "job", "a.jpg", data=b"a"), BACKLOG)
+    served, other = read(client).editions
+    assert served.oldest_pending > 100_000
+    assert 0 < other.oldest_job < 60
+    commit(RedisStore(client, edition_name(DEFAULT, 1)), "job", b"a", model="another")
+    assert 0 < read(client).editions[1].oldest_pending < 60
 
 
 def test_an_image_whose_matches_are_not_written_is_pending_since_it_was_submitted(

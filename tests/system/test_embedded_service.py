@@ -111,7 +111,8 @@ def test_a_second_start_finds_everything_and_each_stop_leaves_nothing_running(se
         parts = [process["part"] for process in status["processes"]]
         assert parts == ["api", "index", "worker", "worker"]
         assert (status["collection"]["tail"]["position"], status["index"]["position"]) == (2, 2)
-        assert status["under_way"]["accepted"] == status["under_way"]["pending"] == 0
+        (edition,) = status["vitals"]["editions"]
+        assert edition["jobs"] == edition["pending"] == 0
         assert {check["level"] for check in told(served, "doctor")["checks"]} <= {"ok", "warning"}
         served.process.send_signal(signal.SIGINT)
         assert served.end() == 0

@@ -19,7 +19,6 @@ from facematch.client import Client
 from facematch.faces import image_hash
 
 ROOT = Path(__file__).parents[2]
-_ADMIN = "user admin on nopass ~* &* +@all"
 
 
 class ManifestRedis(RedisServer):
@@ -31,7 +30,8 @@ class ManifestRedis(RedisServer):
         secret = yaml.safe_load(made)["stringData"]
         self.password = secret["password"]
         self.backup_password = secret["backup-password"]
-        (folder / "users.acl").write_text(f"{secret['users.acl']}{_ADMIN}\n")
+        self.admin_password = secret["admin-password"]
+        (folder / "users.acl").write_text(secret["users.acl"])
         stateful, _ = yaml.safe_load_all((ROOT / "k8s/base/redis.yaml").read_text())
         (container,) = stateful["spec"]["template"]["spec"]["containers"]
         self.probe = container["readinessProbe"]["exec"]["command"]
@@ -55,7 +55,7 @@ class ManifestRedis(RedisServer):
 
     def denied(self) -> list[object]:
         """What somebody was not allowed to do."""
-        with redis.Redis(port=self.port, username="admin") as client:
+        with redis.Redis(port=self.port, username="admin", password=self.admin_password) as client:
             return list(client.acl_log())
 
 

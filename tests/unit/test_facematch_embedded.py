@@ -16,12 +16,14 @@ from types import SimpleNamespace
 import pytest
 from waiting import eventually
 
+from facematch import embedded
 from facematch import tree as tree_module
 from facematch.data_folder import InUse, Service, claimed, running_service
 from facematch.embedded import free_port, redis_url_of, serve
 from facematch.errors import Misconfigured, Unavailable
 from facematch.processes import Part
 from facematch.redis_connection import connect
+from facematch.settings import Settings
 from facematch.tree import Console, Failed, Stopped, Tree
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +87,14 @@ def test_port_0_is_any_free_one():
     port = free_port("127.0.0.1", 0)
     assert port > 0
     assert free_port("127.0.0.1", port) == port
+
+
+def test_a_process_has_a_port_for_its_metrics_and_keeps_it_when_it_is_started_again():
+    port_of = embedded._metrics_ports(Settings(metrics_port=9464))
+    names = ["worker-1", "worker-2", "worker-1", "index", "api", "worker-1-edition-1", "worker-2"]
+    ports = [port_of(name)["FACEMATCH_METRICS_PORT"] for name in names]
+    assert ports == ["9466", "9467", "9466", "9465", "9464", "9468", "9467"]
+    assert embedded._metrics_ports(Settings())("api") == {}
 
 
 def test_a_data_folder_that_cannot_be_made_is_one_line(capsys, tmp_path):

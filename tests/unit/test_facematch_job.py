@@ -30,6 +30,8 @@ def test_a_message_is_read_back_as_it_was_written(job: str) -> None:
         json.dumps({"v": VERSION}).encode(),
         json.dumps({"v": VERSION, "job": ""}).encode(),
         json.dumps({"v": VERSION, "job": 7}).encode(),
+        json.dumps({"v": VERSION, "job": "half a character: \ud800"}).encode(),
+        b"[" * 100_000,
     ],
 )
 def test_what_is_no_job_message_is_refused(data: bytes) -> None:
@@ -70,6 +72,7 @@ def test_a_range_is_read_back_as_it_was_written(reindex: str, first: int) -> Non
         {"first": 1},
         {"reindex": "", "first": 1},
         {"reindex": 7, "first": 1},
+        {"reindex": "\ud800", "first": 1},
         {"reindex": "a", "first": 0},
         {"reindex": "a", "first": True},
         {"reindex": "a", "first": 1.0},

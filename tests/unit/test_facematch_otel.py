@@ -143,6 +143,24 @@ def test_a_process_ends_soon_though_nobody_takes_its_traces() -> None:
     assert time.monotonic() - start < 6
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "99999"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+    ],
+)
+def test_a_variable_that_opentelemetry_refuses_costs_the_traces_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, collector: Collector, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with capture_logs() as logged, Tracing(settings(collector.url), "worker"):
+        work()
+    assert [line["event"] for line in logged] == ["no traces"]
+    assert not collector.headers
+
+
 def test_without_the_extra_a_setting_is_refused_and_the_common_variable_is_passed_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

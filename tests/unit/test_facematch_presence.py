@@ -8,7 +8,7 @@ import pytest
 from facematch import __version__
 from facematch.presence import Process
 from facematch.redis_connection import connect
-from facematch.redis_overview import RedisOverview
+from facematch.redis_server import processes
 
 
 def test_a_name_is_read_as_it_was_given() -> None:
@@ -29,17 +29,16 @@ def test_the_names_of_others_are_refused(name: str) -> None:
 
 def test_redis_knows_which_processes_are_connected(redis_url: str) -> None:
     with connect(redis_url) as nameless, connect(redis_url, part="worker") as client:
-        overview = RedisOverview(nameless)
-        assert overview.processes() == []
+        assert processes(nameless) == []
         client.ping()
         here = Process("worker", __version__, socket.gethostname(), os.getpid())
-        assert overview.processes() == [here]
+        assert processes(nameless) == [here]
         # Whatever name a client has when it connects anew.
         client.connection_pool.disconnect()
         client.ping()
-        assert overview.processes() == [here]
+        assert processes(nameless) == [here]
     with connect(redis_url) as nameless:
-        assert RedisOverview(nameless).processes() == []
+        assert processes(nameless) == []
 
 
 def test_a_server_that_allows_no_names_is_worked_with_all_the_same(redis_url: str) -> None:
@@ -51,6 +50,6 @@ def test_a_server_that_allows_no_names_is_worked_with_all_the_same(redis_url: st
             with connect(url, part="api") as client:
                 assert client.ping()
                 assert client.set("key", "value")
-                assert RedisOverview(client).processes() is None
+                assert processes(client) is None
         finally:
             admin.execute_command("ACL", "DELUSER", "strict")

@@ -85,6 +85,7 @@ def test_nobody_there_is_not_well(tmp_path: Path) -> None:
         ["unix:/run/index.sock"],
         ["https://x/"],
         ["http:///x"],
+        ["http://x y/"],
     ],
 )
 def test_another_use_is_said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

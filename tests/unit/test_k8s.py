@@ -208,6 +208,12 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         lambda d: one(d, "Deployment", "worker")["spec"].update(replicas=3),
         "worker says how many replicas it has, and KEDA does",
     ),
+    "a Redis that would be killed for its memory": (
+        lambda d: pod(d, "StatefulSet", "redis")["containers"][0]["resources"]["limits"].update(
+            memory="3Gi"
+        ),
+        "Redis may take 2 GiB, and 2 times that; its limit is 3Gi",
+    ),
     "a root that can be written to": (
         lambda d: main(d)["securityContext"].update(readOnlyRootFilesystem=False),
         "its root can be written to",

@@ -1,6 +1,7 @@
 """Which deliveries are acknowledged, given back, or dead."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -62,9 +63,11 @@ def run(
     process: Callable[[str], object],
     until: Callable[[], bool],
     ready: Callable[[], None] = lambda: None,
+    hands: int = 1,
 ) -> None:
     stop = threading.Event()
-    thread = threading.Thread(target=consumer.consume, args=(broker, job_of, process, ready, stop))
+    arguments = (broker, job_of, process, ready, stop, hands)
+    thread = threading.Thread(target=consumer.consume, args=arguments)
     thread.start()
     try:
         eventually(until)
@@ -123,6 +126,16 @@ def test_a_message_of_a_newer_version_is_left_to_a_newer_worker() -> None:
     assert seen == ["a"]
     assert "reject" not in broker.ended
     assert (broker.depth(), broker.dead.qsize()) == (1, 0)
+
+
+def test_a_message_of_a_newer_version_does_not_go_from_hand_to_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumer, "_PAUSE_SECONDS", 0.2)
+    broker, start = ToldBroker(), time.monotonic()
+    broker._put(b'{"v": 2, "job": "b"}')
+    run(broker, lambda job: pytest.fail(job), lambda: len(broker.ended) >= 3, hands=8)
+    assert time.monotonic() - start >= 3 * 0.2
 
 
 def test_nothing_is_taken_while_a_part_is_missing() -> None:

@@ -1,5 +1,6 @@
 """Both encoders on real pictures, that they agree, and encoders by name."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,23 @@ def test_a_process_loads_only_what_its_step_needs(step: str, needed: str, spared
         "assert 'face_recognition' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_onnx_runtime_tells_nobody_what_it_does(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np; from worker.encoder import load_encoder;"
+        "load_encoder('onnx', 'hog', 0).encode(np.zeros((1, 150, 150, 3), dtype=np.uint8))"
+    )
+    # It is silent there by itself.
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env=environment | {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)},
+    )
+    # Where it does tell, it keeps the machine's number, and what is still to be sent.
+    assert {path.name for path in tmp_path.iterdir()} == {"facematch"}
 
 
 def test_an_encoder_of_your_own_is_loaded_by_name() -> None:

@@ -47,6 +47,15 @@ def test_a_job_that_is_done_counts_once_with_its_stages(world: World, metrics: M
     assert 0 < seconds < 60
 
 
+def test_a_job_whose_image_is_there_already_counts_too(world: World, metrics: Metrics) -> None:
+    world.submit(0)
+    world.submit(0)
+    for job in (*world.jobs, *world.jobs):
+        process(job, parts_of(world, metrics))
+    assert told(metrics, "jobs_total", state="done", code="") == 2
+    assert told(metrics, "stage_seconds_count", stage="fetch") == 1
+
+
 def test_how_long_a_job_took_counts_from_when_it_was_submitted(metrics: Metrics) -> None:
     metrics.ended(Job("a", State.DONE, "a", submitted=time.time() - 100), {})
     assert told(metrics, "job_seconds_bucket", le="60.0") == 0
