@@ -182,7 +182,8 @@ def test_reading_in_short(tmp_path: Path) -> None:
     values, printed = run_shortly(["read", "--images", "300"], tmp_path, all_shown=False)
     rates = {f"{what}: highest rate with p99 below 50 ms" for what in ("GET /match", "bare Flask")}
     assert rates | {"GET /v1 matches, 50/s, p99.9", "matches of an image"} <= values.keys()
-    assert all(values[name] > 0 for name in values)
+    # On a busy machine no rate may be slow enough.
+    assert all(values[name] > 0 for name in values.keys() - rates)
     assert printed.count("everything is answered, as long as it is in time: none") == 3
 
 
