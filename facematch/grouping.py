@@ -65,13 +65,15 @@ def group(
     """The groups of all components with one of these faces, as far as these are there; in the order
     of their first faces."""
     seen = _Seen(graph, limit)
-    found: set[FaceKey] = set()
-    edge = seen.there(faces)
-    while edge:
-        found |= edge
-        edge = (seen.linked(edge) | seen.there(corrections.joined(edge))) - found
-    clusters = link(corrections.settle(found), {face: seen.near[face] for face in found}, limit)
-    return sorted((frozenset(cluster.faces) for cluster in clusters), key=min)
+    groups: list[frozenset[FaceKey]] = []
+    left = seen.there(faces)
+    while left:
+        component = _component(left.pop(), seen, corrections)
+        left -= component
+        near = {face: seen.near[face] for face in component}
+        clusters = link(corrections.settle(component), near, limit)
+        groups += [frozenset(cluster.faces) for cluster in clusters]
+    return sorted(groups, key=min)
 
 
 def touched(
@@ -84,6 +86,15 @@ def touched(
     found = seen.there(corrections.joined(faces).union(faces))
     for _ in range(2):
         found = seen.there({other for face in found for other in seen.within(face)})
+    return found
+
+
+def _component(face: FaceKey, seen: "_Seen", corrections: Corrections) -> set[FaceKey]:
+    found: set[FaceKey] = set()
+    edge = {face}
+    while edge:
+        found |= edge
+        edge = (seen.linked(edge) | seen.there(corrections.joined(edge))) - found
     return found
 
 

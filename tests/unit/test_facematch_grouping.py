@@ -148,6 +148,13 @@ def test_two_people_are_not_joined_by_one_pair_of_theirs() -> None:
     assert numbers(grouped(graph_of(pairs, 10), NOTHING_SAID)) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
+def test_nothing_joins_two_components() -> None:
+    """Each pair is a bit beyond the limit, so that none is a link, and their mean would do."""
+    between = {(one, other): LIMIT + 1 for one in range(4) for other in range(4, 8)}
+    pairs = everyone(range(4), range(4, 8)) | between
+    assert numbers(grouped(graph_of(pairs, 8), NOTHING_SAID)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
 def test_many_pairs_may_each_be_beyond_the_limit() -> None:
     """Pictures of one person in two styles: one pair within the limit, the others a bit beyond."""
     between = {(one, other): LIMIT + DOUBT // 2 for one in range(4) for other in range(4, 8)}
