@@ -22,12 +22,14 @@ from numpy.typing import ArrayLike, NDArray
 from facematch.corrections import Corrections, FaceKey
 from facematch.linkage import link
 
+#: A collection is taken to have so many images at least: among few, too, faces look alike.
+FEWEST_IMAGES = 1024
 #: False pairs a face that are to be expected within the limit, at most, and half that at least.
 FALSE_PAIRS = 0.1
 #: A code is in thousandths of a decade, this many of them above a rate of 1e-16.
 _DECADE, _DECADES = 1000, 16
 #: Of the near faces of two, the geometric mean of their numbers, this part are of both.
-_SHARED, _OF = 2, 5
+_SHARED, _OF = 1, 2
 
 Near: TypeAlias = Mapping[FaceKey, int]
 
@@ -50,12 +52,12 @@ def codes(rates: ArrayLike) -> NDArray[np.int64]:
 def limit_for(images: int, false_pairs: float = FALSE_PAIRS) -> int:
     """The code up to which faces may be linked in a collection with so many live images.
 
-    It is that of the next power of two, so that a new image seldom changes it. Raises ValueError
-    when `false_pairs` is not above 0.
+    It is that of the next power of two from FEWEST_IMAGES on, so that a new image seldom changes
+    it. Raises ValueError when `false_pairs` is not above 0.
     """
     if not false_pairs > 0:
         raise ValueError("so many false pairs: a number above 0")
-    size = 1 << max(0, images - 1).bit_length()
+    size = 1 << (max(images, FEWEST_IMAGES) - 1).bit_length()
     return int(codes(min(1.0, false_pairs / size)))
 
 

@@ -198,8 +198,7 @@ def test_a_face_is_not_apart_from_itself() -> None:
 
 def test_the_limit_is_that_of_the_next_power_of_two() -> None:
     assert limit_for(1025) == limit_for(2048) > limit_for(2049)
-    assert limit_for(1024, 0.1) == codes(0.1 / 1024)
-    assert limit_for(0) == limit_for(1) == codes(0.1)
+    assert limit_for(0) == limit_for(1024) == codes(0.1 / 1024)
     with pytest.raises(ValueError, match="above 0"):
         limit_for(10, 0)
 
