@@ -23,8 +23,8 @@ from benchmarks.report import Measure, Report, Table
 from facematch.calibration import calibration
 from facematch.corrections import Corrections, FaceKey
 from facematch.faces import DEFAULT_THRESHOLD, Encodings, distances
-from facematch.grouping import FALSE_PAIRS, Near, codes, group, limit_for, touched
-from facematch.linkage import REACH
+from facematch.grouping import Near, codes, group, limit_for, touched
+from facematch.linkage import FALSE_PAIRS, REACH
 
 Rows = NDArray[np.int64]
 

@@ -20,12 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facematch.corrections import Corrections, FaceKey
-from facematch.linkage import link
+from facematch.linkage import FALSE_PAIRS, link
 
 #: A collection is taken to have so many images at least: among few, too, faces look alike.
 FEWEST_IMAGES = 1024
-#: False pairs a face that are to be expected within the limit, at most, and half that at least.
-FALSE_PAIRS = 0.1
 #: A code is in thousandths of a decade, this many of them above a rate of 1e-16.
 _DECADE, _DECADES = 1000, 16
 #: Of the near faces of two, the geometric mean of their numbers, this part are of both.

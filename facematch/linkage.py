@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from facematch.corrections import Cluster, FaceKey
 
+#: False pairs a face that are to be expected within the limit, at most, and half that at least.
+FALSE_PAIRS = 0.1
 #: Beyond the limit a pair may be by so much, in thousandths of a decade, and count; farther ones,
 #: which are not looked for, count as if they were as far.
 REACH = 1500

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from facematch.corrections import FaceKey
 from facematch.errors import Conflict, NotFound
-from facematch.grouping import FALSE_PAIRS
 from facematch.job import new_job_id
+from facematch.linkage import FALSE_PAIRS
 from facematch.memory_store import MemoryStore
 from facematch.people import (
     Due,
@@ -180,6 +180,7 @@ class MemoryPeople:
             for position, number in regrouped.done.items():
                 if store._marks.get(position) == number:
                     del store._marks[position]
+            store._revision += bool(regrouped.said)
             for one in regrouped.said:
                 kept.said.pop(one.number)
                 if one.faces:

@@ -22,7 +22,7 @@ from facematch.collection_name import DEFAULT
 from facematch.corrections import FaceKey
 from facematch.errors import Conflict, NotFound
 from facematch.faces import Box
-from facematch.grouping import FALSE_PAIRS
+from facematch.linkage import FALSE_PAIRS
 from facematch.people import (
     Due,
     Grouping,

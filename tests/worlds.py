@@ -251,7 +251,7 @@ class World:
         """Everything ends: deliveries, redeliveries, sweeps."""
         for worker in self.workers:
             worker.finish()
-            assert isinstance(worker.error, Unavailable | NotFound | None)
+            assert isinstance(worker.error, Unavailable | NotFound | None), worker.error
         for index in self.indexes:
             index.limit = None
         for job in self.jobs:

@@ -15,6 +15,7 @@ for i = last + 1, marks, 2 do
   local its_number = redis.call('ZSCORE', MARKS, ARGV[i])
   if number(its_number) == tonumber(ARGV[i + 1]) then redis.call('ZREM', MARKS, ARGV[i]) end
 end
+if marks < #ARGV then higher('revision') end
 for i = marks + 1, #ARGV, 2 do
   if ARGV[i + 1] == '' then
     redis.call('HDEL', SAID, ARGV[i])

@@ -248,5 +248,7 @@ def test_what_is_said_of_the_gone_is_kept_without_them(people: AnyPeople) -> Non
     apart, together = people.said()
     shorter = [apart.without(frozenset(OTHER[:1])), together.without(frozenset(OTHER[:1]))]
     assert shorter[1] == Said(together.number, frozenset())
-    assert people.commit(Regrouped(people.due(10).revision, {}, {}, shorter)) is not None
+    written = Regrouped(people.due(10).revision, {}, {}, shorter)
+    assert people.commit(written) is not None
+    assert people.commit(written) is None
     assert people.said() == [Said(apart.number, frozenset(OTHER[1:]), frozenset(ONE))]
