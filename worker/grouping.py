@@ -15,7 +15,7 @@ from facematch.store import Store
 
 #: How often to look for marks, and for how long one worker does it alone.
 SECONDS = 2.0
-_LEASE_SECONDS = 60.0
+_LEASE_SECONDS = 10.0
 _LEASE = "people"
 
 _log = structlog.get_logger()
