@@ -94,7 +94,7 @@ def _component(face: FaceKey, seen: "_Seen", corrections: Corrections) -> set[Fa
     edge = {face}
     while edge:
         found |= edge
-        edge = (seen.linked(edge) | seen.there(corrections.joined(edge))) - found
+        edge = seen.linked(edge, found) | (seen.there(corrections.joined(edge)) - found)
     return found
 
 
@@ -122,15 +122,16 @@ class _Seen:
             self._within[face] = close | {face}
         return self._within[face]
 
-    def linked(self, faces: Collection[FaceKey]) -> set[FaceKey]:
-        """These faces and those linked to them."""
+    def linked(self, faces: Collection[FaceKey], known: set[FaceKey]) -> set[FaceKey]:
+        """Faces that are linked to these, beside those that are known already."""
         self.there({other for face in faces for other in self.within(face)})
-        return {
-            other
-            for face in faces
-            for other in self.there(self.within(face))
-            if _enough(self.within(face), self.within(other))
-        }
+        found: set[FaceKey] = set()
+        for face in faces:
+            own = self.within(face)
+            for other in self.there(own - known - found):
+                if _enough(own, self.within(other)):
+                    found.add(other)
+        return found
 
 
 def _enough(near: set[FaceKey], other: set[FaceKey]) -> bool:

@@ -15,6 +15,9 @@ FALSE_PAIRS = 0.1
 #: Beyond the limit a pair may be by so much, in thousandths of a decade, and count; farther ones,
 #: which are not looked for, count as if they were as far.
 REACH = 1500
+#: So many clusters are joined in matrices: fewer are sooner done one by one, of more these would be
+#: too large.
+_FEWEST_DENSE, _MOST_DENSE = 64, 4096
 #: On average over all their pairs, large clusters may be beyond the limit by so much. A single
 #: pair may not be at all: as if one pair more, of this much, were among them.
 DOUBT = 1000
@@ -29,7 +32,13 @@ def link(
     Two clusters with n pairs of faces are joined if (Σ code + DOUBT) / n ≤ limit + DOUBT, those
     with the lowest first.
     """
-    return _Linkage(clusters, near, limit + REACH).run()
+    ordered = sorted(clusters, key=lambda cluster: cluster.key)
+    linkage = _Linkage(ordered, near, limit + REACH)
+    if _FEWEST_DENSE <= len(ordered) <= _MOST_DENSE:
+        from facematch.dense_linkage import join_all
+
+        return join_all(ordered, linkage.sums, DOUBT, DOUBT - REACH)
+    return linkage.run()
 
 
 class _Linkage:
@@ -44,13 +53,13 @@ class _Linkage:
     ) -> None:
         # Cluster n is the one with the n-th key, and keeps that number when it takes in others
         # of higher ones: so numbers order clusters as their keys do.
-        self._clusters = sorted(clusters, key=lambda cluster: cluster.key)
+        self._clusters = clusters
         number_of = {
             face: number for number, one in enumerate(self._clusters) for face in one.faces
         }
-        self._sums: list[dict[int, int]] = [{} for _ in self._clusters]
+        self.sums: list[dict[int, int]] = [{} for _ in self._clusters]
         for face, own in number_of.items():
-            sums = self._sums[own]
+            sums = self.sums[own]
             for other_face, code in near.get(face, {}).items():
                 other = number_of.get(other_face, own)
                 if other != own:
@@ -59,7 +68,7 @@ class _Linkage:
         self._heap: list[tuple[float, int, int, int, int]] = []
 
     def run(self) -> list[Cluster]:
-        for own, sums in enumerate(self._sums):
+        for own, sums in enumerate(self.sums):
             for other in sums:
                 if own < other:
                     self._consider(own, other)
@@ -73,7 +82,7 @@ class _Linkage:
 
     def _consider(self, own: int, other: int) -> None:
         one, two = self._clusters[own], self._clusters[other]
-        height = (self._sums[own][other] + DOUBT) / (len(one.faces) * len(two.faces))
+        height = (self.sums[own][other] + DOUBT) / (len(one.faces) * len(two.faces))
         if height <= DOUBT - REACH and one.may_join(two):
             entry = (height, own, other, self._joined[own], self._joined[other])
             heapq.heappush(self._heap, entry)
@@ -82,11 +91,11 @@ class _Linkage:
         self._clusters[own].join(self._clusters[other])
         self._joined[own] += 1
         self._joined[other] = -1
-        mine, its = self._sums[own], self._sums[other]
-        self._sums[other] = {}
+        mine, its = self.sums[own], self.sums[other]
+        self.sums[other] = {}
         del mine[other], its[own]
         for third, total in its.items():
-            theirs = self._sums[third]
+            theirs = self.sums[third]
             del theirs[other]
             mine[third] = theirs[own] = mine.get(third, 0) + total
         for third in mine:

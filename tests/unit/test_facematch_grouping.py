@@ -8,9 +8,10 @@ from grouped import DrawnGraph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facematch import linkage
 from facematch.corrections import Apart, Correction, Corrections, FaceKey, Together
 from facematch.grouping import codes, group, limit_for, touched
-from facematch.linkage import DOUBT, REACH
+from facematch.linkage import DOUBT, REACH, link
 
 LIMIT = 10_000
 FACES: list[FaceKey] = [(f"{number:02}", face) for number in range(7) for face in range(2)]
@@ -57,6 +58,24 @@ def test_the_order_makes_no_difference(
     again = group(rng.sample(FACES, len(FACES)), other, Corrections(said), LIMIT)
     assert first == again
     assert sorted(face for faces in first for face in faces) == sorted(FACES)
+
+
+@settings(max_examples=150, deadline=None)
+@given(drawn_pairs, drawn_corrections)
+def test_large_people_are_joined_as_small_ones(
+    pairs: dict[frozenset[FaceKey], int], said: list[Correction]
+) -> None:
+    near = DrawnGraph(pairs, FACES).near(FACES)
+
+    def joined() -> list[list[FaceKey]]:
+        return [
+            sorted(cluster.faces) for cluster in link(Corrections(said).settle(FACES), near, LIMIT)
+        ]
+
+    few = joined()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linkage, "_FEWEST_DENSE", 1)
+        assert joined() == few
 
 
 steps = st.lists(

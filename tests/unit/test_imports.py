@@ -28,6 +28,7 @@ LAYERS = {
         "calibration",
         "collection_name",
         "corrections",
+        "dense_linkage",
         "encoding_model",
         "grouping",
         "identities",
