@@ -6,7 +6,7 @@ import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import course_routes, health, openapi, problems, v1_routes
+from api import course_routes, health, openapi, people_routes, problems, v1_routes
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -15,6 +15,7 @@ from api.replaying import Replayer
 from api.submission import Submission
 from api.waiting import Waiting
 from facematch import __version__
+from facematch.people import PeopleFront
 from facematch.settings import Settings
 from facematch.store import Front
 
@@ -38,6 +39,7 @@ def create_app(
     waiting: Waiting,
     ledger: Ledger,
     replayer: Replayer,
+    people: PeopleFront,
     settings: Settings,
     metrics: Metrics | None = None,
 ) -> APIFlask:
@@ -64,6 +66,7 @@ def create_app(
     app.register_blueprint(
         v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
     )
+    app.register_blueprint(people_routes.blueprint(people))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
     app.before_request(_begin)
     app.after_request(_secure)

@@ -6,9 +6,12 @@ import math
 import struct
 
 from facematch.errors import Rejected
+from facematch.people import PeopleCursor
 from facematch.store import Cursor
 
 _FORM = struct.Struct(">dQ")
+#: Of a number that every Lua takes as it is.
+_DIGITS = 15
 
 
 def encode(cursor: Cursor) -> str:
@@ -27,3 +30,47 @@ def decode(text: str) -> Cursor:
     if not (math.isfinite(distance) and distance >= 0 and encode(cursor) == text):
         raise Rejected("bad_cursor")
     return cursor
+
+
+def encode_people(cursor: PeopleCursor) -> str:
+    """Of a page of people."""
+    return _text(f"{cursor.faces} {cursor.person}")
+
+
+def decode_people(text: str) -> PeopleCursor:
+    """The inverse of `encode_people`. Raises Rejected("bad_cursor") for anything else."""
+    faces, _, person = _plain(text).partition(" ")
+    if not (_is_count(faces) and person):
+        raise Rejected("bad_cursor")
+    return PeopleCursor(int(faces), person)
+
+
+def encode_face(face: int) -> str:
+    """Of a page of a person's faces."""
+    return _text(str(face))
+
+
+def decode_face(text: str) -> int:
+    """The inverse of `encode_face`. Raises Rejected("bad_cursor") for anything else."""
+    face = _plain(text)
+    if not _is_count(face):
+        raise Rejected("bad_cursor")
+    return int(face)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
+
+
+def _text(plain: str) -> str:
+    return base64.urlsafe_b64encode(plain.encode()).rstrip(b"=").decode()
+
+
+def _plain(text: str) -> str:
+    try:
+        plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode()
+    except ValueError:
+        raise Rejected("bad_cursor") from None
+    if _text(plain) != text:
+        raise Rejected("bad_cursor")
+    return plain

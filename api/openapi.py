@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.people_schemas import FacesIn, MergeIn, NameIn
 from api.problems import CONTENT_TYPE
 from api.schemas import Problem, UrlBody
 
@@ -25,6 +26,15 @@ _BODIES: dict[str, dict[str, Any]] = {
         "multipart/form-data": _FORM,
         "application/json": _URL,
     },
+}
+
+
+#: Bodies that are JSON whatever their content type, by path and method.
+_DOCUMENTS: dict[tuple[str, str], type[BaseModel]] = {
+    ("/v1/people/{person}", "patch"): NameIn,
+    ("/v1/people/{person}/merge", "post"): MergeIn,
+    ("/v1/people/{person}/split", "post"): FacesIn,
+    ("/v1/people/{person}/exclude", "post"): FacesIn,
 }
 
 
@@ -50,4 +60,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         schemas[model.__name__] = model.model_json_schema()
     for path, content in _BODIES.items():
         document["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}
+    for (path, method), form in _DOCUMENTS.items():
+        reference = {"$ref": f"#/components/schemas/{form.__name__}"}
+        body = {"required": True, "content": {"application/json": {"schema": reference}}}
+        document["paths"][path][method]["requestBody"] = body
+        shown = form.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= shown.pop("$defs", {})
+        schemas[form.__name__] = shown
     return document

@@ -21,6 +21,7 @@ from facematch.errors import Misconfigured
 from facematch.metrics_port import MetricsPort
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
+from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
@@ -111,13 +112,14 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     store = RedisStore(
         client, served_name(DEFAULT), job_days=settings.job_days, log_keep=settings.log_keep
     )
+    people = RedisPeople(client, served_name(DEFAULT))
     queues = open_queues(settings.broker_url.get_secret_value())
     publisher = Publisher(queues, patience=settings.sweep_age)
     ledger = Ledger(Path(settings.ledger))
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
-    app = create_app(store, publisher, waiting, ledger, replayer, settings, metrics)
+    app = create_app(store, publisher, waiting, ledger, replayer, people, settings, metrics)
     traces = startup.Tracing(settings, "api")
     if port is None:
         return Service(app, publisher, waiting, replayer, traces)

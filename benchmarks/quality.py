@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.finding import measure_finding
 from benchmarks.looking import look_at_all, looker
 from benchmarks.pairs import different_people, pair_distances, same_person
+from benchmarks.people import measure_people
 from benchmarks.pictures import Reference
 from benchmarks.report import Measure, Report
 from facematch.faces import DEFAULT_THRESHOLD, Encodings, Face
@@ -49,6 +50,7 @@ def run(reference: Reference, short: bool) -> Report:
             same = round(one, _DIGITS) == round(other, _DIGITS)
             detail = f"{one:.{_DIGITS + 2}f} and {other:.{_DIGITS + 2}f}"
             report.require(f"{name} to {_DIGITS} digits", same, detail)
+    measure_people(report, reference, short)
     return report
 
 

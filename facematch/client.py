@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from facematch import DEFAULT_URL
 from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.faces import Box
+from facematch.people_client import PeopleClient
 from facematch.rest import Rest, error_of
 from facematch.store import State
 
@@ -135,6 +136,8 @@ class Client:
         """`timeout`: seconds the service may be silent beyond what it is asked to wait, and how
         long a call is tried again, at most `attempts` times. Raises Misconfigured."""
         self._rest = Rest(url, key, timeout, attempts)
+        #: Who is who.
+        self.people = PeopleClient(self._rest, self._read)
 
     def __enter__(self) -> "Client":
         return self

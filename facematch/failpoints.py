@@ -35,6 +35,9 @@ NAMES = (
     "after_place",
     "after_removal",
     "mid_pairs",
+    "people_begun",
+    "people_grouped",
+    "people_written",
 )
 
 

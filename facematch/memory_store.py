@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import Encodings, pack_encodings, unpack_encodings
+from facematch.faces import Encodings, face_ids, pack_encodings, unpack_encodings
 from facematch.job import new_job_id
 from facematch.log import Entry, Op, Tail, genesis, next_chain
 from facematch.store import (
@@ -87,6 +87,11 @@ class MemoryStore:
         self._pending: dict[str, int] = {}
         self._erasing: list[int] = []
         self._leases: dict[str, tuple[str, float]] = {}
+        #: What facematch.memory_people keeps here, with what changes it here.
+        self._people: object | None = None
+        self._marks: dict[int, int] = {}
+        self._person_of: dict[int, str] = {}
+        self._revision = self._last_mark = 0
         self._listeners: list[queue.SimpleQueue[str]] = []
 
     def check(self) -> None:
@@ -346,6 +351,7 @@ class MemoryStore:
             record.linker = ""
             record.image = replace(record.image, state=State.DONE)
             del self._pending[link.image]
+            self._mark(place.position)
             self._tell(f"image:{link.image}")
             return Linked.DONE
 
@@ -391,6 +397,9 @@ class MemoryStore:
             self._faces.pop(old.position)
             self._pending.pop(old.hash, None)
             self._erasing.append(old.position)
+            self._mark(old.position)
+            for face in face_ids(old.position, len(old.boxes)).tolist():
+                self._revision += self._person_of.pop(face, None) is not None
         self._blobs.pop(old.hash, None)
         record.names.clear()
         record.image = Image(old.hash, State.ERASED, position=old.position)
@@ -401,12 +410,14 @@ class MemoryStore:
         with self._lock:
             if position not in self._erasing:
                 return True
-            for links in self._links.values():
+            for generation, links in self._links.items():
                 own = links.get(position, {})
                 others = list(own)[:LINK_CHUNK]
                 for other in others:
                     del own[other]
                     links.get(other, {}).pop(position, None)
+                    if generation == self._served:
+                        self._mark(other)
                 if others:
                     return False
                 links.pop(position, None)
@@ -530,6 +541,12 @@ class MemoryStore:
             return {position: dict(links.get(position, {})) for position in positions}
 
     # -- inside
+
+    def _mark(self, position: int) -> None:
+        """The image is to be grouped anew; see facematch.people."""
+        self._last_mark += 1
+        self._marks.pop(position, None)
+        self._marks[position] = self._last_mark
 
     def _tail(self) -> Tail:
         if self._entries:

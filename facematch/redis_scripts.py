@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from facematch.collection_name import base_prefix, key_prefix
+from facematch.faces import FACES_PER_POSITION
 from facematch.redis_connection import Redis, Script
 
 #: Of the data that this version writes; see facematch.redis_schema. What older versions must not
@@ -39,4 +40,5 @@ class Scripted:
 def _source(name: str) -> str:
     scripts = files("facematch") / "scripts"
     prelude, script = ((scripts / f"{one}.lua").read_text() for one in ("prelude", name))
-    return f"local SCHEMA = {SCHEMA}\n{prelude}{script}"
+    constants = f"local SCHEMA, FACES_PER_POSITION = {SCHEMA}, {FACES_PER_POSITION}\n"
+    return f"{constants}{prelude}{script}"

@@ -117,7 +117,7 @@ class Rest:
         method: str,
         path: str,
         parameters: Parameters | None = None,
-        body: bytes | Path | Mapping[str, str] | None = None,
+        body: bytes | Path | Mapping[str, object] | None = None,
         wait: float = 0.0,
     ) -> requests.Response:
         """The answer of success. `wait`: seconds that the service may take on purpose.
@@ -144,7 +144,7 @@ class Rest:
         method: str,
         path: str,
         parameters: Parameters | None = None,
-        body: bytes | Path | Mapping[str, str] | None = None,
+        body: bytes | Path | Mapping[str, object] | None = None,
         wait: float = 0.0,
     ) -> requests.Response:
         """Whatever is answered, to one request. Raises NotNow when nothing is, Misconfigured."""
@@ -228,7 +228,7 @@ def _pause(state: RetryCallState) -> float:
 
 
 def _data(
-    body: bytes | Path | Mapping[str, str] | None,
+    body: bytes | Path | Mapping[str, object] | None,
     headers: dict[str, str],
     stack: contextlib.ExitStack,
 ) -> bytes | IO[bytes] | None:

@@ -22,6 +22,7 @@ from api.waiting import Waiting
 from api.wsgi import Service
 from facematch import logs
 from facematch.broker import MemoryBroker, Queues
+from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
 from facematch.startup import Tracing
@@ -36,7 +37,7 @@ def make(folder: Path, settings: Settings) -> Service:
     ledger.check()
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, settings)
+    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), settings)
     api = Api(store, broker, publisher, waiting, ledger, replayer, app)
     threading.Thread(target=work, args=(api,), daemon=True).start()
     return Service(app, publisher, waiting, replayer, Tracing(settings, "api"))

@@ -18,6 +18,7 @@ from api.waiting import Waiting
 from facematch.broker import MemoryBroker, Queues
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
+from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
 from facematch.store import Commit, Link
@@ -103,7 +104,7 @@ def running_api(
     replayer = Replayer(store, ledger)
     chosen = Settings(**settings)  # type: ignore[arg-type]
     waiting = Waiting(store, chosen.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, chosen)
+    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), chosen)
     publisher.start()
     replayer.start()
     waiting.start()

@@ -16,6 +16,7 @@ from api.metrics import gauges_of as api_gauges
 from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
+from facematch.memory_people import MemoryPeople
 from facematch.reindexing import Phase
 from facematch.settings import Settings
 from facematch.sidecar import IndexStatus
@@ -88,7 +89,8 @@ def of_api(folder: Path) -> str:
             api_gauges(lambda: api.waiting.waiting, 128, lambda: 0, lambda: api.replayer.replayed)
         )
         app = create_app(
-            *(api.store, api.publisher, api.waiting, api.ledger, api.replayer, Settings(), metrics)
+            *(api.store, api.publisher, api.waiting, api.ledger, api.replayer),
+            *(MemoryPeople(api.store), Settings(), metrics),
         )
         client = app.test_client()
         assert client.post("/v1/images", data=b"picture").status_code == 202

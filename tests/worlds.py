@@ -12,13 +12,18 @@ import interleaving
 import numpy as np
 from planted import PlantedEncoder, people, pictures_of, planted_picture
 
-from facematch import fsck
-from facematch.errors import NotFound, Unavailable
+from facematch import fsck, people_check
+from facematch.calibration import calibration
+from facematch.errors import Conflict, NotFound, Unavailable
 from facematch.faces import distances, image_hash
 from facematch.job import RangeMessage
+from facematch.memory_people import MemoryPeople
 from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
+from facematch.people import place_of
+from facematch.redis_people import RedisPeople
+from facematch.regrouping import regroup
 from facematch.reindexing import Phase, Reindex, Reindexing
 from facematch.store import NewJob, State, Store
 from worker.looking import DirectLooker, PictureLimits
@@ -28,6 +33,7 @@ from worker.ranges import RangeParts, rebuild
 THRESHOLD = 0.6
 #: Some pairs are within each of them that are not within the one before.
 OTHER_THRESHOLDS = (0.08, 0.15, THRESHOLD, 2.5)
+CALIBRATION = calibration("dlib-1")
 _rng = np.random.default_rng(7)
 # Three pictures of one person, one of another, one of both: few, so that they meet often.
 _one, _other = people(_rng, 2)
@@ -59,6 +65,11 @@ REPLICATED = {
         "_last_generation",
         "_dropped",
         "_served",
+        "_people",
+        "_marks",
+        "_last_mark",
+        "_person_of",
+        "_revision",
     ),
 }
 
@@ -66,12 +77,17 @@ REPLICATED = {
 class World:
     """What a test does to it takes a number, so that hypothesis can choose among what there is."""
 
-    def __init__(self, store: Store, reindexing: Reindexing | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reindexing: Reindexing | None = None,
+        people: RedisPeople | MemoryPeople | None = None,
+    ) -> None:
         self.store = store
         if isinstance(store, MemoryStore):
-            reindexing = MemoryReindexing(store)
+            reindexing, people = MemoryReindexing(store), MemoryPeople(store)
         assert reindexing is not None
-        self.reindexing = reindexing
+        self.reindexing, self.people = reindexing, people
         store.create(PlantedEncoder.model, THRESHOLD)
         limits = PictureLimits(max_pixels=10**6, max_side=0, max_faces=100)
         looker = DirectLooker(PlantedEncoder(), limits)
@@ -155,6 +171,54 @@ class World:
     def range_parts(self, index: int) -> RangeParts:
         return RangeParts(self.store, self.reindexing, self.indexes[index])
 
+    def group(self, number: int) -> None:
+        """Let a worker group what is marked."""
+        people = self.people
+        assert people is not None
+        self.workers.append(
+            interleaving.SteppedWorker(
+                lambda: regroup(self.store, people, CALIBRATION, 1 + number % 3)
+            )
+        )
+        self.work(len(self.alive()) - 1, steps=number % 4)
+
+    def correct(self, number: int) -> None:
+        """Say something about the people there are."""
+        assert self.people is not None
+        there = self.people.people(10).people
+        if not there:
+            return
+        one, other = there[number % len(there)], there[number // 3 % len(there)]
+        if number % 4 == 0:
+            self.people.rename(one.id, f"name {number}")
+        elif number % 4 == 1:
+            self.people.merge(one.id, [other.id])
+        else:
+            face = self.people.person(one.id, 10).faces[number % one.faces]
+            with contextlib.suppress(Conflict):
+                self.people.split(one.id, [(face.image, face.number)], together=number % 4 == 2)
+
+    def finish_groups(self) -> None:
+        assert self.people is not None
+        while regroup(self.store, self.people, CALIBRATION):
+            pass
+
+    def check_groups(self) -> None:
+        """They are those that all faces grouped anew come to, and none is of an erased image."""
+        assert self.people is not None
+        checked = people_check.check(self.store, self.people, CALIBRATION)
+        assert (checked.wrong, checked.ungrouped) == ((), 0)
+        live = [self.store.image(HASHES[picture]) for picture in self.live]
+        assert checked.faces == sum(len(image.boxes) for image in live)
+        listed = self.people.people(100).people
+        assert sum(person.faces for person in listed) == checked.faces
+        assert len(listed) == checked.people
+        for person in listed:
+            assert len(self.people.person(person.id, 100).faces) == person.faces
+        positions = {image.position for image in live}
+        about = {face for said in self.people.said() for face in said.about}
+        assert {place_of(face)[0] for face in about} <= positions
+
     def freeze(self, number: int) -> None:
         self.indexes[number % 2].limit = None if number % 3 == 0 else number % 8
 
@@ -187,7 +251,7 @@ class World:
         """Everything ends: deliveries, redeliveries, sweeps."""
         for worker in self.workers:
             worker.finish()
-            assert isinstance(worker.error, Unavailable | NotFound | None)
+            assert isinstance(worker.error, Unavailable | NotFound | None), worker.error
         for index in self.indexes:
             index.limit = None
         for job in self.jobs:

@@ -15,6 +15,7 @@ import structlog
 
 from facematch import logs, startup, tracing
 from facematch.brokers import open_broker, open_queues
+from facematch.calibration import calibration
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured, Unavailable
 from facematch.indexes import forget, open_feeder, open_neighbours
@@ -22,6 +23,7 @@ from facematch.job import REINDEX_QUEUE, Message, queue_of
 from facematch.metrics_port import open_port
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
+from facematch.redis_people import RedisPeople
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
@@ -31,6 +33,7 @@ from worker.encoder import Encoder, load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
 from worker.golden import check_golden
+from worker.grouping import keep_grouping
 from worker.in_hand import InHand
 from worker.joining import check, join
 from worker.looking import PictureLimits
@@ -153,6 +156,12 @@ def _serve(
     feeding = threading.Thread(target=feeder.run, args=(stop,), daemon=True) if feeder else None
     ranges = open_broker(broker_url, HANDS, REINDEX_QUEUE)
     reindexing = RedisReindexing(client, joined.name)
+    grouping = threading.Thread(
+        target=keep_grouping,
+        args=(store, RedisPeople(client, joined.name), calibration("dlib-1"), stop),
+        kwargs={"give_way": lambda: in_hand.wait_for_none(WAY_SECONDS)},
+        daemon=True,
+    )
     rebuilding = threading.Thread(
         target=keep_rebuilding,
         args=(
@@ -168,7 +177,7 @@ def _serve(
         kwargs={"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop},
         daemon=True,
     )
-    for thread in filter(None, (sweeper, holder, feeding, rebuilding)):
+    for thread in filter(None, (sweeper, holder, feeding, rebuilding, grouping)):
         thread.start()
     metrics.registry.watch(lambda: gauges_of(lambda: in_hand.count, hands, ready))
     _log.info("ready", model=encoder.model, threshold=joined.threshold, edition=joined.number)
@@ -179,7 +188,7 @@ def _serve(
         finished.set()
         broker.close()
         queues.close()
-        for thread in filter(None, (sweeper, feeding, rebuilding)):
+        for thread in filter(None, (sweeper, feeding, rebuilding, grouping)):
             thread.join(timeout=5)
         ranges.close()
         neighbours.close()

@@ -4,7 +4,8 @@ local image, upto = ARGV[1], ARGV[2]
 
 local function erase()
   local record = key('image', image)
-  local old = redis.call('HMGET', record, 'state', 'nonce', 'position', 'number', 'erased_at')
+  local old = redis.call('HMGET', record, 'state', 'nonce', 'position', 'number', 'erased_at',
+    'boxes')
   local erased_at = string.format('%d', math.max(number(upto), number(old[5])))
   if not old[1] then redis.call('HSET', record, 'state', 'erased') end
   redis.call('HSET', record, 'erased_at', erased_at)
@@ -18,6 +19,8 @@ local function erase()
     redis.call('HDEL', POSITIONS, position)
     redis.call('ZREM', PENDING, image)
     redis.call('SADD', ERASING, position)
+    for face = 1, #cjson.decode(old[6]) do place(face_of(position, face - 1), '') end
+    mark(position)
   end
   drop_upload(image)
   redis.call('DEL', key('names', image), record)

@@ -42,5 +42,6 @@ end
 redis.call('HDEL', record, 'linker', 'linked', 'linked_at', 'due')
 redis.call('HSET', record, 'state', 'done')
 redis.call('ZREM', PENDING, image)
+mark(position)
 tell('image', image)
 return 'done'

@@ -9,6 +9,7 @@ local schema = tonumber(redis.call('HGET', EDITIONS, 'schema') or '0')
 if schema > SCHEMA then return redis.error_reply('NEWERDATA ' .. schema .. ' ' .. SCHEMA) end
 
 local prefix, META, LOG, POSITIONS, PENDING, ACCEPTED, FAILED, ERASING, REINDEX, RANGES, LINKING, DROPPED
+local PEOPLE, MARKS, PERSON_OF, LISTED, PERSON_NAMES, SAID
 
 local function key(...)
   return prefix .. table.concat({...}, ':')
@@ -22,6 +23,8 @@ local function turn_to(its_prefix)
   FAILED = key('failed')
   REINDEX, RANGES = key('reindex'), key('reindex', 'ranges')
   LINKING, DROPPED = key('reindex', 'linking'), key('dropped')
+  PEOPLE, MARKS, PERSON_OF = key('people'), key('people', 'marks'), key('people', 'of')
+  LISTED, PERSON_NAMES, SAID = key('people', 'list'), key('people', 'names'), key('people', 'said')
 end
 
 local function prefix_of(edition)
@@ -131,6 +134,64 @@ end
 
 local function threshold_of(generation)
   return tonumber(redis.call('HGET', META, of(generation, 'threshold')))
+end
+
+-- A number of people that rises: as in next_number, none is given out again.
+local function higher(field)
+  local time = redis.call('TIME')
+  local last = number(redis.call('HGET', PEOPLE, field))
+  local new = string.format('%d', math.max(last + 1, time[1] * 1000000 + time[2]))
+  redis.call('HSET', PEOPLE, field, new)
+  return new
+end
+
+-- An image is to be grouped anew. The mark is taken away by who has looked at it since.
+local function mark(position)
+  redis.call('ZADD', MARKS, higher('mark'), position)
+end
+
+local function face_of(position, its_number)
+  return string.format('%d', position * FACES_PER_POSITION + its_number)
+end
+
+local function position_of(face)
+  return string.format('%d', math.floor(face / FACES_PER_POSITION))
+end
+
+-- Let a face be of this person, or of none (''). A person without faces is none, and has no name.
+local function place(face, person)
+  local before = redis.call('HGET', PERSON_OF, face) or ''
+  if before == person then return end
+  higher('revision')
+  if before ~= '' then
+    redis.call('ZREM', key('person', before), face)
+    if tonumber(redis.call('ZINCRBY', LISTED, 1, before)) >= 0 then
+      redis.call('ZREM', LISTED, before)
+      redis.call('HDEL', PERSON_NAMES, before)
+    end
+  end
+  if person == '' then
+    redis.call('HDEL', PERSON_OF, face)
+    return
+  end
+  redis.call('HSET', PERSON_OF, face, person)
+  redis.call('ZADD', key('person', person), face, face)
+  redis.call('ZINCRBY', LISTED, -1, person)
+end
+
+-- What is said of faces from now on, and they are to be grouped anew: see facematch/redis_people.py.
+local function say(text, ...)
+  higher('revision')
+  redis.call('HSET', SAID, higher('said'), text)
+  for _, faces in ipairs({...}) do
+    for _, face in ipairs(faces) do mark(position_of(face)) end
+  end
+end
+
+local function person_view(person)
+  local listed = redis.call('ZSCORE', LISTED, person)
+  if not listed then return false end
+  return {person, redis.call('HGET', PERSON_NAMES, person), -tonumber(listed)}
 end
 
 -- From this position on, matches may be missing in this generation.

@@ -16,6 +16,7 @@ from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
 from facematch.job import Message
+from facematch.memory_people import MemoryPeople
 from facematch.metrics import Registry
 from facematch.settings import Settings
 from facematch.vitals import Vitals
@@ -34,7 +35,14 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 @pytest.fixture
 def client(api: Api, metrics: Metrics) -> FlaskClient:
-    parts = (api.store, api.publisher, api.waiting, api.ledger, api.replayer)
+    parts = (
+        api.store,
+        api.publisher,
+        api.waiting,
+        api.ledger,
+        api.replayer,
+        MemoryPeople(api.store),
+    )
     return create_app(*parts, Settings(), metrics).test_client()
 
 

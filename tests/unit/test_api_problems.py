@@ -126,7 +126,13 @@ def test_the_openapi_document_has_every_route_and_resolves(client: FlaskClient) 
         "/v1/images",
         "/v1/images/{image}",
         "/v1/images/{image}/matches",
+        "/v1/images/{image}/people",
         "/v1/jobs/{job}",
+        "/v1/people",
+        "/v1/people/{person}",
+        "/v1/people/{person}/exclude",
+        "/v1/people/{person}/merge",
+        "/v1/people/{person}/split",
     }
     assert len(document["paths"]["/v1/images"]["post"]["requestBody"]["content"]) == 3
 

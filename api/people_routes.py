@@ -1,0 +1,111 @@
+"""The routes about people: who is who, and what somebody says of it."""
+
+from typing import TypeVar
+
+from apiflask import APIBlueprint
+from flask import request
+from pydantic import BaseModel, ValidationError
+
+from api import cursors
+from api.body import read_body
+from api.openapi import problems
+from api.people_schemas import (
+    FacesIn,
+    ImagePeopleOut,
+    MergeIn,
+    NameIn,
+    OthersOut,
+    PeopleOut,
+    PeopleQuery,
+    PersonOut,
+    PersonPageOut,
+    PersonQuery,
+)
+from api.schemas import Answer
+from api.submission import clean_name
+from facematch.errors import Rejected
+from facematch.faces import is_image_hash
+from facematch.people import PeopleFront
+
+_ROOM = 1024**2
+
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+def blueprint(people: PeopleFront) -> APIBlueprint:
+    """All routes under /v1/people, and that of the people of an image."""
+    routes = APIBlueprint("people", __name__, url_prefix="/v1", tag="People")
+
+    @routes.get("/people")
+    @routes.input(PeopleQuery, location="query")
+    @routes.output(PeopleOut)
+    @routes.doc(responses=problems(400, 503))
+    def everybody(query_data: PeopleQuery) -> Answer:
+        """The people of the collection, those with most faces first"""
+        after = cursors.decode_people(query_data.cursor) if query_data.cursor else None
+        return PeopleOut.of(people.people(query_data.limit, after, query_data.fewest))
+
+    @routes.get("/people/<person>")
+    @routes.input(PersonQuery, location="query")
+    @routes.output(PersonPageOut)
+    @routes.doc(responses=problems(400, 404, 503))
+    def person(person: str, query_data: PersonQuery) -> Answer:
+        """A person: faces and images"""
+        after = cursors.decode_face(query_data.cursor) if query_data.cursor else 0
+        return PersonPageOut.of(people.person(person, query_data.limit, after))
+
+    @routes.patch("/people/<person>")
+    @routes.output(PersonOut)
+    @routes.doc(responses=problems(400, 404, 413, 503))
+    def name(person: str) -> Answer:
+        """Name a person"""
+        return PersonOut.of(people.rename(person, clean_name(_body(NameIn).name)))
+
+    @routes.post("/people/<person>/merge")
+    @routes.output(PersonOut)
+    @routes.doc(responses=problems(400, 404, 413, 503))
+    def merge(person: str) -> Answer:
+        """Say that other people are this person"""
+        others = list(dict.fromkeys(_body(MergeIn).people))
+        if person in others:
+            raise Rejected("bad_request", "a person is not merged with itself")
+        return PersonOut.of(people.merge(person, others))
+
+    @routes.post("/people/<person>/split")
+    @routes.output(OthersOut)
+    @routes.doc(responses=problems(400, 404, 409, 413, 503))
+    def split(person: str) -> Answer:
+        """Say that some faces are one other person"""
+        faces = [face.key for face in _body(FacesIn).faces]
+        return OthersOut.of(people.split(person, faces, together=True))
+
+    @routes.post("/people/<person>/exclude")
+    @routes.output(OthersOut)
+    @routes.doc(responses=problems(400, 404, 409, 413, 503))
+    def exclude(person: str) -> Answer:
+        """Say that some faces are not this person, whoever they are"""
+        faces = [face.key for face in _body(FacesIn).faces]
+        return OthersOut.of(people.split(person, faces, together=False))
+
+    @routes.get("/images/<image>/people")
+    @routes.output(ImagePeopleOut)
+    @routes.doc(responses=problems(400, 404, 503))
+    def of_image(image: str) -> Answer:
+        """Who is on an image"""
+        if not is_image_hash(image):
+            raise Rejected("bad_hash")
+        return ImagePeopleOut.of(image, people.people_of(image))
+
+    return routes
+
+
+def _body(form: type[_Body]) -> _Body:
+    """What the request says, whatever its content type. Raises Rejected."""
+    try:
+        return form.model_validate_json(read_body(request, _ROOM))
+    except ValidationError as error:
+        wrong = (
+            ".".join(map(str, one["loc"])) + f": {one['msg']}" if one["loc"] else one["msg"]
+            for one in error.errors(include_input=False, include_url=False)
+        )
+        raise Rejected("bad_request", "; ".join(wrong)) from None

@@ -1,0 +1,123 @@
+"""`facematch people`: what it asks of the store, and what it prints."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facematch import people_check
+from facematch.calibration import calibration
+from facematch.commands.stores import served_edition, urls
+from facematch.commands.text import Document
+from facematch.grouping import limit_for
+from facematch.people import Grouping
+from facematch.people_client import (
+    FacePersonAnswer,
+    PeopleAnswer,
+    PersonAnswer,
+    PersonPageAnswer,
+)
+from facematch.redis_connection import connect
+from facematch.redis_people import RedisPeople
+from facematch.redis_store import RedisStore
+from facematch.terminal import printable
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_NAMES = 3
+
+
+@dataclass(frozen=True)
+class Begun:
+    """All images are to be grouped anew, with so many false pairs a face."""
+
+    images: int
+    false_pairs: float
+
+
+def regroup(data: Path | None, false_pairs: float | None) -> Begun:
+    """Have workers group all anew. Raises Misconfigured for a folder without data, Unavailable."""
+    with urls(data) as (redis_url, _), connect(redis_url) as client:
+        name = served_edition(client)
+        people = RedisPeople(client, name)
+        due = people.due(0)
+        wanted = due.false_pairs if false_pairs is None else false_pairs
+        generation = RedisStore(client, name).collection().generations[0].number
+        people.begin(Grouping(limit_for(due.images, wanted), generation), wanted)
+        return Begun(due.images, wanted)
+
+
+def check(data: Path | None) -> people_check.Checked:
+    """Compare. Raises Misconfigured for a folder without data, Unavailable."""
+    with urls(data) as (redis_url, _), connect(redis_url) as client:
+        name = served_edition(client)
+        store, people = RedisStore(client, name), RedisPeople(client, name)
+        return people_check.check(store, people, calibration("dlib-1"))
+
+
+def document(answer: "DataclassInstance") -> Document:
+    """For a script."""
+    return asdict(answer)
+
+
+def others_document(people: Iterable[PersonAnswer]) -> Document:
+    """For a script."""
+    return {"people": [asdict(person) for person in people]}
+
+
+def of_document(image: str, faces: Iterable[FacePersonAnswer]) -> Document:
+    """For a script."""
+    return {"hash": image, "faces": [asdict(face) for face in faces]}
+
+
+def lines(people: Iterable[PersonAnswer]) -> Iterator[str]:
+    """For people: id, how many faces, and name."""
+    for person in people:
+        yield f"{person.id}  {person.faces:>7,}  {printable(person.name or '')}".rstrip()
+
+
+def list_lines(page: PeopleAnswer) -> Iterator[str]:
+    """For people."""
+    yield from lines(page.people)
+    if page.next is not None:
+        yield "…"
+    yield from _left(page.ungrouped)
+
+
+def person_lines(page: PersonPageAnswer) -> Iterator[str]:
+    """For people: who it is, and the faces."""
+    yield from lines([PersonAnswer(page.id, page.name, page.count)])
+    for face in page.faces:
+        names = ", ".join(map(printable, face.names[:_NAMES]))
+        more = " …" if len(face.names) > _NAMES else ""
+        yield f"  {face.image}:{face.number}  {names}{more}"
+    if page.next is not None:
+        yield "  …"
+    yield from _left(page.ungrouped)
+
+
+def of_lines(faces: Sequence[FacePersonAnswer]) -> Iterator[str]:
+    """For people: number of the face, and who it is."""
+    for face in faces:
+        (line,) = lines([face.person])
+        yield f"{face.number}: {line}"
+    if not faces:
+        yield "nobody that is grouped"
+
+
+def begun_lines(begun: Begun) -> Iterator[str]:
+    """For people."""
+    yield f"{begun.images:,} images will be grouped anew, {begun.false_pairs:g} false pairs a face"
+
+
+def checked_lines(checked: people_check.Checked) -> Iterator[str]:
+    """For people."""
+    yield f"{checked.faces:,} faces of {checked.people:,} people"
+    yield from _left(checked.ungrouped)
+    yield f"{len(checked.wrong):,} faces are with other ones than they should be"
+
+
+def _left(ungrouped: int) -> Iterator[str]:
+    if ungrouped:
+        yield f"{ungrouped:,} images are still to be grouped"

@@ -1,0 +1,118 @@
+"""The graph that people are grouped by: which faces match, as the store's match sets have it, and
+how sure each pair is. Used by `facematch.regrouping`."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
+
+from facematch.calibration import Calibration, Norms
+from facematch.corrections import FaceKey
+from facematch.faces import Encodings, distances
+from facematch.grouping import Near, codes
+from facematch.people import face_id, place_of
+from facematch.store import Generation, Store
+
+#: Images whose matches are read together: each may have thousands.
+_PORTION = 50
+
+
+class FaceGraph:
+    """See facematch.grouping.Graph: the pairs of faces of two images that match in a generation,
+    each within its threshold, up to a code. What it has read once, it does not read again: it is
+    for a short time."""
+
+    def __init__(
+        self, store: Store, generation: Generation, known: Calibration, highest: int
+    ) -> None:
+        self._store, self._generation = store, generation
+        self._calibration, self._highest = known, highest
+        self._hashes: dict[int, str] = {}
+        self._ids: dict[FaceKey, int] = {}
+        self._near: dict[int, dict[FaceKey, dict[FaceKey, int]]] = {}
+        #: Encodings and norms of live images, while a portion is looked at.
+        self._faces: dict[int, tuple[Encodings, Norms]] = {}
+
+    def keys(self, positions: Collection[int]) -> set[FaceKey]:
+        """The faces of those of these images that are live."""
+        found: set[FaceKey] = set()
+        for start in range(0, len(positions), _PORTION):
+            self._look(sorted(positions)[start : start + _PORTION])
+        for position in positions:
+            found.update(self._near[position])
+        return found
+
+    def keys_of(self, faces: Collection[int]) -> dict[int, FaceKey]:
+        """What those of these faces that are live are known by, by id."""
+        self._learn({place_of(face)[0] for face in faces})
+        found: dict[int, FaceKey] = {}
+        for face in faces:
+            position, number = place_of(face)
+            if position in self._hashes:
+                found[face] = (self._hashes[position], number)
+                self._ids[found[face]] = face
+        return found
+
+    def id_of(self, face: FaceKey) -> int:
+        """The id of a face that was told before."""
+        return self._ids[face]
+
+    def near(self, faces: Collection[FaceKey]) -> Mapping[FaceKey, Near]:
+        """See facematch.grouping.Graph."""
+        at = {face: place_of(self._ids[face])[0] for face in faces if face in self._ids}
+        positions = sorted(set(at.values()) - self._near.keys())
+        for start in range(0, len(positions), _PORTION):
+            self._look(positions[start : start + _PORTION])
+        return {
+            face: self._near[position][face]
+            for face, position in at.items()
+            if face in self._near[position]
+        }
+
+    def _learn(self, positions: Iterable[int]) -> None:
+        """Read the hashes of those images that are live."""
+        self._hashes |= self._store.images_at(sorted(set(positions) - self._hashes.keys()))
+
+    def _read(self, positions: Iterable[int]) -> None:
+        """Read the faces of those images that are live."""
+        wanted = sorted(set(positions) - self._faces.keys())
+        self._learn(wanted)
+        for position, encodings in self._store.faces(wanted).items():
+            if position not in self._hashes:
+                continue
+            self._faces[position] = encodings, self._calibration.norms(encodings)
+            for number in range(len(encodings)):
+                self._ids[self._hashes[position], number] = face_id(position, number)
+
+    def _look(self, positions: Collection[int]) -> None:
+        linked = self._store.linked(list(positions), self._generation.number)
+        peers = {position: sorted(others) for position, others in linked.items()}
+        self._read({*positions, *(other for others in peers.values() for other in others)})
+        for position in positions:
+            near: dict[FaceKey, dict[FaceKey, int]] = {}
+            self._near[position] = near
+            if position not in self._faces:
+                continue
+            image, count = self._hashes[position], len(self._faces[position][0])
+            near.update({(image, number): {} for number in range(count)})
+            others = [other for other in peers.get(position, ()) if other in self._faces]
+            if others:
+                self._compare(position, others, near)
+        self._faces.clear()
+
+    def _compare(
+        self, position: int, others: Collection[int], near: dict[FaceKey, dict[FaceKey, int]]
+    ) -> None:
+        own, own_norms = self._faces[position]
+        theirs, norms = zip(*(self._faces[other] for other in others), strict=True)
+        keys = [
+            (self._hashes[other], number)
+            for other in others
+            for number in range(len(self._faces[other][0]))
+        ]
+        apart = distances(own, np.concatenate(theirs))
+        rates = self._calibration.rates(apart, own_norms[:, None], np.concatenate(norms)[None])
+        found = codes(rates)
+        image = self._hashes[position]
+        close = (apart <= self._generation.threshold) & (found <= self._highest)
+        for number, row in zip(*(part.tolist() for part in np.nonzero(close)), strict=True):
+            near[image, number][keys[row]] = int(found[number, row])

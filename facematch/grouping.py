@@ -1,0 +1,138 @@
+"""Faces grouped into people: a function of the faces there are, of how sure each pair of them is,
+and of what somebody has said. In which order they came makes no difference.
+
+1. Two faces are *linked* if their pair is within the limit and they share enough of their near
+   faces: two pictures of one person mostly do, while a pair of strangers that look alike shares
+   nothing but itself. Linked faces, and theirs, make a *component*. (The idea of shared near
+   neighbours is of Jarvis and Patrick, 1973; for people: Otto, Wang, Jain, 2018.)
+2. In each component clusters are joined by `facematch.linkage`, beginning with what
+   `facematch.corrections` says of its faces.
+
+So a change counts for components near it only: `touched` says from which faces on to look, and
+`group` gives the groups of all components that these are in. Whatever it gives for all faces, it
+gives for those. The benchmark `quality` has how well it does, and beside what.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facematch.corrections import Corrections, FaceKey
+from facematch.linkage import FALSE_PAIRS, link
+
+#: A collection is taken to have so many images at least: among few, too, faces look alike.
+FEWEST_IMAGES = 1024
+#: A code is in thousandths of a decade, this many of them above a rate of 1e-16.
+_DECADE, _DECADES = 1000, 16
+#: Of the near faces of two, the geometric mean of their numbers, this part are of both.
+_SHARED, _OF = 1, 2
+
+Near: TypeAlias = Mapping[FaceKey, int]
+
+
+class Graph(Protocol):
+    """The faces there are, and how sure pairs of them are."""
+
+    def near(self, faces: Collection[FaceKey]) -> Mapping[FaceKey, Near]:
+        """Of each of these faces that is there: the codes of its pairs with faces of other images
+        that are there, up to the limit + REACH of facematch.linkage at least. Both faces of a pair
+        have it."""
+
+
+def codes(rates: ArrayLike) -> NDArray[np.int64]:
+    """False match rates as whole numbers, 0 (1e-16) to 16000 (1): 1000 × (16 + log10 rate)."""
+    logs = np.log10(np.clip(np.asarray(rates, dtype=np.float64), 10.0**-_DECADES, 1.0))
+    return np.round(_DECADE * (_DECADES + logs)).astype(np.int64)
+
+
+def limit_for(images: int, false_pairs: float = FALSE_PAIRS) -> int:
+    """The code up to which faces may be linked in a collection with so many live images.
+
+    It is that of the next power of two from FEWEST_IMAGES on, so that a new image seldom changes
+    it. Raises ValueError when `false_pairs` is not above 0.
+    """
+    if not false_pairs > 0:
+        raise ValueError("so many false pairs: a number above 0")
+    size = 1 << (max(images, FEWEST_IMAGES) - 1).bit_length()
+    return int(codes(min(1.0, false_pairs / size)))
+
+
+def group(
+    faces: Collection[FaceKey], graph: Graph, corrections: Corrections, limit: int
+) -> list[frozenset[FaceKey]]:
+    """The groups of all components with one of these faces, as far as these are there; in the order
+    of their first faces."""
+    seen = _Seen(graph, limit)
+    groups: list[frozenset[FaceKey]] = []
+    left = seen.there(faces)
+    while left:
+        component = _component(left.pop(), seen, corrections)
+        left -= component
+        near = {face: seen.near[face] for face in component}
+        clusters = link(corrections.settle(component), near, limit)
+        groups += [frozenset(cluster.faces) for cluster in clusters]
+    return sorted(groups, key=min)
+
+
+def touched(
+    faces: Collection[FaceKey], graph: Graph, corrections: Corrections, limit: int
+) -> set[FaceKey]:
+    """Faces in all components that are other ones, or may be, since something about these has
+    changed: they came, or are gone, or were near one that is gone, or something was said of them.
+    """
+    seen = _Seen(graph, limit)
+    found = seen.there(corrections.joined(faces).union(faces))
+    for _ in range(2):
+        found = seen.there({other for face in found for other in seen.within(face)})
+    return found
+
+
+def _component(face: FaceKey, seen: "_Seen", corrections: Corrections) -> set[FaceKey]:
+    found: set[FaceKey] = set()
+    edge = {face}
+    while edge:
+        found |= edge
+        edge = seen.linked(edge, found) | (seen.there(corrections.joined(edge)) - found)
+    return found
+
+
+class _Seen:
+    """What was asked of the graph by now."""
+
+    def __init__(self, graph: Graph, limit: int) -> None:
+        self._graph, self._limit = graph, limit
+        self._asked: set[FaceKey] = set()
+        self.near: dict[FaceKey, Near] = {}
+        self._within: dict[FaceKey, set[FaceKey]] = {}
+
+    def there(self, faces: Collection[FaceKey]) -> set[FaceKey]:
+        """Those of them that are there."""
+        new = sorted(set(faces) - self._asked)
+        if new:
+            self._asked.update(new)
+            self.near.update(self._graph.near(new))
+        return {face for face in faces if face in self.near}
+
+    def within(self, face: FaceKey) -> set[FaceKey]:
+        """The face and those within the limit of it."""
+        if face not in self._within:
+            close = {other for other, code in self.near[face].items() if code <= self._limit}
+            self._within[face] = close | {face}
+        return self._within[face]
+
+    def linked(self, faces: Collection[FaceKey], known: set[FaceKey]) -> set[FaceKey]:
+        """Faces that are linked to these, beside those that are known already."""
+        self.there({other for face in faces for other in self.within(face)})
+        found: set[FaceKey] = set()
+        for face in faces:
+            own = self.within(face)
+            for other in self.there(own - known - found):
+                if _enough(own, self.within(other)):
+                    found.add(other)
+        return found
+
+
+def _enough(near: set[FaceKey], other: set[FaceKey]) -> bool:
+    return _OF**2 * len(near & other) ** 2 >= _SHARED**2 * len(near) * len(other)

@@ -1,0 +1,142 @@
+"""Keeps people up with the faces there are: groups anew what is marked, and all that hangs on it.
+
+Whoever runs this, however often and in how many places at once: it reads, computes and then writes
+only if nothing was written meanwhile, and a mark goes only with the look that was taken after it.
+So a crash anywhere leaves marks, and people are right when no mark is left. Used by workers.
+"""
+
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
+
+from facematch.calibration import Calibration
+from facematch.corrections import Apart, Correction, Corrections, FaceKey, Together
+from facematch.face_graph import FaceGraph
+from facematch.failpoints import reached
+from facematch.grouping import group, limit_for, touched
+from facematch.identities import identify
+from facematch.linkage import REACH
+from facematch.people import Due, Grouping, People, Regrouped, Said
+from facematch.store import Store
+
+#: Images that are grouped anew together, and placements that are written by one call.
+AT_ONCE = 200
+_CHUNK = 1000
+
+
+def regroup(
+    store: Store,
+    people: People,
+    calibration: Calibration,
+    at_once: int = AT_ONCE,
+    new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+) -> bool:
+    """Do a portion of what is to be done; whether there was anything.
+
+    Raises Unavailable when the store does not answer.
+    """
+    due = people.due(at_once)
+    generation = store.collection().generations[0]
+    wanted = Grouping(limit_for(due.images, due.false_pairs), generation.number)
+    if due.grouping != wanted or due.marking:
+        if due.grouping != wanted:
+            people.begin(wanted, due.false_pairs)
+        reached("people_begun")
+        for positions in store.live():
+            people.mark(positions)
+        people.mark((), last=wanted)
+        return True
+    if not due.marks:
+        return False
+    graph = FaceGraph(store, generation, calibration, wanted.limit + REACH)
+    _Regrouping(people, graph, due, wanted.limit).run(new_id)
+    return True
+
+
+class _Regrouping:
+    """One look at some marks."""
+
+    def __init__(self, people: People, graph: FaceGraph, due: Due, limit: int) -> None:
+        self._people, self._graph = people, graph
+        self._due, self._limit = due, limit
+        self._said = people.said()
+        about = frozenset(chain.from_iterable(one.about for one in self._said))
+        self._key_of = graph.keys_of(about)
+        self._gone = about - self._key_of.keys()
+        self._corrections = shown(self._said, graph)
+
+    def run(self, new_id: Callable[[], str]) -> None:
+        changed = self._graph.keys(self._due.marks.keys()) | self._said_with_the_gone()
+        groups, person_of = self._groups(
+            touched(changed, self._graph, self._corrections, self._limit)
+        )
+        reached("people_grouped")
+        named = self._people.named(sorted(set(person_of.values())))
+        ids = identify(groups, person_of, named, new_id)
+        placed = {
+            face: person
+            for person, faces in zip(ids, groups, strict=True)
+            for face in sorted(faces)
+            if person_of.get(face) != person
+        }
+        self._write(placed)
+
+    def _said_with_the_gone(self) -> set[FaceKey]:
+        """Faces that were said to be of the person of one that is gone now."""
+        return {
+            self._key_of[face]
+            for one in self._said
+            if one.others is None and one.faces & self._gone
+            for face in one.faces - self._gone
+        }
+
+    def _groups(
+        self, faces: Collection[FaceKey]
+    ) -> tuple[Sequence[frozenset[int]], dict[int, str]]:
+        """The groups of these faces and of all that their people have, and whose each was."""
+        while True:
+            found = group(faces, self._graph, self._corrections, self._limit)
+            groups = [frozenset(map(self._graph.id_of, its)) for its in found]
+            known = frozenset(chain.from_iterable(groups))
+            person_of = self._people.placed(sorted(known))
+            members = self._people.members(sorted(set(person_of.values())))
+            others = self._graph.keys_of(frozenset(chain.from_iterable(members.values())) - known)
+            if not others:
+                return groups, person_of
+            faces = set(chain.from_iterable(found)) | set(others.values())
+
+    def _write(self, placed: dict[int, str]) -> None:
+        revision = self._due.revision
+        moves = list(placed.items())
+        for start in range(0, max(1, len(moves)), _CHUNK):
+            last = start + _CHUNK >= len(moves)
+            portion = Regrouped(
+                revision,
+                dict(moves[start : start + _CHUNK]),
+                self._due.marks if last else {},
+                self._forgotten() if last else (),
+            )
+            written = self._people.commit(portion)
+            if written is None:
+                return  # what is marked still is
+            revision = written
+            reached("people_written")
+
+    def _forgotten(self) -> list[Said]:
+        """Corrections about faces that are gone, without these."""
+        return [one.without(self._gone) for one in self._said if one.about & self._gone]
+
+
+def shown(said: Sequence[Said], graph: FaceGraph) -> Corrections:
+    """Corrections as grouping takes them, without faces that are gone."""
+    key_of = graph.keys_of(frozenset(chain.from_iterable(one.about for one in said)))
+
+    def keys(faces: frozenset[int]) -> frozenset[FaceKey]:
+        return frozenset(key_of[face] for face in faces if face in key_of)
+
+    def correction(one: Said) -> Correction:
+        if one.others is None:
+            return Together(keys(one.faces))
+        return Apart(keys(one.faces), keys(one.others))
+
+    return Corrections([correction(one) for one in said])

@@ -1,0 +1,50 @@
+"""A worker's part in keeping people up, beside its jobs: it groups anew what is marked."""
+
+import secrets
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from facematch.background import stand_back
+from facematch.calibration import Calibration
+from facematch.errors import Unavailable
+from facematch.people import People
+from facematch.regrouping import regroup
+from facematch.store import Store
+
+#: How often to look for marks, and for how long one worker does it alone.
+SECONDS = 2.0
+_LEASE_SECONDS = 10.0
+_LEASE = "people"
+
+_log = structlog.get_logger()
+
+
+def keep_grouping(
+    store: Store,
+    people: People,
+    calibration: Calibration,
+    stop: threading.Event,
+    *,
+    give_way: Callable[[], object] = lambda: None,
+    seconds: float = SECONDS,
+) -> None:
+    """Group anew what is marked until `stop` is set; for a thread of its own. `give_way`: waits for
+    what comes first.
+
+    The lease only spares several workers from doing the same: what is written is right without it.
+    """
+    stand_back()
+    name = secrets.token_hex(8)
+    while not stop.wait(seconds):
+        try:
+            while store.lease(_LEASE, name, _LEASE_SECONDS):
+                give_way()
+                if stop.is_set() or not regroup(store, people, calibration):
+                    store.lease(_LEASE, name, 0)
+                    break
+        except Unavailable as error:
+            _log.warning("grouping put off", code=error.code, detail=str(error))
+        except Exception:  # noqa: BLE001 - jobs go on, and so shall people
+            _log.exception("grouping failed")
