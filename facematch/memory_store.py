@@ -3,11 +3,14 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from facematch.calibration import Norms
 from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import Encodings, pack_encodings, unpack_encodings
+from facematch.faces import Encodings
 from facematch.job import new_job_id
 from facematch.log import Entry, Op, Tail, genesis, next_chain
 from facematch.store import (
@@ -31,6 +34,7 @@ from facematch.store import (
     Snapshot,
     State,
 )
+from facematch.stored_faces import StoredFaces
 
 
 @dataclass
@@ -62,6 +66,8 @@ class MemoryStore:
         self._log_keep = log_keep
         self._lock = threading.RLock()
         self._pinned: tuple[str, str] | None = None
+        self._calibration = ""
+        self._size = self._live_faces = 0
         self._served = 0
         self._generations: dict[int, Generation] = {}
         self._last_generation = 0
@@ -92,13 +98,15 @@ class MemoryStore:
     def check(self) -> None:
         """See Store; always answers."""
 
-    def create(self, model: str, threshold: float) -> Collection:
+    def create(self, model: str, threshold: float, calibration: str = "") -> Collection:
         """See Store."""
         with self._lock:
             if self._pinned is None:
                 self._pinned = (new_job_id(), model)
                 self._generations = {0: Generation(0, threshold)}
                 self._links = {0: {}}
+            if self._pinned[1] == model:
+                self._calibration = self._calibration or calibration
             return self.collection()
 
     def collection(self) -> Collection:
@@ -110,7 +118,10 @@ class MemoryStore:
             served_first = sorted(
                 self._generations.values(), key=lambda one: (one.number != self._served, one.number)
             )
-            return Collection(epoch, model, self._tail(), tuple(served_first))
+            return Collection(
+                *(epoch, model, self._tail(), tuple(served_first)),
+                *(self._calibration, self._size, self._live_faces),
+            )
 
     # -- accept
 
@@ -254,7 +265,10 @@ class MemoryStore:
         if commit.faces:
             position = self._append("add", commit.image, image.nonce)
             image = replace(image, state=State.INDEXED, position=position)
-            self._faces[position] = pack_encodings([face.encoding for face in commit.faces])
+            self._size += len(commit.faces)
+            self._live_faces += len(commit.faces)
+            encodings = np.stack([face.encoding for face in commit.faces])
+            self._faces[position] = StoredFaces(encodings, commit.norms, self._size).pack()
             self._positions[position] = commit.image
             self._pending[commit.image] = position
             record.due = self._clock()
@@ -297,16 +311,24 @@ class MemoryStore:
     def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
         """See Store."""
         with self._lock:
-            return {
-                position: unpack_encodings(self._faces[position])
-                for position in positions
-                if position in self._faces
-            }
+            stored = self._stored(positions)
+            return {position: faces.encodings for position, faces in stored.items()}
 
-    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, StoredFaces], Tail]:
         """See Store."""
         with self._lock:
-            return self.faces(positions), self.collection().tail
+            return self._stored(positions), self.collection().tail
+
+    def _stored(self, positions: Iterable[int]) -> dict[int, StoredFaces]:
+        return {at: StoredFaces.unpack(self._faces[at]) for at in positions if at in self._faces}
+
+    def add_norms(self, norms: Mapping[int, Norms]) -> None:
+        """See Store."""
+        with self._lock:
+            for position, faces in self._stored(norms).items():
+                if faces.norms is None and len(faces.encodings) == len(norms[position]):
+                    whole = replace(faces, norms=norms[position], size=self._size)
+                    self._faces[position] = whole.pack()
 
     def count_faces(self, positions: Sequence[int]) -> int:
         """See Store."""
@@ -387,7 +409,8 @@ class MemoryStore:
         if old.position:
             self._append("del", old.hash, old.nonce, old.position)
             self._positions.pop(old.position)
-            self._faces.pop(old.position)
+            gone = StoredFaces.unpack(self._faces.pop(old.position))
+            self._live_faces -= len(gone.encodings)
             self._pending.pop(old.hash, None)
             self._erasing.append(old.position)
         self._blobs.pop(old.hash, None)

@@ -23,13 +23,19 @@ def collection(values: Any) -> Collection:
     if not values:
         raise Unavailable("store_unavailable", "the collection was not created yet")
     epoch, model, position, chain = (value.decode() for value in values[:4])
+    calibration, size, live_faces = values[4:7]
     generations = tuple(
         Generation(
             int(number), float(threshold), None if since is None else int(since), int(to or 0)
         )
-        for number, threshold, since, to in values[4:]
+        for number, threshold, since, to in values[7:]
     )
-    return Collection(epoch, model, Tail(int(position), chain), generations)
+    return Collection(
+        *(epoch, model, Tail(int(position), chain), generations),
+        calibration=calibration.decode() if calibration else "",
+        size=int(size or 0),
+        live_faces=int(live_faces or 0),
+    )
 
 
 def job(job_id: str, values: Any) -> Job:

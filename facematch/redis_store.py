@@ -17,8 +17,10 @@ editions but the first with `fm:{<collection>}:~<number>:`. There are for the co
 
 and for each edition
 
-    meta               hash    epoch, model; position and chain of the log's tail; backlog (bytes
-                               uploaded); generations of match sets (their
+    meta               hash    epoch, model, calibration (once a worker has said it); position and
+                               chain of the log's tail; backlog (bytes uploaded); size, the faces
+                               ever committed, and live_faces, those there are, from schema 2 on;
+                               generations of match sets (their
                                numbers, with commas), generation (the one served) and
                                last_generation, if there was ever more than 0, and last_reindex,
                                the one that ended last; of each of them
@@ -30,7 +32,7 @@ and for each edition
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
                                code, number, erased_at, due, linker, linked, linked_at
     names:<hash>       set     the names the image was submitted under
-    faces:<position>   string  k × 512 bytes, float32
+    faces:<position>   string  encodings, and from schema 2 on norms: facematch.stored_faces
     blob:<hash>        string  uploaded bytes, until a worker has looked at them
     matches[.g]:<position>
                        zset    position of the other image, by distance; written in both directions
@@ -53,15 +55,16 @@ What there is of each generation has .g, its number, in its name; but not for ge
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
 from facematch import redis_records as decode
+from facematch.calibration import Norms
 from facematch.collection_name import DEFAULT
 from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import ENCODING_BYTES, Encodings, pack_encodings, unpack_encodings
+from facematch.faces import Encodings, pack_encodings
 from facematch.job import new_job_id
 from facematch.log import Tail
 from facematch.redis_connection import Redis, Subscription, translated
@@ -86,6 +89,7 @@ from facematch.store import (
     Snapshot,
     State,
 )
+from facematch.stored_faces import StoredFaces, face_count, pack_norms
 
 _PORTION = 1000
 #: Farther than any threshold, and a number for every Lua.
@@ -116,9 +120,10 @@ class RedisStore(Scripted):
         self._run("collection")
 
     @translated()
-    def create(self, model: str, threshold: float) -> Collection:
+    def create(self, model: str, threshold: float, calibration: str = "") -> Collection:
         """See Store."""
-        return decode.collection(self._run("create", new_job_id(), model, repr(threshold)))
+        told = self._run("create", new_job_id(), model, repr(threshold), calibration)
+        return decode.collection(told)
 
     @translated()
     def collection(self) -> Collection:
@@ -180,6 +185,7 @@ class RedisStore(Scripted):
             pack_encodings([face.encoding for face in commit.faces]),
             json.dumps(boxes, separators=(",", ":")),
             *(commit.width, commit.height, commit.faces_found, self._job_ttl, self._log_keep),
+            b"" if commit.norms is None else pack_norms(commit.norms),
         )
         if result == b"unknown":
             raise NotFound("not_found", f"no job {commit.job}")
@@ -219,11 +225,12 @@ class RedisStore(Scripted):
         for start in range(0, len(positions), _PORTION):
             portion = positions[start : start + _PORTION]
             values = self._redis.mget([self._key("faces", position) for position in portion])
-            found.update(_unpacked(portion, values))
+            unpacked = _unpacked(portion, values)
+            found.update((position, faces.encodings) for position, faces in unpacked.items())
         return found
 
     @translated()
-    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, StoredFaces], Tail]:
         """See Store."""
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hmget(self._key("meta"), "position", "chain")
@@ -243,8 +250,14 @@ class RedisStore(Scripted):
             with self._redis.pipeline(transaction=False) as pipe:
                 for position in positions[start : start + _PORTION]:
                     pipe.strlen(self._key("faces", position))
-                count += sum(pipe.execute()) // ENCODING_BYTES
+                count += sum(map(face_count, pipe.execute()))
         return count
+
+    @translated()
+    def add_norms(self, norms: Mapping[int, Norms]) -> None:
+        """See Store."""
+        flat = (part for position, own in norms.items() for part in (position, pack_norms(own)))
+        self._run("add_norms", *flat)
 
     @translated()
     def link(self, link: Link) -> Linked:
@@ -391,9 +404,9 @@ class RedisStore(Scripted):
         return found
 
 
-def _unpacked(positions: Sequence[int], values: Sequence[Any]) -> dict[int, Encodings]:
+def _unpacked(positions: Sequence[int], values: Sequence[Any]) -> dict[int, StoredFaces]:
     return {
-        position: unpack_encodings(cast(bytes, value))
+        position: StoredFaces.unpack(cast(bytes, value))
         for position, value in zip(positions, values, strict=True)
         if value
     }

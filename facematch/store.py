@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from facematch.calibration import Norms
 from facematch.faces import Box, Encodings, Face
 from facematch.log import Entry, Tail
+from facematch.stored_faces import StoredFaces
 
 #: Pairs written by one link call: bounds how long the store is busy with one of them.
 LINK_CHUNK = 500
@@ -51,12 +53,20 @@ class Generation:
 @dataclass(frozen=True)
 class Collection:
     """What is pinned when a collection is made, where its log ends, and its generations of match
-    sets, the one that is served first."""
+    sets, the one that is served first.
+
+    `calibration`: that of the encodings, see facematch.calibration; "" for none, or while no worker
+    has said. `size`: the faces ever committed, and `live_faces`: those of live images; both 0 with
+    data before schema 2.
+    """
 
     epoch: str
     model: str
     tail: Tail
     generations: tuple[Generation, ...]
+    calibration: str = ""
+    size: int = 0
+    live_faces: int = 0
 
     @property
     def threshold(self) -> float:
@@ -114,7 +124,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Commit:
-    """The faces found for a job. `nonce` is a fresh random word, used if the image is new."""
+    """The faces found for a job. `nonce` is a fresh random word, used if the image is new. `norms`
+    (k, 2), where there is a calibration."""
 
     job: str
     image: str
@@ -124,6 +135,7 @@ class Commit:
     width: int
     height: int
     faces_found: int
+    norms: Norms | None = None
 
 
 @dataclass(frozen=True)
@@ -313,8 +325,9 @@ class Front(Protocol):
 class Store(Front, Protocol):
     """What the processes need of the store: of one edition of a collection."""
 
-    def create(self, model: str, threshold: float) -> Collection:
-        """Make the collection unless it exists; return it as it is."""
+    def create(self, model: str, threshold: float, calibration: str = "") -> Collection:
+        """Make the collection unless it exists; return it as it is. One of this model that has no
+        calibration is given this one, so that data of older versions comes to have one."""
 
     def collection(self) -> Collection:
         """The collection. Raises Unavailable("store_unavailable") when it was never created."""
@@ -355,8 +368,13 @@ class Store(Front, Protocol):
     def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
         """The encodings (k, 128) of the images at these positions; erased ones are left out."""
 
-    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
-        """The same as of one instant, and where the log ended then. For a few thousand at once."""
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, StoredFaces], Tail]:
+        """The faces as they are kept, as of one instant, and where the log ended then. For a few
+        thousand at once."""
+
+    def add_norms(self, norms: Mapping[int, Norms]) -> None:
+        """Keep norms (k, 2) of the images at these positions with their faces; no-op for images
+        that have some already, or are gone, and with data before schema 2."""
 
     def count_faces(self, positions: Sequence[int]) -> int:
         """How many faces the images at these positions have; erased ones have none."""

@@ -4,6 +4,7 @@ import secrets
 
 import numpy as np
 
+from facematch.calibration import Norms
 from facematch.faces import Box, Face, image_hash
 from facematch.store import Commit, Committed, Link, Linked, NewJob, Store
 
@@ -17,11 +18,18 @@ def upload(store: Store, data: bytes, name: str = "a.jpg") -> str:
     return job
 
 
-def commit(store: Store, job: str, data: bytes, faces: int = 1, model: str = MODEL) -> Committed:
+def commit(
+    store: Store,
+    job: str,
+    data: bytes,
+    faces: int = 1,
+    model: str = MODEL,
+    norms: Norms | None = None,
+) -> Committed:
     encodings = np.full((faces, 128), 0.5, dtype=np.float32)
     found = [Face(Box(1, 4, 3, 2), encoding) for encoding in encodings]
     return store.commit(
-        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces)
+        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces, norms)
     )
 
 

@@ -47,6 +47,7 @@ def true_matches(picture: int, live: set[int], threshold: float) -> list[tuple[s
 
 
 REPLICATED = {
+    *("_calibration", "_size", "_live_faces"),
     *("_pinned", "_entries", "_first", "_numbers", "_jobs", "_images", "_blobs"),
     *(
         "_positions",
@@ -72,12 +73,15 @@ class World:
             reindexing = MemoryReindexing(store)
         assert reindexing is not None
         self.reindexing = reindexing
-        store.create(PlantedEncoder.model, THRESHOLD)
+        store.create(PlantedEncoder.model, THRESHOLD, PlantedEncoder.calibration)
         limits = PictureLimits(max_pixels=10**6, max_side=0, max_faces=100)
         looker = DirectLooker(PlantedEncoder(), limits)
         self.indexes = [ExactNeighbours(store) for _ in range(2)]
         self.parts = [
-            Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6)
+            Parts(
+                *(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6),
+                calibration=PlantedEncoder.calibration,
+            )
             for index in self.indexes
         ]
         self.jobs: list[str] = []

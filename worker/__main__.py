@@ -27,7 +27,7 @@ from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings, load
 from worker.consumer import HANDS_PER_SLOT, consume
-from worker.encoder import Encoder, load_encoder
+from worker.encoder import Encoder, calibration_of, load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
 from worker.golden import check_golden
@@ -92,6 +92,7 @@ def _serve(
             client, name, job_days=settings.job_days, log_keep=settings.log_keep
         ),
         encoder.model,
+        calibration_of(encoder),
         settings,
         stop,
     )
@@ -111,6 +112,7 @@ def _serve(
         looker=looker,
         model=encoder.model,
         max_attempts=settings.max_attempts,
+        calibration=joined.calibration,
         ended=metrics.ended,
     )
     sweeper = threading.Thread(
@@ -126,7 +128,8 @@ def _serve(
             stop.set()
             return
         # Made again if it is gone: somebody has emptied Redis.
-        check(store.create(encoder.model, joined.threshold), encoder.model)
+        made = store.create(encoder.model, joined.threshold, joined.calibration)
+        check(made, encoder.model)
         neighbours.check()
         sandbox.check()
 

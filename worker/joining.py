@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from facematch import startup
+from facematch.calibration import NAMES
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured
 from facematch.reencoding import Editions, Reencoding
@@ -21,12 +22,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Joined(Generic[_Store]):
-    """An edition: its number and name, its store, and the threshold it was made with."""
+    """An edition: its number and name, its store, the threshold it was made with, and the
+    calibration that was pinned."""
 
     number: int
     name: str
     store: _Store
     threshold: float
+    calibration: str
 
 
 def join(
@@ -34,11 +37,12 @@ def join(
     reencoding: Reencoding,
     open_store: Callable[[str], _Store],
     model: str,
+    calibration: str,
     settings: Settings,
     stop: threading.Event,
 ) -> Joined[_Store] | None:
-    """Wait for Redis, and join the edition of this model; make the collection, with the threshold
-    in the settings, if there is none. None when stopped meanwhile.
+    """Wait for Redis, and join the edition of this model; make the collection, with this
+    calibration and the threshold in the settings, if there is none. None when stopped meanwhile.
 
     `durable`: in what ways Redis may lose what it has taken; `open_store`: the store of an edition
     by its name. Raises Misconfigured.
@@ -49,10 +53,11 @@ def join(
         number = number_for(model, reencoding.editions())
         name = edition_name(DEFAULT, number)
         store = open_store(name)
-        collection = store.create(model, settings.threshold)
+        collection = store.create(model, settings.threshold, calibration)
         if collection.model == model:
             reencoding.note(number, settings.encoder, settings.detector)
-        return weaknesses, Joined(number, name, store, collection.threshold), collection
+        joined = Joined(number, name, store, collection.threshold, collection.calibration)
+        return weaknesses, joined, collection
 
     told = startup.wait_for_redis(attempt, stop)
     if told is None:
@@ -79,9 +84,13 @@ def number_for(model: str, there: Editions) -> int:
 
 
 def check(collection: Collection, model: str) -> None:
-    """Raise Misconfigured unless the collection is of this model."""
+    """Raise Misconfigured unless the collection is of this model, and its calibration known."""
     if collection.model != model:
         raise _other_model(collection.model, model)
+    if collection.calibration not in {"", *NAMES}:
+        raise Misconfigured(
+            f"the collection has the calibration {collection.calibration!r}, this version has not"
+        )
 
 
 def _other_model(pinned: str, model: str) -> Misconfigured:

@@ -82,8 +82,9 @@ def _within(
             fence.add(tail)
         if not others:
             continue
-        smallest = distances(encodings, np.concatenate(list(others.values()))).min(axis=0)
-        firsts = np.cumsum([0, *map(len, others.values())][:-1])
+        stored = [faces.encodings for faces in others.values()]
+        smallest = distances(encodings, np.concatenate(stored)).min(axis=0)
+        firsts = np.cumsum([0, *map(len, stored)][:-1])
         nearest = np.minimum.reduceat(smallest, firsts)
         for position, distance in zip(others, nearest, strict=True):
             if distance <= threshold:

@@ -7,14 +7,16 @@ sweeper. What is shared is only the store.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import structlog
 
 from facematch import tracing
+from facematch.calibration import Norms, calibration
 from facematch.errors import Misconfigured, NotFound, Rejected, Unavailable
-from facematch.faces import image_hash
+from facematch.faces import Face, image_hash
 from facematch.failpoints import reached
 from facematch.neighbours import Neighbours
 from facematch.store import (
@@ -44,7 +46,8 @@ def _nobody(job: Job, stages: Mapping[str, float]) -> None:
 @dataclass(frozen=True)
 class Parts:
     """What the pipeline works with. `fetch` gives the bytes behind a URL; it raises as `looker`
-    does. `model` is that of the looker's encodings. `ended` is told of each job that was worked on
+    does. `model` is that of the looker's encodings, `calibration` that which the collection has for
+    them, "" for none. `ended` is told of each job that was worked on
     and of the seconds of its stages."""
 
     store: Store
@@ -53,6 +56,7 @@ class Parts:
     looker: Looker
     model: str
     max_attempts: int
+    calibration: str = ""
     ended: Callable[[Job, Mapping[str, float]], None] = _nobody
 
 
@@ -157,11 +161,18 @@ def _place(job: Job, parts: Parts) -> None:
         width=picture.width,
         height=picture.height,
         faces_found=picture.total,
+        norms=_norms(picture.faces, parts.calibration),
     )
     reached("before_commit")
     with stage("commit"):
         parts.store.commit(commit)
     reached("after_commit")
+
+
+def _norms(faces: Sequence[Face], name: str) -> Norms | None:
+    if not (name and faces):
+        return None
+    return calibration(name).norms(np.stack([face.encoding for face in faces]))
 
 
 def _fail_at_last(job: Job, error: Crashed, image: str, parts: Parts) -> None:

@@ -18,6 +18,7 @@ from facematch.job import RangeMessage
 from facematch.neighbours import Neighbours, Query
 from facematch.reindexing import RANGE_CHUNK, Matched, Range, RangeLink, Reindexing
 from facematch.store import Linked, Store
+from facematch.stored_faces import StoredFaces
 from worker.deciding import Faces, decide
 from worker.fence import Fence
 from worker.matching import find_matches
@@ -86,8 +87,12 @@ def _find(work: Range, fence: Fence, parts: RangeParts) -> Iterator[tuple[Matche
         positions = range(start, min(start + _PORTION, work.last + 1))
         own, tail = parts.store.faces_as_of(positions)
         fence.add(tail)
-        for images in _groups(own):
+        for images in _groups(_encodings(own)):
             yield from _matches(images, work, fence, parts)
+
+
+def _encodings(stored: Mapping[int, StoredFaces]) -> dict[int, Encodings]:
+    return {position: faces.encodings for position, faces in stored.items()}
 
 
 def _groups(faces: Mapping[int, Encodings]) -> Iterator[dict[int, Encodings]]:
@@ -134,7 +139,8 @@ def _matches(
             fence.add(tail)
         if stored:
             some = slice(ends[start], ends[start + len(portion)])
-            pairs = decide(own, rows[some], Faces.of(stored), others[some], work.threshold)
+            faces = Faces.of(_encodings(stored))
+            pairs = decide(own, rows[some], faces, others[some], work.threshold)
             yield pairs, answer.exact
 
 

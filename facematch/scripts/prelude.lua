@@ -142,6 +142,29 @@ local function approximate_from(generation, position)
   end
 end
 
+-- How many faces a value of so many bytes has: see facematch/stored_faces.py.
+local function face_count(length)
+  if length % 512 == 0 then return length / 512 end
+  return (length - 9) / 520
+end
+
+local function with_norms(encodings, norms, size)
+  return encodings .. norms .. struct.pack('<I8B', size, 1)
+end
+
+-- Count the faces of an edition that are there. Those erased before are not known any more.
+local function count_faces()
+  local cursor, count = '0', 0
+  repeat
+    local told = redis.call('HSCAN', POSITIONS, cursor, 'COUNT', 1000)
+    cursor = told[1]
+    for i = 1, #told[2], 2 do
+      count = count + face_count(redis.call('STRLEN', key('faces', told[2][i])))
+    end
+  until cursor == '0'
+  redis.call('HSET', META, 'size', count, 'live_faces', count)
+end
+
 -- Bring the data to the schema of this version: see facematch/redis_schema.py for the steps.
 local function migrate()
   if schema < 1 then
@@ -151,6 +174,14 @@ local function migrate()
     redis.call('SET', BASE .. 'submissions', string.format('%d', last))
     redis.call('HDEL', first, 'submissions')
   end
+  if schema < 2 then
+    local here, served, other = prefix, editions()
+    for _, edition in ipairs({served, other or nil}) do
+      turn_to(prefix_of(edition))
+      if redis.call('EXISTS', META) == 1 then count_faces() end
+    end
+    turn_to(here)
+  end
   redis.call('HSET', EDITIONS, 'schema', SCHEMA)
   schema = SCHEMA
 end
@@ -158,10 +189,12 @@ end
 local function create_edition(epoch, model, threshold)
   redis.call('HSET', META, 'epoch', epoch, 'model', model, 'threshold', threshold,
     'position', 0, 'chain', redis.sha1hex(epoch))
+  if schema >= 2 then redis.call('HSET', META, 'size', 0, 'live_faces', 0) end
 end
 
 local function collection_view()
-  local view = redis.call('HMGET', META, 'epoch', 'model', 'position', 'chain')
+  local view = redis.call('HMGET', META, 'epoch', 'model', 'position', 'chain', 'calibration',
+    'size', 'live_faces')
   if not view[1] then return false end
   local function add(generation)
     view[#view + 1] = {generation, unpack(redis.call('HMGET', META,

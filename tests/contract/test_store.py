@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from servers import RedisServer
 from submitting import BACKLOG, MODEL, commit, link, listed, submit, upload
@@ -217,6 +218,66 @@ def test_an_image_keeps_what_was_found(store: Store) -> None:
     assert list(encodings) == [place.position]
     assert encodings[place.position].shape == (2, 128)
     assert (encodings[place.position] == 0.5).all()
+
+
+def test_a_collection_is_given_a_calibration_once_by_its_own_model(fresh_store: Store) -> None:
+    store = fresh_store
+    assert store.create(MODEL, 0.6).calibration == ""
+    assert store.create("another-model", 0.6, "another").calibration == ""
+    assert store.create(MODEL, 0.6, "one").calibration == "one"
+    assert store.create(MODEL, 0.6, "two").calibration == "one"
+    assert store.create(MODEL, 0.6).calibration == store.collection().calibration == "one"
+
+
+def test_faces_are_counted_those_ever_committed_and_those_there_are(store: Store) -> None:
+    def counted() -> tuple[int, int]:
+        collection = store.collection()
+        return collection.size, collection.live_faces
+
+    assert counted() == (0, 0)
+    for data, faces in ((b"a", 2), (b"b", 3), (b"c", 0)):
+        job = upload(store, data)
+        for _ in range(2):
+            commit(store, job, data, faces)
+    assert counted() == (5, 5)
+    for _ in range(2):
+        store.erase(image_hash(b"a"))
+    store.erase(image_hash(b"c"))
+    assert counted() == (5, 3)
+    submit(store, b"a")
+    assert counted() == (6, 4)
+
+
+def test_faces_are_kept_with_norms_and_how_many_there_were(store: Store) -> None:
+    norms = np.array([[0.5, 0.25], [1.5, 0.125]], dtype=np.float32)
+    with_norms = commit(store, upload(store, b"a"), b"a", 2, norms=norms)
+    without = commit(store, upload(store, b"b"), b"b", 2)
+    places = [with_norms.position, without.position]
+    found, tail = store.faces_as_of([*places, 99])
+    assert tail == store.collection().tail
+    assert list(found) == places
+    one, other = found.values()
+    assert one.norms is not None
+    assert one.norms.tolist() == norms.tolist()
+    assert (one.size, one.encodings.shape) == (2, (2, 128))
+    assert (other.size, other.norms, other.encodings.shape) == (0, None, (2, 128))
+    assert store.count_faces(places) == 4
+
+    submit(store, b"c")
+    # Those that are there stay; of an image with another number of faces there can be none.
+    store.add_norms({places[0]: norms * 2, places[1]: norms, 3: norms, 99: norms})
+    store.add_norms({places[1]: norms * 2})
+    found, _ = store.faces_as_of([*places, 3])
+    assert [faces.size for faces in found.values()] == [2, 5, 0]
+    for position in places:
+        kept = found[position].norms
+        assert kept is not None
+        assert kept.tolist() == norms.tolist()
+    store.add_norms({})
+    assert store.count_faces([*places, 3]) == 5
+    store.erase(image_hash(b"a"))
+    store.erase(image_hash(b"b"))
+    assert store.collection().live_faces == 1
 
 
 def test_another_model_is_refused(store: Store) -> None:
