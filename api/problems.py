@@ -50,6 +50,7 @@ STATUS: dict[str, int] = {
     "misconfigured": 500,
     "newer_data": 503,
     "no_collection": 404,
+    "no_rates": 409,
     "no_reindex": 404,
     "no_source": 422,
     "not_an_image": 422,

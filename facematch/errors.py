@@ -37,6 +37,8 @@ CODES: dict[str, str] = {
     "misconfigured": "a process cannot work as it is set up",
     "newer_data": "the data is of a newer version than this process; run that version",
     "no_collection": "there is no such collection",
+    "no_rates": "there are no false match rates: the encoder has no calibration, or the match sets"
+    " were made before there were any",
     "no_reindex": "there is no such reindex",
     "no_source": "the bytes of the image are nowhere to be had; submit it again",
     "not_an_image": "the bytes are no picture of a supported format",

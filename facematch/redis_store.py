@@ -24,7 +24,8 @@ and for each edition
                                numbers, with commas), generation (the one served) and
                                last_generation, if there was ever more than 0, and last_reindex,
                                the one that ended last; of each of them
-                               threshold[.g], approximate_since[.g], the lowest position linked
+                               threshold[.g], from schema 2 on scored[.g], max_false_matches[.g],
+                               max_matches[.g]; approximate_since[.g], the lowest position linked
                                with an answer that may lack matches, and while it is being built
                                building_to[.g], up to where it is not complete
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
@@ -35,7 +36,11 @@ and for each edition
     faces:<position>   string  encodings, and from schema 2 on norms: facematch.stored_faces
     blob:<hash>        string  uploaded bytes, until a worker has looked at them
     matches[.g]:<position>
-                       zset    position of the other image, by distance; written in both directions
+                       zset    position of the other image, by score (facematch.match_scores; by
+                               distance in what was made before schema 2), in both directions
+    limits[.g]         hash    position → score of the last match that was left out of a match set
+                               with max_matches, which takes better ones only from then on; or
+                               nothing, where it is the other image that left one out
     pending            zset    image, by position: indexed and not yet done
     accepted           zset    job, by the time somebody last looked after it
     failed             zset    code, by the time when the last job with it is forgotten
@@ -55,6 +60,8 @@ What there is of each generation has .g, its number, in its name; but not for ge
 """
 
 import json
+import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -63,27 +70,31 @@ from typing import Any, cast
 from facematch import redis_records as decode
 from facematch.calibration import Norms
 from facematch.collection_name import DEFAULT
-from facematch.errors import Misconfigured, NotFound, Unavailable
+from facematch.errors import Conflict, Misconfigured, NotFound, Unavailable
 from facematch.faces import Encodings, pack_encodings
 from facematch.job import new_job_id
 from facematch.log import Tail
+from facematch.match_scores import UNRATED, split
 from facematch.redis_connection import Redis, Subscription, translated
 from facematch.redis_scripts import Scripted
 from facematch.store import (
+    ALL,
+    DEFAULT_BOUNDS,
     LINK_CHUNK,
     LINKER_SECONDS,
     WORK_SECONDS,
+    Bounds,
     Collection,
     Commit,
     Committed,
     Cursor,
     Erased,
+    Filter,
     Image,
     Job,
     Link,
     Linked,
     LogSlice,
-    Match,
     MatchPage,
     NewJob,
     Snapshot,
@@ -94,6 +105,8 @@ from facematch.stored_faces import StoredFaces, face_count, pack_norms
 _PORTION = 1000
 #: Farther than any threshold, and a number for every Lua.
 _ANY_REACH = 1e300
+#: Position of the other image, distance, code.
+_MATCH = struct.Struct("<ddd")
 
 
 class RedisStore(Scripted):
@@ -120,9 +133,12 @@ class RedisStore(Scripted):
         self._run("collection")
 
     @translated()
-    def create(self, model: str, threshold: float, calibration: str = "") -> Collection:
+    def create(
+        self, model: str, threshold: float, calibration: str = "", bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Collection:
         """See Store."""
-        told = self._run("create", new_job_id(), model, repr(threshold), calibration)
+        policy = policy_arguments(threshold, bounds)
+        told = self._run("create", new_job_id(), model, *policy, calibration)
         return decode.collection(told)
 
     @translated()
@@ -262,13 +278,17 @@ class RedisStore(Scripted):
     @translated()
     def link(self, link: Link) -> Linked:
         """See Store."""
-        flat = (text for other, distance in link.pairs for text in (other, repr(float(distance))))
+        codes = link.codes or [UNRATED] * len(link.pairs)
+        data = b"".join(
+            _MATCH.pack(*pair, code) for pair, code in zip(link.pairs, codes, strict=True)
+        )
         result = self._run(
             "link",
             *(link.image, link.committed.position, link.committed.nonce),
             *(link.seen.position, link.seen.chain),
             *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact)),
-            *(repr(min(link.reach, _ANY_REACH)), *flat),
+            *(repr(min(link.reach, _ANY_REACH)), link.codes_to, link.calibration),
+            *(len(link.pairs), data),
         )
         return Linked(result.decode())
 
@@ -329,22 +349,20 @@ class RedisStore(Scripted):
         }
 
     @translated()
-    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
+    def matches(
+        self, image: str, limit: int, after: Cursor | None = None, only: Filter = ALL
+    ) -> MatchPage:
         """See Store."""
-        cursor = (repr(after.distance), after.position) if after else ("", "")
+        cursor = (repr(after.score), after.position) if after else ("", "")
+        asked = map(_or_none, (only.max_distance, only.max_false_matches))
         with self._redis.pipeline(transaction=True) as pipe:
             self._run("image", image, client=pipe)
-            self._run("matches", image, limit, *cursor, client=pipe)
+            self._run("matches", image, limit, *cursor, *asked, client=pipe)
             shown, page = pipe.execute()
-        matches = tuple(
-            Match(hash_.decode(), decode.texts(names), float(distance), int(position))
-            for hash_, names, distance, position in page[4:]
-        )
-        next_ = Cursor(matches[-1].distance, matches[-1].position) if page[1] else None
-        threshold = float(page[3]) if page[3] is not None else None
-        return MatchPage(
-            decode.image(image, shown), matches, int(page[0]), threshold, next_, bool(page[2])
-        )
+        found = decode.page_of(decode.image(image, shown), page)
+        if only.max_false_matches is not None and not decode.has_rates(page):
+            raise Conflict("no_rates")
+        return found
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -392,6 +410,18 @@ class RedisStore(Scripted):
     @translated()
     def linked(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
         """See Store."""
+        scores = self.scores(positions, generation)
+        name = f"scored.{generation}" if generation else "scored"
+        if not self._redis.hexists(self._key("meta"), name):
+            return scores
+        return {
+            position: {other: split(score)[1] for other, score in own.items()}
+            for position, own in scores.items()
+        }
+
+    @translated()
+    def scores(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
+        """See Store."""
         matches = f"matches.{generation}" if generation else "matches"
         found: dict[int, dict[int, float]] = {}
         for start in range(0, len(positions), _PORTION):
@@ -400,8 +430,25 @@ class RedisStore(Scripted):
                 for position in portion:
                     pipe.zrange(self._key(matches, position), 0, -1, withscores=True)
                 for position, pairs in zip(portion, pipe.execute(), strict=True):
-                    found[position] = {int(other): distance for other, distance in pairs}
+                    found[position] = {int(other): score for other, score in pairs}
         return found
+
+    @translated()
+    def limits(self, generation: int) -> dict[int, float]:
+        """See Store."""
+        limits = f"limits.{generation}" if generation else "limits"
+        told = cast("dict[bytes, bytes]", self._redis.hgetall(self._key(limits)))
+        return {int(at): float(score) if score else math.inf for at, score in told.items()}
+
+
+def policy_arguments(threshold: float, bounds: Bounds) -> tuple[str, object, object]:
+    """What scripts take of a policy."""
+    false, most = bounds.max_false_matches, bounds.max_matches
+    return repr(threshold), _or_none(false), _or_none(most)
+
+
+def _or_none(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def _unpacked(positions: Sequence[int], values: Sequence[Any]) -> dict[int, StoredFaces]:

@@ -30,7 +30,8 @@ from facematch.store import (
     Store,
 )
 from worker.looking import Crashed, Looker
-from worker.matching import Found, find_matches
+from worker.matching import find_matches
+from worker.rating import Rating, calibration_for, stored_faces
 from worker.stages import begin, stage
 
 _log = structlog.get_logger()
@@ -111,15 +112,15 @@ def finish(image: str, parts: Parts) -> None:
         except NotFound:
             return
         place = Committed(shown.state, shown.position, shown.nonce)
-        encodings = parts.store.faces([place.position]).get(place.position)
-        if place.state is not State.INDEXED or encodings is None:
+        if place.state is not State.INDEXED:
             return
-        reach = parts.store.collection().reach
         with stage("query"):
-            found = find_matches(parts.store, parts.neighbours, encodings, place.position, reach)
+            link = _query(image, place, parts)
+        if link is None:
+            return
         reached("after_query")
         with stage("link"):
-            result = _link(image, place, found, reach, parts.store)
+            result = _link(link, parts.store)
         if result is Linked.DONE:
             reached("after_link")
         if result in (Linked.DONE, Linked.SUPERSEDED):
@@ -190,14 +191,44 @@ def _follow_the_image(job: Job, store: Store) -> None:
             store.fail(job.id, image.code, "the same bytes failed before")
 
 
-def _link(image: str, place: Committed, found: Found, reach: float, store: Store) -> Linked:
-    token = secrets.token_hex(8)
+def _query(image: str, place: Committed, parts: Parts) -> Link | None:
+    """All matches of an image that is in the log, to be written; None when it is gone."""
+    collection = parts.store.collection()
+    rated_by = calibration_for(collection)
+    stored, _ = stored_faces(parts.store, [place.position], rated_by)
+    faces = stored.get(place.position)
+    if faces is None:
+        return None
+    codes_to, rating = collection.codes_to(faces.size), None
+    if rated_by is not None and faces.norms is not None:
+        rating = Rating(rated_by, faces.norms, codes_to)
+    found = find_matches(
+        *(parts.store, parts.neighbours, faces.encodings),
+        *(place.position, collection.reach, rating),
+    )
+    return Link(
+        *(image, place, found.seen, secrets.token_hex(8), 0, found.pairs),
+        last=True,
+        exact=found.exact,
+        reach=collection.reach,
+        codes=found.codes,
+        calibration=collection.rated_by,
+        codes_to=codes_to,
+    )
+
+
+def _link(whole: Link, store: Store) -> Linked:
     result = Linked.WRITTEN
-    for offset in range(0, max(1, len(found.pairs)), LINK_CHUNK):
-        pairs = found.pairs[offset : offset + LINK_CHUNK]
-        last = offset + LINK_CHUNK >= len(found.pairs)
-        link = Link(image, place, found.seen, token, offset, pairs, last, found.exact, reach)
-        result = store.link(link)
+    for offset in range(0, max(1, len(whole.pairs)), LINK_CHUNK):
+        some = slice(offset, offset + LINK_CHUNK)
+        chunk = replace(
+            whole,
+            offset=offset,
+            pairs=whole.pairs[some],
+            last=offset + LINK_CHUNK >= len(whole.pairs),
+            codes=whole.codes[some],
+        )
+        result = store.link(chunk)
         if result is not Linked.WRITTEN:
             return result
         reached("mid_link")

@@ -129,8 +129,111 @@ local function served()
   return redis.call('HGET', META, 'generation') or '0'
 end
 
-local function threshold_of(generation)
-  return tonumber(redis.call('HGET', META, of(generation, 'threshold')))
+-- The number that a match has: see facematch/match_scores.py, which has the same.
+local UNRATED, DISTANCES = 16000, 2097152
+
+local function score_of(distance, code)
+  return code * DISTANCES + math.min(math.floor(distance * 1e6), DISTANCES - 1)
+end
+
+local function most_code(max_false, size)
+  if not max_false then return UNRATED end
+  local logs = math.log10(max_false / math.max(size, 1))
+  return math.max(-1, math.min(math.floor(1000 * (16 + logs) + 1e-6), UNRATED))
+end
+
+-- Which matches a generation takes.
+local function policy_of(generation)
+  local told = redis.call('HMGET', META, of(generation, 'threshold'), of(generation, 'scored'),
+    of(generation, 'max_false_matches'), of(generation, 'max_matches'))
+  return {threshold = tonumber(told[1]), scored = told[2],
+    max_false = told[3] and tonumber(told[3]), max_matches = told[4] and tonumber(told[4])}
+end
+
+-- New match sets of the generation are of this policy. What is '' is no bound.
+local function set_policy(generation, threshold, max_false, max_matches)
+  redis.call('HSET', META, of(generation, 'threshold'), threshold)
+  if schema < 2 then return end
+  redis.call('HSET', META, of(generation, 'scored'), 1)
+  if max_false ~= '' then
+    redis.call('HSET', META, of(generation, 'max_false_matches'), max_false)
+  end
+  if max_matches ~= '' then
+    redis.call('HSET', META, of(generation, 'max_matches'), max_matches)
+  end
+end
+
+local function forget_policy(generation)
+  for _, name in ipairs({'threshold', 'scored', 'max_false_matches', 'max_matches',
+      'approximate_since', 'building_to'}) do
+    redis.call('HDEL', META, of(generation, name))
+  end
+end
+
+-- The highest code of matches that an image at this position brings.
+local function codes_to(policy, position)
+  if not (policy.scored and policy.max_false) then return UNRATED end
+  local faces = key('faces', position)
+  local size
+  if redis.call('STRLEN', faces) % 512 == 0 then
+    size = number(redis.call('HGET', META, 'size'))
+  else
+    size = struct.unpack('<I8', redis.call('GETRANGE', faces, -9, -2))
+  end
+  return most_code(policy.max_false, size)
+end
+
+-- Whether what was found lacks the rates that a generation is to have.
+local function unrated(policy, calibration)
+  local pinned = redis.call('HGET', META, 'calibration') or ''
+  return policy.scored and pinned ~= '' and pinned ~= calibration
+end
+
+-- The least certain match of an image goes, from both images: from now on it takes better ones only.
+local function leave_out_last(generation, position, limits)
+  local last = redis.call('ZRANGE', matches_of(generation, position), -1, -1, 'WITHSCORES')
+  redis.call('ZREM', matches_of(generation, position), last[1])
+  redis.call('ZREM', matches_of(generation, last[1]), position)
+  redis.call('HSET', limits, position, last[2])
+  redis.call('HSETNX', limits, last[1], '')
+end
+
+-- Write matches of the image at a position, in both directions: other, distance, code, each as a number.
+local function write_matches(generation, policy, position, found)
+  local sets = matches_of(generation, '')
+  local limits, most = key(of(generation, 'limits')), policy.max_matches
+  local limited = most and redis.call('EXISTS', limits) == 1
+  local highest = codes_to(policy, position)
+  local own, others = {}, {}
+  for i = 1, #found, 3 do
+    local other, distance, code = string.format('%d', found[i]), found[i + 1], found[i + 2]
+    local taken = distance <= policy.threshold and (not policy.scored or code <= highest)
+    local score = policy.scored and score_of(distance, code) or distance
+    if taken and limited then
+      local told = redis.call('HMGET', limits, position, other)
+      taken = score < (tonumber(told[1] or '') or math.huge)
+        and score < (tonumber(told[2] or '') or math.huge)
+      if not taken then
+        redis.call('HSETNX', limits, position, '')
+        redis.call('HSETNX', limits, other, '')
+      end
+    end
+    if taken then
+      own[#own + 1], own[#own + 2] = score, other
+      others[#others + 1] = other
+    end
+  end
+  if #others == 0 then return end
+  redis.call('ZADD', sets .. position, unpack(own))
+  for i, other in ipairs(others) do
+    redis.call('ZADD', sets .. other, own[2 * i - 1], position)
+    if most and redis.call('ZCARD', sets .. other) > most then
+      leave_out_last(generation, other, limits)
+    end
+  end
+  while most and redis.call('ZCARD', sets .. position) > most do
+    leave_out_last(generation, position, limits)
+  end
 end
 
 -- From this position on, matches may be missing in this generation.
@@ -186,9 +289,10 @@ local function migrate()
   schema = SCHEMA
 end
 
-local function create_edition(epoch, model, threshold)
-  redis.call('HSET', META, 'epoch', epoch, 'model', model, 'threshold', threshold,
-    'position', 0, 'chain', redis.sha1hex(epoch))
+local function create_edition(epoch, model, ...)
+  redis.call('HSET', META, 'epoch', epoch, 'model', model, 'position', 0,
+    'chain', redis.sha1hex(epoch))
+  set_policy('0', ...)
   if schema >= 2 then redis.call('HSET', META, 'size', 0, 'live_faces', 0) end
 end
 
@@ -199,7 +303,8 @@ local function collection_view()
   local function add(generation)
     view[#view + 1] = {generation, unpack(redis.call('HMGET', META,
       of(generation, 'threshold'), of(generation, 'approximate_since'),
-      of(generation, 'building_to')))}
+      of(generation, 'building_to'), of(generation, 'scored'),
+      of(generation, 'max_false_matches'), of(generation, 'max_matches')))}
   end
   local first = served()
   add(first)
@@ -216,6 +321,11 @@ local function reindex_view()
   view[#view + 1] = redis.call('ZCARD', RANGES)
   view[#view + 1] = redis.call('HGET', META, of(view[3], 'threshold'))
   view[#view + 1] = redis.call('HGET', META, of(view[4], 'threshold'))
+  for _, generation in ipairs({view[3], view[4]}) do
+    for _, name in ipairs({'max_false_matches', 'max_matches'}) do
+      view[#view + 1] = redis.call('HGET', META, of(generation, name))
+    end
+  end
   return view
 end
 

@@ -9,6 +9,7 @@ for _, generation in ipairs(generations()) do
     redis.call('ZREM', own, other)
   end
   if #others > 0 then return 0 end
+  redis.call('HDEL', key(of(generation, 'limits')), ARGV[1])
 end
 redis.call('SREM', ERASING, ARGV[1])
 return 1

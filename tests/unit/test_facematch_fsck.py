@@ -7,7 +7,7 @@ import pytest
 from interleaving import Crash
 from worlds import HASHES, World
 
-from facematch import failpoints, fsck, fsck_pairs
+from facematch import failpoints, fsck, fsck_faces, fsck_sets
 from facematch.faces import pack_encodings
 from facematch.log import Tail
 from facematch.memory_store import MemoryStore
@@ -42,9 +42,10 @@ def test_blocks_of_any_size_find_the_same(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = fsck.run(store)
-    monkeypatch.setattr(fsck_pairs, "_BLOCK", 2)
-    monkeypatch.setattr(fsck_pairs, "_PORTION", 1)
-    monkeypatch.setattr(fsck_pairs, "_COMPARED", 1)
+    monkeypatch.setattr(fsck_faces, "_BLOCK", 2)
+    monkeypatch.setattr(fsck_faces, "_PORTION", 1)
+    monkeypatch.setattr(fsck_faces, "_COMPARED", 1)
+    monkeypatch.setattr(fsck_sets, "_PORTION", 1)
     monkeypatch.setattr(fsck, "_PORTION", 1)
     assert fsck.run(store) == whole
 
@@ -92,7 +93,7 @@ def test_lost_faces_are_found(store: MemoryStore) -> None:
 
 def test_changed_faces_are_found(store: MemoryStore) -> None:
     store._faces[1] = pack_encodings(np.zeros((1, 128), dtype=np.float32))
-    assert found(store) == {"soundness"}
+    assert found(store) == {"norms", "soundness"}
 
 
 def test_a_forged_log_is_found(store: MemoryStore) -> None:

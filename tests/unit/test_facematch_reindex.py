@@ -187,7 +187,7 @@ def test_what_changes_while_it_is_looked_at_is_looked_at_again(
         """The former match sets were read without it, the new ones are read with it."""
         link(store, b"e", place, (1, 0.2))
 
-    switch.after["linked"] = between
+    switch.after["scores"] = between
     found = compare(switch, made, silent)
     assert (found.unchanged, found.gained, found.unexpected) == (5, 0, 0)
 
