@@ -62,7 +62,8 @@ class MemoryReencoding:
             there = self.stores[edition.number].collection()
         except Unavailable:
             return edition
-        return replace(edition, model=there.model, threshold=there.threshold)
+        served = there.generations[0]
+        return replace(edition, model=there.model, threshold=served.threshold, bounds=served.bounds)
 
     def note(self, number: int, encoder: str, detector: str) -> None:
         """See Reencoding."""

@@ -73,7 +73,7 @@ class MemoryStore:
         self._log_keep = log_keep
         self._lock = threading.RLock()
         self._pinned: tuple[str, str] | None = None
-        self._calibration = ""
+        self._calibration: str | None = None
         self._size = self._live_faces = 0
         self._served = 0
         self._generations: dict[int, Generation] = {}
@@ -115,8 +115,8 @@ class MemoryStore:
                 self._pinned = (new_job_id(), model)
                 self._generations = {0: Generation(0, threshold, bounds=bounds)}
                 self._links, self._limits = {0: {}}, {0: {}}
-            if self._pinned[1] == model:
-                self._calibration = self._calibration or calibration
+            if self._pinned[1] == model and self._calibration is None:
+                self._calibration = calibration
             return self.collection()
 
     def collection(self) -> Collection:
@@ -130,7 +130,7 @@ class MemoryStore:
             )
             return Collection(
                 *(epoch, model, self._tail(), tuple(served_first)),
-                *(self._calibration, self._size, self._live_faces),
+                *(self._calibration or "", self._size, self._live_faces),
             )
 
     # -- accept
@@ -392,7 +392,8 @@ class MemoryStore:
 
     def _unrated(self, number: int, calibration: str) -> bool:
         """Whether what was found lacks the rates that a generation is to have."""
-        return self._generations[number].scored and self._calibration not in ("", calibration)
+        pinned = self._calibration or ""
+        return self._generations[number].scored and pinned not in ("", calibration)
 
     def _size_at(self, position: int) -> int:
         """The faces that had been committed with the image there."""
@@ -583,7 +584,7 @@ class MemoryStore:
             return None
         norms = tuple((float(mean), float(deviation)) for mean, deviation in faces.norms)
         others = self._live_faces - len(faces.encodings)
-        return Chances(self._calibration, norms, self._size, others)
+        return Chances(self._calibration or "", norms, self._size, others)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""

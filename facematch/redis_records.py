@@ -14,6 +14,7 @@ from facematch.match_scores import rate_of, split
 from facematch.reencoding import Edition, Editions, Standing
 from facematch.reindexing import Phase, Reindex
 from facematch.store import (
+    DEFAULT_BOUNDS,
     Bounds,
     Chances,
     Collection,
@@ -203,8 +204,9 @@ def editions(values: Any) -> Editions:
             float(threshold or 0),
             encoder.decode() if encoder else "",
             detector.decode() if detector else "",
+            bounds(*bounds_) if scored else DEFAULT_BOUNDS,
         )
-        for number, model, threshold, encoder, detector in told
+        for number, model, threshold, encoder, detector, scored, *bounds_ in told
     ]
     return Editions(there[0], there[1] if len(there) > 1 else None, bool(built))
 

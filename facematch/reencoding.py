@@ -27,14 +27,15 @@ from facematch.store import DEFAULT_BOUNDS, Bounds, State
 @dataclass(frozen=True)
 class Edition:
     """An edition: its `number`, the `model` of its encodings, "" before the collection is made, and
-    the threshold of the match sets that are served of it. `encoder` and `detector`: the settings of
-    its workers, as far as they are known."""
+    the threshold and bounds of the match sets that are served of it. `encoder` and `detector`: the
+    settings of its workers, as far as they are known."""
 
     number: int
     model: str = ""
     threshold: float = 0.0
     encoder: str = ""
     detector: str = ""
+    bounds: Bounds = DEFAULT_BOUNDS
 
 
 @dataclass(frozen=True)

@@ -417,8 +417,9 @@ class Store(Front, Protocol):
     def create(
         self, model: str, threshold: float, calibration: str = "", bounds: Bounds = DEFAULT_BOUNDS
     ) -> Collection:
-        """Make the collection unless it exists; return it as it is. One of this model that has no
-        calibration is given this one, so that data of older versions comes to have one."""
+        """Make the collection unless it exists; return it as it is. What calibration the encodings
+        have, if any, is pinned with it: later, if it is of this model and was made without saying,
+        by an older version or for another edition."""
 
     def collection(self) -> Collection:
         """The collection. Raises Unavailable("store_unavailable") when it was never created."""

@@ -57,11 +57,16 @@ def true_matches(
     """Those with codes up to the highest, and their distances to a millionth, as match sets have
     them."""
     found = [
-        (HASHES[other], float(distances(_encodings[picture], _encodings[other]).min()))
+        (HASHES[other], distance_of(picture, other))
         for other in live - {picture}
         if code_of(picture, other) <= highest
     ]
     return sorted((image, told(apart)) for image, apart in found if apart <= threshold)
+
+
+def distance_of(picture: int, other: int) -> float:
+    """The smallest of their faces."""
+    return float(distances(_encodings[picture], _encodings[other]).min())
 
 
 def code_of(picture: int, other: int) -> int:

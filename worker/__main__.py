@@ -128,7 +128,7 @@ def _serve(
             stop.set()
             return
         # Made again if it is gone: somebody has emptied Redis.
-        made = store.create(encoder.model, joined.threshold, joined.calibration)
+        made = store.create(encoder.model, joined.threshold, joined.calibration, joined.bounds)
         check(made, encoder.model)
         neighbours.check()
         sandbox.check()

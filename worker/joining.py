@@ -11,9 +11,10 @@ from facematch import startup
 from facematch.calibration import NAMES
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured
+from facematch.policy import PolicyChange, policy_told
 from facematch.reencoding import Editions, Reencoding
 from facematch.settings import Settings
-from facematch.store import Collection, Store
+from facematch.store import DEFAULT_BOUNDS, Bounds, Collection, Store
 
 _Store = TypeVar("_Store", bound=Store)
 
@@ -22,13 +23,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Joined(Generic[_Store]):
-    """An edition: its number and name, its store, the threshold it was made with, and the
-    calibration that was pinned."""
+    """An edition: its number and name, its store, the policy it was made with, and the calibration
+    that was pinned."""
 
     number: int
     name: str
     store: _Store
     threshold: float
+    bounds: Bounds
     calibration: str
 
 
@@ -42,21 +44,32 @@ def join(
     stop: threading.Event,
 ) -> Joined[_Store] | None:
     """Wait for Redis, and join the edition of this model; make the collection, with this
-    calibration and the threshold in the settings, if there is none. None when stopped meanwhile.
+    calibration and the policy in the settings, if there is none. None when stopped meanwhile.
 
     `durable`: in what ways Redis may lose what it has taken; `open_store`: the store of an edition
     by its name. Raises Misconfigured.
     """
+
+    bounds = PolicyChange(
+        max_false_matches=settings.max_false_matches, max_matches=settings.max_matches
+    ).bounds_of(DEFAULT_BOUNDS)
+    if settings.max_false_matches and not calibration:
+        raise Misconfigured(
+            "FACEMATCH_MAX_FALSE_MATCHES is set, and the encoder has no calibration"
+        )
 
     def attempt() -> tuple[list[str], Joined[_Store], Collection]:
         weaknesses = durable()
         number = number_for(model, reencoding.editions())
         name = edition_name(DEFAULT, number)
         store = open_store(name)
-        collection = store.create(model, settings.threshold, calibration)
+        collection = store.create(model, settings.threshold, calibration, bounds)
         if collection.model == model:
             reencoding.note(number, settings.encoder, settings.detector)
-        joined = Joined(number, name, store, collection.threshold, collection.calibration)
+        served = collection.generations[0]
+        joined = Joined(
+            *(number, name, store), served.threshold, served.bounds, collection.calibration
+        )
         return weaknesses, joined, collection
 
     told = startup.wait_for_redis(attempt, stop)
@@ -66,11 +79,11 @@ def join(
     for weakness in weaknesses:
         _log.warning("Redis may lose what was acknowledged", reason=weakness)
     check(collection, model)
-    if joined.threshold != settings.threshold:
+    if (joined.threshold, joined.bounds) != (settings.threshold, bounds):
         _log.warning(
-            "the collection keeps the threshold it was made with",
-            threshold=joined.threshold,
-            set=settings.threshold,
+            "the collection keeps the policy it was made with",
+            policy=policy_told(joined.threshold, joined.bounds),
+            set=policy_told(settings.threshold, bounds),
         )
     return joined
 
@@ -90,6 +103,12 @@ def check(collection: Collection, model: str) -> None:
     if collection.calibration not in {"", *NAMES}:
         raise Misconfigured(
             f"the collection has the calibration {collection.calibration!r}, this version has not"
+        )
+    bounded = any(one.bounds.max_false_matches for one in collection.generations)
+    if bounded and not collection.calibration:
+        raise Misconfigured(
+            "the collection bounds false matches, and the encoder has no calibration:"
+            " facematch reindex --max-false-matches none"
         )
 
 

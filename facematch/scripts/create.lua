@@ -6,7 +6,7 @@ if redis.call('HEXISTS', META, 'epoch') == 0 and prefix == BASE and (served == '
   migrate()
   create_edition(unpack(ARGV, 1, 5))
 end
-if ARGV[6] ~= '' and redis.call('HGET', META, 'model') == ARGV[2] then
+if redis.call('HGET', META, 'model') == ARGV[2] then
   redis.call('HSETNX', META, 'calibration', ARGV[6])
 end
 return collection_view()

@@ -336,9 +336,11 @@ local function editions_view()
   local function add(edition)
     local meta = prefix_of(edition) .. 'meta'
     local its_own = redis.call('HGET', meta, 'generation') or '0'
-    local about = redis.call('HMGET', meta, 'model', of(its_own, 'threshold'))
+    local about = redis.call('HMGET', meta, 'model', of(its_own, 'threshold'),
+      of(its_own, 'scored'), of(its_own, 'max_false_matches'), of(its_own, 'max_matches'))
     local settings = redis.call('HMGET', EDITIONS, 'encoder.' .. edition, 'detector.' .. edition)
-    view[#view + 1] = {edition, about[1], about[2], settings[1], settings[2]}
+    view[#view + 1] = {edition, about[1], about[2], settings[1], settings[2], about[3], about[4],
+      about[5]}
   end
   local served, other = editions()
   add(served)

@@ -9,7 +9,7 @@ local base = redis.call('HGET', META, 'position')
 if not base then return false end
 if ARGV[6] ~= '' then
   if schema < 2 then return 'old_data' end
-  if redis.call('HEXISTS', META, 'calibration') == 0 then return 'no_rates' end
+  if (redis.call('HGET', META, 'calibration') or '') == '' then return 'no_rates' end
 end
 
 local former = served()

@@ -222,11 +222,23 @@ def test_an_image_keeps_what_was_found(store: Store) -> None:
 
 def test_a_collection_is_given_a_calibration_once_by_its_own_model(fresh_store: Store) -> None:
     store = fresh_store
-    assert store.create(MODEL, 0.6).calibration == ""
-    assert store.create("another-model", 0.6, "another").calibration == ""
     assert store.create(MODEL, 0.6, "one").calibration == "one"
-    assert store.create(MODEL, 0.6, "two").calibration == "one"
-    assert store.create(MODEL, 0.6).calibration == store.collection().calibration == "one"
+    assert store.create("another-model", 0.6, "another").calibration == "one"
+    assert store.create(MODEL, 0.6).calibration == "one"
+    assert store.create(MODEL, 0.6, "two").calibration == store.collection().calibration == "one"
+
+
+def test_that_there_is_no_calibration_is_pinned_too(store: Store) -> None:
+    assert store.create(MODEL, 0.6, "one").calibration == ""
+
+
+def test_data_of_an_older_version_comes_to_have_a_calibration(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        store = RedisStore(client)
+        store.create(MODEL, 0.6, "one")
+        client.hdel("fm:{default}:meta", "calibration")
+        assert store.create("another-model", 0.6, "another").calibration == ""
+        assert store.create(MODEL, 0.6, "two").calibration == "two"
 
 
 def test_faces_are_counted_those_ever_committed_and_those_there_are(store: Store) -> None:

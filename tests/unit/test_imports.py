@@ -49,6 +49,7 @@ LAYERS = {
         "memory_reindexing",
         "memory_store",
         "neighbours",
+        "policy",
         "reencoding",
         "reindexing",
         "store",
