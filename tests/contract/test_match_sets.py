@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from submitting import MODEL, commit, submit, upload
+from submitting import MODEL, RATED, place, rated, submit
 
 from facematch.errors import Conflict
 from facematch.faces import image_hash
-from facematch.match_scores import UNRATED, most_code, rate_of, scores_of
+from facematch.match_scores import most_code, rate_of, scores_of
 from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
 from facematch.redis_connection import connect
@@ -30,7 +29,6 @@ from facematch.store import (
     Store,
 )
 
-RATED = "dlib-1"
 NAMES = [b"a", b"b", b"c", b"d", b"e", b"f"]
 
 
@@ -54,30 +52,6 @@ def store(fresh: tuple[Store, Reindexing]) -> Store:
 @pytest.fixture
 def reindexing(fresh: tuple[Store, Reindexing]) -> Reindexing:
     return fresh[1]
-
-
-def place(store: Store, data: bytes, faces: int = 1) -> Committed:
-    """Commit an image whose faces have norms."""
-    norms = np.array([[0.5, 0.125]] * faces, dtype=np.float32)
-    return commit(store, upload(store, data), data, faces, norms=norms)
-
-
-def rated(
-    store: Store,
-    data: bytes,
-    at: Committed,
-    *pairs: tuple[int, float, int],
-    codes_to: int = UNRATED,
-) -> Linked:
-    """Link an image with others: position, distance, code."""
-    link = Link(
-        *(image_hash(data), at, store.collection().tail, "t", 0),
-        *([pair[:2] for pair in pairs], True),
-        codes=[pair[2] for pair in pairs],
-        calibration=RATED,
-        codes_to=codes_to,
-    )
-    return store.link(link)
 
 
 def filled(store: Store, bounds: Bounds, *codes: int) -> list[Committed]:

@@ -40,6 +40,7 @@ LAYERS = {
     "formats": {"job", "wire"},
     "ports": {
         "broker",
+        "expectation",
         "failed_jobs",
         "generations",
         "loading",
