@@ -82,6 +82,7 @@ LAYERS = {
         "redis_reindexing",
         "redis_schema",
         "redis_scripts",
+        "redis_sizes",
         "redis_store",
         "redis_vitals",
         "rest",
