@@ -8,6 +8,7 @@ import yaml
 from facematch import valkey
 from facematch.redis_connection import connect
 from facematch.redis_sizes import LISTPACK, LISTPACK_ENTRIES, listpack_entries
+from facematch.sizing import SHORT_SET
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,6 +18,7 @@ def test_all_configurations_say_the_same() -> None:
     assert embedded[embedded.index(f"--{LISTPACK}") + 1] == str(LISTPACK_ENTRIES)
     composed = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["redis"]["command"]
     assert composed[composed.index(f"--{LISTPACK}") + 1] == str(LISTPACK_ENTRIES)
+    assert SHORT_SET == LISTPACK_ENTRIES
     conf = (ROOT / "k8s" / "base" / "redis.conf").read_text()
     assert re.findall(f"^{LISTPACK} (.*)$", conf, re.MULTILINE) == [str(LISTPACK_ENTRIES)]
 
