@@ -7,7 +7,6 @@ from collections.abc import Callable
 import structlog
 
 from facematch.background import stand_back
-from facematch.calibration import Calibration
 from facematch.errors import Unavailable
 from facematch.people import People
 from facematch.regrouping import regroup
@@ -24,7 +23,6 @@ _log = structlog.get_logger()
 def keep_grouping(
     store: Store,
     people: People,
-    calibration: Calibration,
     stop: threading.Event,
     *,
     give_way: Callable[[], object] = lambda: None,
@@ -41,7 +39,7 @@ def keep_grouping(
         try:
             while store.lease(_LEASE, name, _LEASE_SECONDS):
                 give_way()
-                if stop.is_set() or not regroup(store, people, calibration):
+                if stop.is_set() or not regroup(store, people):
                     store.lease(_LEASE, name, 0)
                     break
         except Unavailable as error:
