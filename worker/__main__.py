@@ -161,7 +161,7 @@ def _serve(
     grouping = threading.Thread(
         target=keep_grouping,
         args=(store, RedisPeople(client, joined.name), stop),
-        kwargs={"give_way": lambda: in_hand.wait_for_none(WAY_SECONDS)},
+        kwargs={"give_way": in_hand.wait_for_none},
         daemon=True,
     )
     rebuilding = threading.Thread(
