@@ -54,7 +54,7 @@ def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBl
     @routes.get("/match/<image>")
     @routes.doc(responses={200: _NAMES} | problems(503))
     def match(image: str) -> list[str]:
-        """The names and URLs of the matching images, nearest first
+        """The names and URLs of the matching images, the most certain first
 
         `[]` when there are none, the hash is unknown or the image has no face.
         """

@@ -16,18 +16,18 @@ _DIGITS = 15
 
 def encode(cursor: Cursor) -> str:
     """22 characters out of A-Z, a-z, 0-9, - and _."""
-    packed = _FORM.pack(cursor.distance, cursor.position)
+    packed = _FORM.pack(cursor.score, cursor.position)
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
 def decode(text: str) -> Cursor:
     """The inverse of `encode`. Raises Rejected("bad_cursor") for anything else."""
     try:
-        distance, position = _FORM.unpack(base64.b64decode(text + "==", b"-_", validate=True))
+        score, position = _FORM.unpack(base64.b64decode(text + "==", b"-_", validate=True))
     except (ValueError, binascii.Error, struct.error):
         raise Rejected("bad_cursor") from None
-    cursor = Cursor(distance, position)
-    if not (math.isfinite(distance) and distance >= 0 and encode(cursor) == text):
+    cursor = Cursor(score, position)
+    if not (math.isfinite(score) and score >= 0 and encode(cursor) == text):
         raise Rejected("bad_cursor")
     return cursor
 

@@ -51,6 +51,7 @@ STATUS: dict[str, int] = {
     "newer_data": 503,
     "no_collection": 404,
     "no_person": 404,
+    "no_rates": 409,
     "no_reindex": 404,
     "no_source": 422,
     "nobody_left": 409,

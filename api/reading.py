@@ -4,7 +4,7 @@ from api.schemas import UNFINISHED
 from api.waiting import Awaited, Waiting
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import is_image_hash
-from facematch.store import Cursor, Front, Job, Match, MatchPage, State
+from facematch.store import ALL, Cursor, Filter, Front, Job, Match, MatchPage, State
 
 _PORTION = 1000
 
@@ -36,20 +36,23 @@ class Reading:
         except (NotFound, Unavailable):
             return accepted
 
-    def matches(self, image: str, limit: int, after: Cursor | None, seconds: float) -> MatchPage:
+    def matches(
+        self, image: str, limit: int, after: Cursor | None, seconds: float, only: Filter = ALL
+    ) -> MatchPage:
         """A page of matches, of an image that is finished if that comes about within `seconds`.
 
-        Raises NotFound, Unavailable.
+        Raises NotFound, Unavailable, Conflict("no_rates").
         """
 
         def read() -> Awaited[MatchPage]:
-            page = self._store.matches(image, limit, after)
+            page = self._store.matches(image, limit, after, only)
             return Awaited(page, (f"image:{image}",) if page.image.state in UNFINISHED else ())
 
         return self._waiting.until(read, seconds)
 
     def every_match(self, image: str) -> list[Match]:
-        """All matches known by now, nearest first; none for an image that is unknown or erased."""
+        """All matches known by now, the most certain first; none for an image that is unknown or
+        erased."""
         found: list[Match] = []
         if not is_image_hash(image):
             return found

@@ -7,7 +7,8 @@ from flask import Response
 from pydantic import BaseModel, Field
 
 from api import cursors
-from facematch.store import Image, Job, Match, MatchPage, State
+from facematch.expectation import expected_false_matches
+from facematch.store import ALL, NO_BOUNDS, Filter, Image, Job, Match, MatchPage, State
 
 MAX_WAIT = 30.0
 COURSE_WAIT = 5.0
@@ -52,6 +53,21 @@ class MatchesQuery(WaitQuery):
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="matches on one page")
     cursor: str = Field("", description="`next` of the page before")
+    max_distance: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="only matches at most so far apart"
+    )
+    max_false_matches: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="only the most certain ones, so that no more than so many of a face are to be"
+        " expected to be false",
+    )
+
+    @property
+    def only(self) -> Filter:
+        """Which matches are asked for."""
+        return Filter(self.max_distance, self.max_false_matches)
 
 
 class UrlBody(BaseModel):
@@ -175,15 +191,24 @@ class MatchOut(BaseModel):
     hash: str
     names: list[str]
     distance: float
+    false_match_rate: float | None = Field(
+        description="the chance that faces of two different people match as well; null where it is"
+        " not known"
+    )
 
     @classmethod
     def of(cls, match: Match) -> "MatchOut":
         """Show a match."""
-        return cls(hash=match.hash, names=list(match.names), distance=match.distance)
+        return cls(
+            hash=match.hash,
+            names=list(match.names),
+            distance=match.distance,
+            false_match_rate=match.false_match_rate,
+        )
 
 
 class MatchesOut(BaseModel):
-    """The matches of an image, nearest first. `matches` is null unless the state is done."""
+    """The matches of an image, the most certain first; null unless the state is done."""
 
     hash: str
     state: State
@@ -191,6 +216,13 @@ class MatchesOut(BaseModel):
     faces: int | None
     position: int | None
     threshold: float | None = Field(description="null until the image was looked at")
+    max_false_matches: float | None = Field(
+        description="of a face, so many of the matches that are listed may be false; null where"
+        " all within the threshold are"
+    )
+    max_matches: int | None = Field(
+        description="so many matches of an image are kept; null where all are"
+    )
     model: str | None
     complete_through: int | None = Field(
         description="every match with an image at a position up to this one is known;"
@@ -200,14 +232,22 @@ class MatchesOut(BaseModel):
         description="false when some of these may be missing after all, because an approximate"
         " index was asked; null unless the state is done"
     )
-    truncated: bool = Field(description="there were more faces than are kept")
+    truncated: bool = Field(description="there were more faces, or matches, than are kept")
+    matches_truncated: bool | None = Field(
+        description="matches were left out for more certain ones, here or of their other image;"
+        " null unless the state is done"
+    )
+    expected_false_matches: float | None = Field(
+        description="how many of the matches listed, on all pages, are to be expected to be false;"
+        " null where no rates are known, or unless the state is done"
+    )
     matches: list[MatchOut] | None
     next: str | None = Field(description="cursor of the next page")
 
     @classmethod
-    def of(cls, page: MatchPage) -> "MatchesOut":
-        """Show a page of matches."""
-        image = page.image
+    def of(cls, page: MatchPage, only: Filter = ALL) -> "MatchesOut":
+        """Show a page of matches that was asked for with this filter."""
+        image, bounds = page.image, page.bounds or NO_BOUNDS
         done = image.state is State.DONE
         looked_at = done or image.state is State.INDEXED
         return cls(
@@ -217,10 +257,14 @@ class MatchesOut(BaseModel):
             faces=len(image.boxes) if looked_at else None,
             position=image.position or None,
             threshold=page.threshold if looked_at else None,
+            max_false_matches=bounds.max_false_matches if looked_at else None,
+            max_matches=bounds.max_matches if looked_at else None,
             model=image.model or None,
             complete_through=page.complete_through if done else None,
             exact=page.exact if done else None,
-            truncated=image.truncated,
+            truncated=image.truncated or (done and page.truncated),
+            matches_truncated=page.truncated if done else None,
+            expected_false_matches=expected_false_matches(page, only) if done else None,
             matches=[MatchOut.of(match) for match in page.matches] if done else None,
             next=cursors.encode(page.next) if done and page.next else None,
         )

@@ -66,14 +66,19 @@ def blueprint(
     @routes.get("/images/<image>/matches")
     @routes.input(MatchesQuery, location="query")
     @routes.output(MatchesOut, description="`state` done or failed")
-    @routes.doc(responses=_NOT_KNOWN_YET | problems(400, 404, 410, 503))
+    @routes.doc(responses=_NOT_KNOWN_YET | problems(400, 404, 409, 410, 503))
     def matches(image: str, query_data: MatchesQuery) -> Answer:
-        """The matches of an image, nearest first"""
+        """The matches of an image, the most certain first
+
+        Those within the threshold of the collection and its other bounds; `max_distance` and
+        `max_false_matches` ask for fewer.
+        """
         after = cursors.decode(query_data.cursor) if query_data.cursor else None
-        page = reading.matches(_checked(image), query_data.limit, after, query_data.wait)
+        only = query_data.only
+        page = reading.matches(_checked(image), query_data.limit, after, query_data.wait, only)
         if page.image.state is State.ERASED:
             return _erased(page.image)
-        answer = MatchesOut.of(page)
+        answer = MatchesOut.of(page, only)
         return (answer, _NOT_YET, RETRY_AFTER) if answer.state in UNFINISHED else answer
 
     @routes.delete("/images/<image>")

@@ -358,6 +358,15 @@ def sizing(faces: int, short: bool) -> Report:
     return run(faces, short)
 
 
+@main.command("match-sets")
+@_kept
+def match_sets(short: bool) -> Report:
+    """What a stored match takes: bytes in Redis, and time to write it, by the size of its set."""
+    from benchmarks.match_sets import run
+
+    return run(short)
+
+
 @main.command("sizing-file")
 @click.option("--results", type=_FOLDER, default=_RESULTS, help="Default: the results kept here.")
 @click.option(
@@ -366,7 +375,7 @@ def sizing(faces: int, short: bool) -> Report:
     help="Of real pictures, by `python -m benchmarks ingest`: what a picture takes.",
 )
 def sizing_file(results: Path, ingest: Path | None) -> None:
-    """Put what is kept of `sizing`, `index` and `encode` into facematch/sizing.json."""
+    """Put what is kept of `sizing`, `match-sets`, `index`, `encode` into facematch/sizing.json."""
     from benchmarks.sizing_file import renew
 
     file = _RESULTS.parents[1] / "facematch" / "sizing.json"

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from facematch.calibration import Norms, calibration
 from facematch.faces import Box, Encodings, Face, distances, image_hash
 from facematch.job import new_job_id
+from facematch.match_scores import codes_of
 from facematch.redis_connection import Redis, translated
 from facematch.redis_store import RedisStore
 from facematch.store import LINK_CHUNK, Commit, Committed, Link, NewJob, State, Store
@@ -72,13 +74,16 @@ def fill_store(
     They are those of the numbers from `first` on, in this order. Nobody else may write meanwhile.
     """
     added: list[tuple[str, Committed]] = []
+    norms = _norms(store, encodings)
     for start in range(0, len(encodings), _AT_ONCE):
         block = encodings[start : start + _AT_ONCE]
         images = [image_hash(f"filled {first + start + row}".encode()) for row in range(len(block))]
-        for image, encoding in zip(images, block, strict=True):
+        for row, (image, encoding) in enumerate(zip(images, block, strict=True), start):
             job = new_job_id()
             store.accept(NewJob(job, f"{image[:8]}.jpg", "drawn"), 1)
-            store.commit(Commit(job, image, job, model, [Face(Box(0, 1, 1, 0), encoding)], 1, 1, 1))
+            own = None if norms is None else norms[row : row + 1]
+            face = Face(Box(0, 1, 1, 0), encoding)
+            store.commit(Commit(job, image, job, model, [face], 1, 1, 1, own))
         for image, told in zip(images, store.flush()[1::2], strict=True):
             added.append((image, Committed(State.INDEXED, int(told[1]), told[2].decode())))
     return added
@@ -94,7 +99,8 @@ def link_all(
 
     Nobody else may write meanwhile. Raises RuntimeError for a match that was not taken.
     """
-    seen, pairs = store.collection().tail, 0
+    collection, pairs = store.collection(), 0
+    seen, rated_by, norms = collection.tail, collection.rated_by, _norms(store, encodings)
     places = np.array([place.position for _, place in images])
     squares = (encodings.astype(np.float64) ** 2).sum(axis=1)
     for start in range(0, len(images), _AT_ONCE):
@@ -109,21 +115,43 @@ def link_all(
             found = zip(places[others].tolist(), exact.tolist(), strict=True)
             matches = [match for match in found if match[1] <= threshold]
             pairs += len(matches)
+            codes: list[int] = []
+            if norms is not None:
+                near_enough = exact <= threshold
+                rates = calibration(rated_by).rates(
+                    exact[near_enough], norms[row], norms[others[near_enough]]
+                )
+                codes = codes_of(rates).tolist()
             for offset in range(0, max(1, len(matches)), LINK_CHUNK):
-                part = matches[offset : offset + LINK_CHUNK]
+                some = slice(offset, offset + LINK_CHUNK)
                 last = offset + LINK_CHUNK >= len(matches)
-                store.link(Link(image, place, seen, place.nonce, offset, part, last))
+                store.link(
+                    Link(
+                        *(image, place, seen, place.nonce, offset, matches[some], last),
+                        codes=codes[some],
+                        calibration=rated_by,
+                    )
+                )
         _send(store)
     return pairs
 
 
 def link_none(store: FillingStore, images: Sequence[tuple[str, Committed]]) -> None:
     """Say of all these images that they have no matches. Raises as `link_all`."""
-    seen = store.collection().tail
+    collection = store.collection()
+    seen, rated_by = collection.tail, collection.rated_by
     for start in range(0, len(images), _AT_ONCE):
         for image, place in images[start : start + _AT_ONCE]:
-            store.link(Link(image, place, seen, place.nonce, 0, (), last=True))
+            store.link(
+                Link(image, place, seen, place.nonce, 0, (), last=True, calibration=rated_by)
+            )
         _send(store)
+
+
+def _norms(store: Store, encodings: Encodings) -> Norms | None:
+    """Of these faces, where the collection has a calibration."""
+    rated_by = store.collection().rated_by
+    return calibration(rated_by).norms(encodings) if rated_by else None
 
 
 def _send(store: FillingStore) -> None:

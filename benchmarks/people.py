@@ -23,8 +23,9 @@ from benchmarks.report import Measure, Report, Table
 from facematch.calibration import calibration
 from facematch.corrections import Corrections, FaceKey
 from facematch.faces import DEFAULT_THRESHOLD, Encodings, distances
-from facematch.grouping import Near, codes, group, limit_for, touched
+from facematch.grouping import Near, group, limit_for, touched
 from facematch.linkage import FALSE_PAIRS, REACH
+from facematch.match_scores import codes_of
 
 Rows = NDArray[np.int64]
 
@@ -96,7 +97,7 @@ class Pairs:
             one, other = np.nonzero(np.triu((apart <= DEFAULT_THRESHOLD) & different, 1))
             near = apart[one, other]
             rates = known.rates(near, norms[one + start], norms[other + start])
-            found.append((one + start, other + start, near, codes(rates)))
+            found.append((one + start, other + start, near, codes_of(rates)))
         return cls(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
@@ -174,7 +175,7 @@ def _ways(pictures: Pictures) -> dict[str, Sequence[object]]:
     for threshold in (0.5, 0.45):
         labels = dlib.chinese_whispers_clustering(points, threshold)
         found[f"chinese whispers at {threshold:g}"] = list(labels)
-    rate = pairs.codes <= codes(1e-6)
+    rate = pairs.codes <= codes_of(1e-6)
     found["connected at a rate of 1e-6"] = _connected(pictures, pairs, rate)
     for point in POINTS:
         found[_named(point)] = _grouped(pictures, pairs, point)
@@ -195,7 +196,7 @@ def _connected(pictures: Pictures, pairs: Pairs, chosen: NDArray[np.bool_]) -> l
 
 
 def _grouped(pictures: Pictures, pairs: Pairs, false_pairs: float) -> list[int]:
-    limit = limit_for(len(np.unique(pictures.images)), false_pairs)
+    limit = limit_for(len(pictures.images), false_pairs)
     keys = pictures.keys
     groups = group(keys, PairGraph(keys, pairs, limit + REACH), Corrections(), limit)
     number_of = {face: number for number, faces in enumerate(groups) for face in faces}
@@ -208,7 +209,7 @@ def _in_any_order(report: Report, pictures: Pictures) -> None:
     images = np.unique(pictures.images)
     some = pictures.some(rng.permutation(images)[:_PICTURES])
     keys, images = some.keys, np.unique(some.images)
-    limit = limit_for(len(images))
+    limit = limit_for(len(keys))
     graph = PairGraph(keys, Pairs.of(some), limit + REACH)
     whole = set(group(keys, graph, Corrections(), limit))
     same, begun = 0, time.monotonic()

@@ -8,8 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from facematch.faces import ENCODING_BYTES
 from facematch.redis_connection import Redis
+from facematch.stored_faces import face_count
 
 #: Keys that are looked at one by one; with more, they are a sample: a scan knows no order.
 _LOOKED_AT = 200_000
@@ -97,7 +97,7 @@ def _look_at(client: Redis, portion: list[bytes], kinds: dict[str, _Kind]) -> No
         kind = kinds[name]
         kind.keys += 1
         kind.bytes += size or 0  # gone meanwhile: a job's record
-        kind.members += members // ENCODING_BYTES if name == "faces" else members
+        kind.members += face_count(members) if name == "faces" else members
 
 
 def _kind(key: bytes) -> str:

@@ -35,7 +35,7 @@ def run(faces: int, short: bool) -> Report:
     images = 500 if short else 20_000
     faces = 20_000 if short else faces
     report = Report("sizing", {"faces": faces, "images": images, "short": short})
-    compare_bytes(report, images, 1 if short else 4)
+    compare_bytes(report, images)
     with server() as client:
         _linking(report, client, 3 if short else 20)
     _queries(report, faces, 2 if short else 8)

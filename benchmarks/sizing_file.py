@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.kept import Result, read
+from benchmarks.match_sets import LISTS
 from benchmarks.report import Measure
 from facematch.sizing import LOOKED_AT, PORTRAIT, Costs, Pictures, adjusted, rate_at
 from facematch.sizing_figures import bare_index, packaged, read_ingest
@@ -52,9 +53,9 @@ _TAKEN = (
     _Taken("face_bytes", "sizing", "Redis bytes a further face"),
     _Taken("job_bytes", "sizing", "Redis bytes a job"),
     _Taken("log_bytes", "sizing", "Redis bytes an entry of the log"),
-    _Taken("set_bytes", "sizing", "Redis bytes a match set"),
-    _Taken("short_match_bytes", "sizing", "Redis bytes a match, one way, in sets of up to 128"),
-    _Taken("long_match_bytes", "sizing", "Redis bytes a match, one way, in larger sets"),
+    _Taken("set_bytes", "match-sets", "Redis bytes a match set"),
+    _Taken("short_match_bytes", "match-sets", f"Redis bytes a match, one way, in {LISTS}"),
+    _Taken("long_match_bytes", "match-sets", "Redis bytes a match, one way, in larger sets"),
     _Taken("store_picture", "sizing", "Redis, a picture"),
     _Taken("store_match", "sizing", "Redis, a match both ways"),
     _Taken("match", "sizing", "worker and Redis, a match both ways"),

@@ -1,4 +1,4 @@
-"""What images, faces, jobs and matches take in Valkey and in Redis: for `benchmarks.sizing`."""
+"""What images, faces and jobs take in Valkey and in Redis: for `benchmarks.sizing`."""
 
 import os
 import secrets
@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -28,15 +27,13 @@ _OTHER = "redis-server"
 _START_SECONDS = 60.0
 _NAME = "Somebody_Somebody/Somebody_Somebody_0001.jpg"
 _MANY = 4
-#: Sizes of match sets: a server keeps a set in one way up to 128, and in another beyond.
-_SHORT_SETS, _LONG_SETS = (20, 100), (300, 900)
 
 
-def compare_bytes(report: Report, images: int, clusters: int) -> None:
+def compare_bytes(report: Report, images: int) -> None:
     """Add to the report what everything takes in the Valkey of the embedded service, and in the
     redis-server that is installed, if one is."""
     with server() as client:
-        ours = _bytes(client, images, clusters)
+        ours = _bytes(client, images)
     program, name = shutil.which(_OTHER), ""
     theirs: Mapping[str, float] = {}
     if program is None:
@@ -45,7 +42,7 @@ def compare_bytes(report: Report, images: int, clusters: int) -> None:
         with server(program) as client:
             told: Any = client.info("server")
             name = f"Redis {told['redis_version']}"
-            theirs = _bytes(client, images, clusters)
+            theirs = _bytes(client, images)
     for what, value in ours.items():
         report.measures.append(Measure(what, value, "bytes", name, theirs.get(what)))
 
@@ -69,14 +66,13 @@ def server(program: str = "") -> Iterator[Redis]:
             tree.stop()
 
 
-def _bytes(client: Redis, images: int, clusters: int) -> Mapping[str, float]:
+def _bytes(client: Redis, images: int) -> Mapping[str, float]:
     store = RedisStore(client)
     empty: Any = client.info("memory")
     store.create(MODEL, THRESHOLD)
     return {
         "memory of a Redis with nothing in it": empty["used_memory_rss"],
         **_of_images(client, store, images),
-        **_of_sets(client, store, clusters),
     }
 
 
@@ -100,33 +96,6 @@ def _of_images(client: Redis, store: RedisStore, count: int) -> Mapping[str, flo
         "Redis bytes a further face": ((many - one) - (one - empty)) / count / (_MANY - 1),
         "Redis bytes a job": job,
         "Redis bytes an entry of the log": log,
-    }
-
-
-def _of_sets(client: Redis, store: RedisStore, clusters: int) -> Mapping[str, float]:
-    """Of match sets of several sizes, all images of a cluster matching each other."""
-    rng = np.random.default_rng(2)
-    mean = {}
-    for size in (*_SHORT_SETS, *_LONG_SETS):
-        taken = []
-        for _ in range(clusters):
-            added = [add(store, np.zeros((1, DIMENSIONS), np.float32)) for _ in range(size + 1)]
-            for number, image in enumerate(added):
-                others = [place.position for _, place in added[:number]]
-                distances = rng.uniform(0.3, THRESHOLD, number).tolist()
-                finish(store, image, list(zip(others, distances, strict=True)))
-            keys = [_key(f"matches:{place.position}") for _, place in added]
-            taken += [int(client.memory_usage(key, samples=0) or 0) for key in keys]
-        mean[size] = fmean(taken)
-    few, some = _SHORT_SETS
-    short = (mean[some] - mean[few]) / (some - few)
-    own = mean[few] - few * short
-    return {
-        "Redis bytes a match set": own,
-        "Redis bytes a match, one way, in sets of up to 128": short,
-        "Redis bytes a match, one way, in larger sets": fmean(
-            (mean[size] - own) / size for size in _LONG_SETS
-        ),
     }
 
 

@@ -79,20 +79,37 @@ def _submit(ctx: click.Context, what: Sequence[Path | str], wait: float, limit: 
 @click.argument("what", metavar="HASH|FILE")
 @wait_option(30, 30)
 @limit_option
+@click.option(
+    "--max-distance", type=click.FloatRange(0, 2), help="Only matches at most so far apart."
+)
+@click.option(
+    "--max-false-matches",
+    type=click.FloatRange(0, min_open=True),
+    help="Only the most certain: no more of a face are to be expected to be false.",
+)
 @service_options()
 @click.pass_context
-def match(ctx: click.Context, what: str, wait: float, limit: int) -> None:
-    """Show the matches of an image.
+def match(
+    ctx: click.Context,
+    what: str,
+    wait: float,
+    limit: int,
+    max_distance: float | None,
+    max_false_matches: float | None,
+) -> None:
+    """Show the matches of an image, the most certain first.
 
     It is named by its hash, or by a file with the same bytes, which is not submitted.
     """
     from facematch.commands.results import matches_of
     from facematch.commands.text import result_document, result_lines
+    from facematch.store import Filter
 
     options = asked(ctx)
     hash_ = _hash_of(what)
+    only = Filter(max_distance, max_false_matches)
     with options.client() as client:
-        result = matches_of(client, what, hash_, wait, limit)
+        result = matches_of(client, what, hash_, wait, limit, only)
     options.show(result_document(result), result_lines(result))
     ctx.exit(0 if result.known else 1)
 

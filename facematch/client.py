@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -83,18 +84,24 @@ class ImageAnswer:
 
 @dataclass(frozen=True)
 class MatchAnswer:
-    """An image with one of the same faces; `distance` is the smallest between their faces."""
+    """An image with one of the same faces; `distance` is the smallest between their faces,
+    `false_match_rate` the chance that faces of two different people match as well, None where it
+    is not known."""
 
     hash: str
     names: tuple[str, ...]
     distance: float
+    false_match_rate: float | None = None
 
 
 @dataclass(frozen=True)
 class MatchesAnswer:
-    """A page of an image's matches, nearest first.
+    """A page of an image's matches, the most certain first.
 
-    `matches` is None unless the state is done. Every match with an image at a position up to
+    `matches` is None unless the state is done, and so is `expected_false_matches`: how many of all
+    that are listed, on whichever pages, are to be expected to be false. `max_false_matches` and
+    `max_matches` are bounds of the collection, None where there are none; `matches_truncated`: the
+    second one has left matches out. Every match with an image at a position up to
     `complete_through` is known, unless `exact` is False: then an approximate index was asked, and
     some may be missing. `next` is the cursor of the next page.
     """
@@ -111,6 +118,10 @@ class MatchesAnswer:
     matches: tuple[MatchAnswer, ...] | None
     next: str | None
     exact: bool | None = None
+    max_false_matches: float | None = None
+    max_matches: int | None = None
+    matches_truncated: bool | None = None
+    expected_false_matches: float | None = None
 
 
 _JOB = TypeAdapter(JobAnswer)
@@ -200,42 +211,83 @@ class Client:
         return self._read(_IMAGE, self._rest.ask("GET", f"/v1/images/{_segment(image)}"))
 
     def matches(
-        self, image: str, limit: int = 100, cursor: str | None = None, wait: float = 0.0
+        self,
+        image: str,
+        limit: int = 100,
+        cursor: str | None = None,
+        wait: float = 0.0,
+        *,
+        max_distance: float | None = None,
+        max_false_matches: float | None = None,
     ) -> MatchesAnswer:
         """A page of up to `limit` (at most 10,000) matches of the image with this hash.
 
         `cursor`: `next` of the page before. Waits up to `wait` seconds for them to be known.
+        `max_distance`: only matches at most so far apart. `max_false_matches`: only the most
+        certain ones, so that no more of a face are to be expected to be false; raises Conflict
+        where no rates are known.
         """
         wait = min(wait, MAX_WAIT)
-        parameters: dict[str, str | int | float] = {"limit": limit, "wait": wait}
-        if cursor:
-            parameters["cursor"] = cursor
+        asked = {
+            "limit": limit,
+            "wait": wait,
+            "cursor": cursor or None,
+            "max_distance": max_distance,
+            "max_false_matches": max_false_matches,
+        }
+        parameters = {name: value for name, value in asked.items() if value is not None}
         path = f"/v1/images/{_segment(image)}/matches"
         return self._read(_MATCHES, self._rest.ask("GET", path, parameters, wait=wait))
 
-    def all_matches(self, image: str, wait: float = 0.0) -> Iterator[MatchAnswer]:
-        """Every match of the image with this hash, nearest first, read page by page.
+    def all_matches(
+        self,
+        image: str,
+        wait: float = 0.0,
+        *,
+        max_distance: float | None = None,
+        max_false_matches: float | None = None,
+    ) -> Iterator[MatchAnswer]:
+        """Every match of the image with this hash, the most certain first, read page by page; or
+        those that `matches` would give with these bounds.
 
         Raises Unavailable("unfinished") when they are not known within `wait` seconds, Rejected
         when the image failed.
         """
-        for page in self.match_pages(image, wait):
+        pages = self.match_pages(
+            image, wait, max_distance=max_distance, max_false_matches=max_false_matches
+        )
+        for page in pages:
             if page.matches is None:
                 raise _no_matches(page)
             yield from page.matches
 
     def match_pages(
-        self, image: str, wait: float = 0.0, most: int | None = None
+        self,
+        image: str,
+        wait: float = 0.0,
+        most: int | None = None,
+        *,
+        max_distance: float | None = None,
+        max_false_matches: float | None = None,
     ) -> Iterator[MatchesAnswer]:
-        """The pages of all matches of the image with this hash, each read when it is asked for.
+        """The pages of all matches of the image with this hash, each read when it is asked for; or
+        of those that `matches` would give with these bounds.
 
         One page when they are not known within `wait` seconds. No page is larger than `most`.
         """
         size = _PAGE if most is None else min(most, _PAGE)
-        page = self.matches(image, size, wait=wait)
+        read = partial(
+            self.matches,
+            image,
+            size,
+            wait=wait,
+            max_distance=max_distance,
+            max_false_matches=max_false_matches,
+        )
+        page = read()
         yield page
         while page.next is not None:
-            page = self.matches(image, size, page.next, wait)
+            page = read(cursor=page.next)
             yield page
 
     def delete(self, image: str) -> None:

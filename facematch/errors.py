@@ -38,6 +38,8 @@ CODES: dict[str, str] = {
     "newer_data": "the data is of a newer version than this process; run that version",
     "no_collection": "there is no such collection",
     "no_person": "there is no such person, or not any more",
+    "no_rates": "there are no false match rates: the encoder has no calibration, or the match sets"
+    " were made before there were any",
     "no_reindex": "there is no such reindex",
     "no_source": "the bytes of the image are nowhere to be had; submit it again",
     "nobody_left": "a person keeps at least one of its faces",

@@ -8,7 +8,8 @@ import numpy as np
 from facematch.calibration import Calibration, Norms
 from facematch.corrections import FaceKey
 from facematch.faces import Encodings, distances
-from facematch.grouping import Near, codes
+from facematch.grouping import Near
+from facematch.match_scores import codes_of, split
 from facematch.people import face_id, place_of
 from facematch.store import Generation, Store
 
@@ -76,16 +77,22 @@ class FaceGraph:
         """Read the faces of those images that are live."""
         wanted = sorted(set(positions) - self._faces.keys())
         self._learn(wanted)
-        for position, encodings in self._store.faces(wanted).items():
+        for position, faces in self._store.faces_as_of(wanted)[0].items():
             if position not in self._hashes:
                 continue
-            self._faces[position] = encodings, self._calibration.norms(encodings)
-            for number in range(len(encodings)):
+            norms = faces.norms
+            if norms is None:
+                norms = self._calibration.norms(faces.encodings)
+            self._faces[position] = faces.encodings, norms
+            for number in range(len(faces.encodings)):
                 self._ids[self._hashes[position], number] = face_id(position, number)
 
     def _look(self, positions: Collection[int]) -> None:
-        linked = self._store.linked(list(positions), self._generation.number)
-        peers = {position: sorted(others) for position, others in linked.items()}
+        scores = self._store.scores(list(positions), self._generation.number)
+        peers = {
+            position: sorted(other for other, score in others.items() if self._counts(score))
+            for position, others in scores.items()
+        }
         self._read({*positions, *(other for others in peers.values() for other in others)})
         for position in positions:
             near: dict[FaceKey, dict[FaceKey, int]] = {}
@@ -99,6 +106,10 @@ class FaceGraph:
                 self._compare(position, others, near)
         self._faces.clear()
 
+    def _counts(self, score: float) -> bool:
+        """Whether a match may have a pair of faces that does: none is surer than the match."""
+        return not self._generation.scored or split(score)[0] <= self._highest
+
     def _compare(
         self, position: int, others: Collection[int], near: dict[FaceKey, dict[FaceKey, int]]
     ) -> None:
@@ -111,7 +122,7 @@ class FaceGraph:
         ]
         apart = distances(own, np.concatenate(theirs))
         rates = self._calibration.rates(apart, own_norms[:, None], np.concatenate(norms)[None])
-        found = codes(rates)
+        found = codes_of(rates)
         image = self._hashes[position]
         close = (apart <= self._generation.threshold) & (found <= self._highest)
         for number, row in zip(*(part.tolist() for part in np.nonzero(close)), strict=True):

@@ -7,14 +7,11 @@ or was erased meanwhile is left out.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from facematch.calibration import calibration
 from facematch.errors import Unavailable
-from facematch.fsck_pairs import (
-    Faces,
-    Finding,
-    check_complete,
-    check_pairs,
-    stored_pairs,
-)
+from facematch.fsck_faces import Faces, check_faces
+from facematch.fsck_pairs import Finding
+from facematch.fsck_sets import Stored, check_complete, check_pairs
 from facematch.log import Tail, follow, genesis
 from facematch.progress import Update
 from facematch.store import Snapshot, Store
@@ -38,31 +35,34 @@ class Report:
 
 
 def run(store: Store, indexes: Iterable[Tail] = (), progress: Update | None = None) -> Report:
-    """Check symmetry, soundness, completeness, erasure, the log and the given index positions.
+    """Check symmetry, soundness, completeness, bounds, erasure, norms, counters, the log and the
+    given index positions.
 
     Raises Unavailable when the store does not answer.
     """
     snapshot = store.snapshot()
-    faces = Faces.load(store, sorted(snapshot.positions))
-    generations = snapshot.collection.generations
+    collection = snapshot.collection
+    rated_by = calibration(collection.rated_by) if collection.rated_by else None
+    faces = Faces.load(store, sorted(snapshot.positions), rated_by)
+    generations = collection.generations
     # Read before the truth is computed, which takes long, and so about as of the snapshot.
-    stored = [stored_pairs(store, snapshot, generation) for generation in generations]
+    stored = [Stored.read(store, snapshot, generation) for generation in generations]
     findings = [
         *_check_log(snapshot),
         *_check_indexes(store, indexes),
-        *_check_present(snapshot, faces),
+        *check_faces(snapshot, faces),
     ]
-    truth = faces.matching(snapshot.collection.reach, progress)
-    for generation, pairs in zip(generations, stored, strict=True):
-        findings += check_pairs(snapshot, generation, faces, pairs)
-        findings += check_complete(snapshot, generation, truth, pairs)
+    truth = faces.matching(collection.reach, progress)
+    for kept in stored:
+        findings += check_pairs(snapshot, faces, truth, kept)
+        findings += check_complete(snapshot, truth, kept)
     now = store.collection()
     gone = _erased_since(store, snapshot.collection.tail)
     return Report(
         images=len(snapshot.positions),
         faces=len(faces.encodings),
         pairs=len(faces.encodings) * (len(faces.encodings) - 1) // 2,
-        matches=int((truth.distances <= generations[0].threshold).sum()),
+        matches=int(truth.kept_by(generations[0]).sum()),
         unfinished=len(snapshot.accepted) + len(snapshot.pending) + len(snapshot.erasing),
         findings=tuple(
             found
@@ -97,11 +97,6 @@ def _check_indexes(store: Store, indexes: Iterable[Tail]) -> Iterator[Finding]:
         start = store.log(tail.position, 0).start
         if start is not None and start != tail:
             yield Finding("index", f"an index reflects another log at position {tail.position}")
-
-
-def _check_present(snapshot: Snapshot, faces: Faces) -> Iterator[Finding]:
-    for position in sorted(snapshot.positions.keys() - set(faces.owners.tolist())):
-        yield Finding("faces", f"the image at {position} has lost its faces", (position,))
 
 
 def _erased_since(store: Store, tail: Tail) -> set[int]:

@@ -16,16 +16,12 @@ gives for those. The benchmark `quality` has how well it does, and beside what.
 from collections.abc import Collection, Mapping
 from typing import Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from facematch.corrections import Corrections, FaceKey
 from facematch.linkage import FALSE_PAIRS, link
+from facematch.match_scores import codes_of
 
-#: A collection is taken to have so many images at least: among few, too, faces look alike.
-FEWEST_IMAGES = 1024
-#: A code is in thousandths of a decade, this many of them above a rate of 1e-16.
-_DECADE, _DECADES = 1000, 16
+#: A collection is taken to have so many faces at least: among few, too, some look alike.
+FEWEST_FACES = 1024
 #: Of the near faces of two, the geometric mean of their numbers, this part are of both.
 _SHARED, _OF = 1, 2
 
@@ -41,22 +37,18 @@ class Graph(Protocol):
         have it."""
 
 
-def codes(rates: ArrayLike) -> NDArray[np.int64]:
-    """False match rates as whole numbers, 0 (1e-16) to 16000 (1): 1000 × (16 + log10 rate)."""
-    logs = np.log10(np.clip(np.asarray(rates, dtype=np.float64), 10.0**-_DECADES, 1.0))
-    return np.round(_DECADE * (_DECADES + logs)).astype(np.int64)
+def taken_for(faces: int) -> int:
+    """As how many so many faces count: the next power of two from FEWEST_FACES on, so that what
+    goes by it seldom changes."""
+    return 1 << (max(faces, FEWEST_FACES) - 1).bit_length()
 
 
-def limit_for(images: int, false_pairs: float = FALSE_PAIRS) -> int:
-    """The code up to which faces may be linked in a collection with so many live images.
-
-    It is that of the next power of two from FEWEST_IMAGES on, so that a new image seldom changes
-    it. Raises ValueError when `false_pairs` is not above 0.
-    """
+def limit_for(faces: int, false_pairs: float = FALSE_PAIRS) -> int:
+    """The code up to which faces may be linked in a collection with so many live ones, by
+    `taken_for`. Raises ValueError when `false_pairs` is not above 0."""
     if not false_pairs > 0:
         raise ValueError("so many false pairs: a number above 0")
-    size = 1 << (max(images, FEWEST_IMAGES) - 1).bit_length()
-    return int(codes(min(1.0, false_pairs / size)))
+    return int(codes_of(min(1.0, false_pairs / taken_for(faces))))
 
 
 def group(

@@ -127,7 +127,6 @@ class MemoryPeople:
                 revision=store._revision,
                 marks=dict(list(store._marks.items())[:limit]),
                 marking=kept.marking,
-                images=len(store._positions),
                 false_pairs=kept.false_pairs,
                 grouping=kept.grouping,
             )

@@ -15,7 +15,19 @@ from facematch.reencoding import (
     no_such_edition,
 )
 from facematch.reindexing import Phase, wrong_phase
-from facematch.store import Cursor, Erased, Image, Job, MatchPage, NewJob, State
+from facematch.store import (
+    ALL,
+    DEFAULT_BOUNDS,
+    Bounds,
+    Cursor,
+    Erased,
+    Filter,
+    Image,
+    Job,
+    MatchPage,
+    NewJob,
+    State,
+)
 
 
 class MemoryReencoding:
@@ -50,14 +62,22 @@ class MemoryReencoding:
             there = self.stores[edition.number].collection()
         except Unavailable:
             return edition
-        return replace(edition, model=there.model, threshold=there.threshold)
+        served = there.generations[0]
+        return replace(edition, model=there.model, threshold=served.threshold, bounds=served.bounds)
 
     def note(self, number: int, encoder: str, detector: str) -> None:
         """See Reencoding."""
         with self._lock:
             self._settings[number] = (encoder, detector)
 
-    def begin(self, model: str, threshold: float, encoder: str, detector: str) -> Editions:
+    def begin(
+        self,
+        model: str,
+        threshold: float,
+        encoder: str,
+        detector: str,
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> Editions:
         """See Reencoding."""
         with self._lock:
             served = self.served()
@@ -70,7 +90,7 @@ class MemoryReencoding:
             new = MemoryStore(self._clock)
             new._lock, new._numbers = self._lock, served._numbers
             new._listeners = served._listeners
-            new.create(model, threshold)
+            new.create(model, threshold, bounds=bounds)
             self._watch(self._last, new)
             self.stores[self._last] = new
             self._settings[self._last] = (encoder, detector)
@@ -282,9 +302,11 @@ class MemoryFront:
         """See Front."""
         return self._reencoding.served().image(image)
 
-    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
+    def matches(
+        self, image: str, limit: int, after: Cursor | None = None, only: Filter = ALL
+    ) -> MatchPage:
         """See Front."""
-        return self._reencoding.served().matches(image, limit, after)
+        return self._reencoding.served().matches(image, limit, after, only)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Front."""

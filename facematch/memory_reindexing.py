@@ -16,7 +16,7 @@ from facematch.reindexing import (
     check_wanted,
     wrong_phase,
 )
-from facematch.store import Generation, Linked
+from facematch.store import DEFAULT_BOUNDS, Bounds, Generation, Linked
 
 
 @dataclass
@@ -33,7 +33,13 @@ class MemoryReindexing:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:
+    def begin(
+        self,
+        threshold: float,
+        share: float = 1.0,
+        span: int = SPAN,
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> Reindex:
         """See Reindexing."""
         check_wanted(threshold, share)
         store = self._store
@@ -41,13 +47,17 @@ class MemoryReindexing:
             if store._reindex is not None or store._follower() is not None:
                 raise Conflict("reindex_exists")
             collection = store.collection()
+            if bounds.max_false_matches is not None and not collection.calibration:
+                raise Conflict("no_rates")
             base, former = collection.tail.position, collection.generations[0]
             span = max(span, math.ceil(base / MOST_RANGES))
             firsts = range(1, base + 1, span)
             store._last_generation += 1
             number = store._last_generation
-            store._generations[number] = Generation(number, threshold, building_to=base)
-            store._links[number] = {}
+            store._generations[number] = Generation(
+                *(number, threshold), building_to=base, bounds=bounds
+            )
+            store._links[number], store._limits[number] = {}, {}
             about = Reindex(
                 id=new_job_id(),
                 phase=Phase.BUILDING if firsts else Phase.BUILT,
@@ -61,6 +71,8 @@ class MemoryReindexing:
                 left=len(firsts),
                 share=share,
                 begun=store._clock(),
+                bounds=bounds,
+                former_bounds=former.bounds,
             )
             store._reindex = _Reindex(about, dict.fromkeys(firsts, -math.inf))
             return about
@@ -91,7 +103,10 @@ class MemoryReindexing:
             kept.due[first] = self._store._clock()
             about = kept.about
             last = min(about.base, first + about.span - 1)
-            return Range(reindex, about.threshold, first, last, about.share)
+            return Range(
+                *(reindex, about.threshold, first, last, about.share),
+                max_false_matches=about.bounds.max_false_matches,
+            )
 
     def hold(self, reindex: str, first: int) -> None:
         """See Reindexing."""
@@ -114,9 +129,11 @@ class MemoryReindexing:
             if link.offset and kept.linking.get(link.first) != (link.token, link.offset):
                 return Linked.SUPERSEDED
             number = kept.about.generation
+            if store._unrated(number, link.calibration):
+                return Linked.MOVED
             store._note_exactness(number, link.first, link.exact)
-            for position, other, distance in link.pairs:
-                store._write(number, position, other, distance)
+            for position, other, distance, code in link.pairs:
+                store._write(number, position, other, distance, code)
             if not link.last:
                 kept.linking[link.first] = (link.token, link.offset + len(link.pairs))
                 kept.due[link.first] = store._clock()
@@ -182,7 +199,8 @@ class MemoryReindexing:
         """See Reindexing."""
         with self._store._lock:
             while self._store._dropped:
-                del self._store._links[self._store._dropped.pop()]
+                gone = self._store._dropped.pop()
+                del self._store._links[gone], self._store._limits[gone]
             return True
 
     def _kept(self, reindex: str = "") -> _Reindex | None:

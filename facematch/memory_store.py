@@ -1,24 +1,34 @@
 """The store in memory: the contract of `facematch.store` in plain Python, for tests."""
 
+import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import Encodings, face_ids, pack_encodings, unpack_encodings
+import numpy as np
+
+from facematch.calibration import Norms
+from facematch.errors import Conflict, Misconfigured, NotFound, Unavailable
+from facematch.faces import Encodings, face_ids
 from facematch.job import new_job_id
 from facematch.log import Entry, Op, Tail, genesis, next_chain
+from facematch.match_scores import UNRATED, most_code, rate_of, scores_of, split
 from facematch.store import (
+    ALL,
+    DEFAULT_BOUNDS,
     LINK_CHUNK,
     LINKER_SECONDS,
     WORK_SECONDS,
+    Bounds,
+    Chances,
     Collection,
     Commit,
     Committed,
     Cursor,
     Erased,
+    Filter,
     Generation,
     Image,
     Job,
@@ -31,6 +41,7 @@ from facematch.store import (
     Snapshot,
     State,
 )
+from facematch.stored_faces import StoredFaces
 
 
 @dataclass
@@ -62,6 +73,8 @@ class MemoryStore:
         self._log_keep = log_keep
         self._lock = threading.RLock()
         self._pinned: tuple[str, str] | None = None
+        self._calibration: str | None = None
+        self._size = self._live_faces = 0
         self._served = 0
         self._generations: dict[int, Generation] = {}
         self._last_generation = 0
@@ -82,8 +95,9 @@ class MemoryStore:
         self._blobs: dict[str, bytes] = {}
         self._positions: dict[int, str] = {}
         self._faces: dict[int, bytes] = {}
-        #: Of each generation.
+        #: Of each generation: the scores of matches, and from which on they are left out.
         self._links: dict[int, dict[int, dict[int, float]]] = {}
+        self._limits: dict[int, dict[int, float]] = {}
         self._pending: dict[str, int] = {}
         self._erasing: list[int] = []
         self._leases: dict[str, tuple[str, float]] = {}
@@ -97,13 +111,17 @@ class MemoryStore:
     def check(self) -> None:
         """See Store; always answers."""
 
-    def create(self, model: str, threshold: float) -> Collection:
+    def create(
+        self, model: str, threshold: float, calibration: str = "", bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Collection:
         """See Store."""
         with self._lock:
             if self._pinned is None:
                 self._pinned = (new_job_id(), model)
-                self._generations = {0: Generation(0, threshold)}
-                self._links = {0: {}}
+                self._generations = {0: Generation(0, threshold, bounds=bounds)}
+                self._links, self._limits = {0: {}}, {0: {}}
+            if self._pinned[1] == model and self._calibration is None:
+                self._calibration = calibration
             return self.collection()
 
     def collection(self) -> Collection:
@@ -115,7 +133,10 @@ class MemoryStore:
             served_first = sorted(
                 self._generations.values(), key=lambda one: (one.number != self._served, one.number)
             )
-            return Collection(epoch, model, self._tail(), tuple(served_first))
+            return Collection(
+                *(epoch, model, self._tail(), tuple(served_first)),
+                *(self._calibration or "", self._size, self._live_faces),
+            )
 
     # -- accept
 
@@ -260,7 +281,10 @@ class MemoryStore:
         if commit.faces:
             position = self._append("add", commit.image, image.nonce)
             image = replace(image, state=State.INDEXED, position=position)
-            self._faces[position] = pack_encodings([face.encoding for face in commit.faces])
+            self._size += len(commit.faces)
+            self._live_faces += len(commit.faces)
+            encodings = np.stack([face.encoding for face in commit.faces])
+            self._faces[position] = StoredFaces(encodings, commit.norms, self._size).pack()
             self._positions[position] = commit.image
             self._pending[commit.image] = position
             record.due = self._clock()
@@ -303,16 +327,24 @@ class MemoryStore:
     def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
         """See Store."""
         with self._lock:
-            return {
-                position: unpack_encodings(self._faces[position])
-                for position in positions
-                if position in self._faces
-            }
+            stored = self._stored(positions)
+            return {position: faces.encodings for position, faces in stored.items()}
 
-    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, StoredFaces], Tail]:
         """See Store."""
         with self._lock:
-            return self.faces(positions), self.collection().tail
+            return self._stored(positions), self.collection().tail
+
+    def _stored(self, positions: Iterable[int]) -> dict[int, StoredFaces]:
+        return {at: StoredFaces.unpack(self._faces[at]) for at in positions if at in self._faces}
+
+    def add_norms(self, norms: Mapping[int, Norms]) -> None:
+        """See Store."""
+        with self._lock:
+            for position, faces in self._stored(norms).items():
+                if faces.norms is None and len(faces.encodings) == len(norms[position]):
+                    whole = replace(faces, norms=norms[position], size=self._size)
+                    self._faces[position] = whole.pack()
 
     def count_faces(self, positions: Sequence[int]) -> int:
         """See Store."""
@@ -332,7 +364,10 @@ class MemoryStore:
                 return Linked.DONE if record.image.state is State.DONE else Linked.GONE
             if self.log(link.seen.position, 0).start != link.seen:
                 return Linked.MOVED
-            if self.collection().reach > link.reach:
+            collection, size = self.collection(), self._size_at(place.position)
+            if collection.reach > link.reach or collection.codes_to(size) > link.codes_to:
+                return Linked.MOVED
+            if any(self._unrated(number, link.calibration) for number in self._generations):
                 return Linked.MOVED
             if link.offset > 0 and (record.linker, record.linked) != (link.token, link.offset):
                 return Linked.SUPERSEDED
@@ -341,9 +376,9 @@ class MemoryStore:
                 return Linked.SUPERSEDED
             for generation in list(self._generations.values()):
                 self._note_exactness(generation.number, place.position, link.exact)
-                for other, distance in link.pairs:
-                    if distance <= generation.threshold:
-                        self._write(generation.number, place.position, other, distance)
+                codes = link.codes or [UNRATED] * len(link.pairs)
+                for (other, distance), code in zip(link.pairs, codes, strict=True):
+                    self._write(generation.number, place.position, other, distance, code)
             if not link.last:
                 record.linker, record.linked = link.token, link.offset + len(link.pairs)
                 record.linked_at = self._clock()
@@ -362,12 +397,44 @@ class MemoryStore:
         if not exact and (since is None or position < since):
             self._generations[number] = replace(generation, approximate_since=position)
 
-    def _write(self, number: int, position: int, other: int, distance: float) -> None:
-        """A match, in both directions, unless one of the two was erased since the query."""
-        if position in self._positions and other in self._positions:
-            links = self._links[number]
-            links.setdefault(position, {})[other] = distance
-            links.setdefault(other, {})[position] = distance
+    def _unrated(self, number: int, calibration: str) -> bool:
+        """Whether what was found lacks the rates that a generation is to have."""
+        pinned = self._calibration or ""
+        return self._generations[number].scored and pinned not in ("", calibration)
+
+    def _size_at(self, position: int) -> int:
+        """The faces that had been committed with the image there."""
+        return self._stored([position])[position].size or self._size
+
+    def _write(self, number: int, position: int, other: int, distance: float, code: int) -> None:
+        """A match, in both directions, unless the policy keeps it out, or one of the two was erased
+        since the query."""
+        if position not in self._positions or other not in self._positions:
+            return
+        generation, links, limits = (
+            self._generations[number],
+            self._links[number],
+            self._limits[number],
+        )
+        if distance > generation.threshold or code > generation.codes_to(self._size_at(position)):
+            return
+        score = float(scores_of(code, distance)) if generation.scored else distance
+        if score >= min(limits.get(position, math.inf), limits.get(other, math.inf)):
+            limits.setdefault(position, math.inf)
+            limits.setdefault(other, math.inf)
+            return
+        for one, peer in ((position, other), (other, position)):
+            links.setdefault(one, {})[peer] = score
+        most = generation.bounds.max_matches
+        for one in (other, position):
+            if most is not None and len(links[one]) > most:
+                last = max(links[one], key=lambda peer: (links[one][peer], str(peer)))
+                limits[one] = links[one].pop(last)
+                limits.setdefault(last, math.inf)
+                del links[last][one]
+                if number == self._served:
+                    self._mark(one)
+                    self._mark(last)
 
     # -- erase
 
@@ -394,7 +461,8 @@ class MemoryStore:
         if old.position:
             self._append("del", old.hash, old.nonce, old.position)
             self._positions.pop(old.position)
-            self._faces.pop(old.position)
+            gone = StoredFaces.unpack(self._faces.pop(old.position))
+            self._live_faces -= len(gone.encodings)
             self._pending.pop(old.hash, None)
             self._erasing.append(old.position)
             self._mark(old.position)
@@ -410,17 +478,18 @@ class MemoryStore:
         with self._lock:
             if position not in self._erasing:
                 return True
-            for generation, links in self._links.items():
+            for number, links in self._links.items():
                 own = links.get(position, {})
                 others = list(own)[:LINK_CHUNK]
                 for other in others:
                     del own[other]
                     links.get(other, {}).pop(position, None)
-                    if generation == self._served:
+                    if number == self._served:
                         self._mark(other)
                 if others:
                     return False
                 links.pop(position, None)
+                self._limits[number].pop(position, None)
             self._erasing.remove(position)
             return True
 
@@ -475,30 +544,62 @@ class MemoryStore:
         with self._lock:
             return {at: self._positions[at] for at in positions if at in self._positions}
 
-    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
+    def matches(
+        self, image: str, limit: int, after: Cursor | None = None, only: Filter = ALL
+    ) -> MatchPage:
         """See Store."""
         with self._lock:
             shown = self.image(image)
-            hidden = shown.state is State.ERASED
             generation = self._generations.get(self._served)
+            rated = generation is not None and generation.scored and bool(self._calibration)
+            if only.max_false_matches is not None and generation is not None and not rated:
+                raise Conflict("no_rates")
+            hidden = shown.state is State.ERASED
             links = self._links.get(self._served, {}).get(shown.position, {}) if not hidden else {}
-            ordered = sorted((distance, str(other)) for other, distance in links.items())
+            ordered = sorted((score, str(other)) for other, score in links.items())
             if after is not None:
-                behind = (after.distance, str(after.position))
-                ordered = [key for key in ordered if key > behind]
+                ordered = [key for key in ordered if key > (after.score, str(after.position))]
             page = [
-                Match(hash_, self.image(hash_).names, distance, int(other))
-                for distance, other in ordered
-                if (hash_ := self._positions.get(int(other)))
+                self._match(hash_, int(other), score, rated)
+                for score, other in ordered
+                if (hash_ := self._positions.get(int(other))) and self._listed(score, only)
             ]
             more = len(page) > limit
             page = page[:limit]
-            next_ = Cursor(page[-1].distance, page[-1].position) if more else None
             complete = min(self._pending.values(), default=self._tail().position + 1) - 1
             since = generation.approximate_since if generation else None
-            exact = since is None or complete < since
-            threshold = generation.threshold if generation else None
-            return MatchPage(shown, tuple(page), complete, threshold, next_, exact)
+            limits = self._limits.get(self._served, {})
+            return MatchPage(
+                *(shown, tuple(page), complete),
+                threshold=generation.threshold if generation else None,
+                next=Cursor(page[-1].score, page[-1].position) if more else None,
+                exact=since is None or complete < since,
+                bounds=generation.bounds if generation else None,
+                truncated=shown.position in limits,
+                chances=self._chances(shown.position) if rated else None,
+            )
+
+    def _listed(self, score: float, only: Filter) -> bool:
+        """Whether a match of what is served is asked for, and by its policy listed by now."""
+        generation = self._generations[self._served]
+        code, distance = split(score) if generation.scored else (0, score)
+        asked = int(most_code(only.max_false_matches, self._size))
+        near = only.max_distance is None or distance <= only.max_distance
+        return near and code <= min(asked, generation.codes_to(self._size))
+
+    def _match(self, hash_: str, position: int, score: float, rated: bool) -> Match:
+        scored = self._generations[self._served].scored
+        code, distance = split(score) if scored else (0, score)
+        rate = rate_of(code) if rated else None
+        return Match(hash_, self.image(hash_).names, distance, position, rate, score)
+
+    def _chances(self, position: int) -> Chances | None:
+        faces = self._stored([position]).get(position)
+        if faces is None or faces.norms is None:
+            return None
+        norms = tuple((float(mean), float(deviation)) for mean, deviation in faces.norms)
+        others = self._live_faces - len(faces.encodings)
+        return Chances(self._calibration or "", norms, self._size, others)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -535,6 +636,22 @@ class MemoryStore:
             )
 
     def linked(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
+        """See Store."""
+        with self._lock:
+            scores, about = self.scores(positions, generation), self._generations.get(generation)
+            if about is None or not about.scored:
+                return scores
+            return {
+                position: {other: split(score)[1] for other, score in own.items()}
+                for position, own in scores.items()
+            }
+
+    def limits(self, generation: int) -> dict[int, float]:
+        """See Store."""
+        with self._lock:
+            return dict(self._limits.get(generation, {}))
+
+    def scores(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
         """See Store."""
         with self._lock:
             links = self._links.get(generation, {})

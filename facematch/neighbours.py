@@ -58,6 +58,8 @@ class ExactNeighbours:
         self._lock = threading.Lock()
         self._tail: Tail = genesis(store.collection().epoch)
         self._faces: dict[int, Encodings] = {}
+        #: What was missing when it was read is missing in the log up to here.
+        self._rests_on = self._tail
         self.limit: int | None = None
 
     def within(self, query: Query) -> Candidates:
@@ -92,20 +94,29 @@ class ExactNeighbours:
         """See Neighbours; nothing is connected."""
 
     def _catch_up(self) -> None:
+        if self._store.log(self._rests_on.position, 0).start != self._rests_on:
+            self._begin_anew()
         while self.limit is None or self._tail.position < self.limit:
             room = _PORTION if self.limit is None else self.limit - self._tail.position
             log = self._store.log(self._tail.position, min(room, _PORTION))
             if log.start != self._tail:
-                self._tail, self._faces = genesis(self._store.collection().epoch), {}
+                self._begin_anew()
                 continue
             if not log.entries:
                 return
             self._tail = follow(self._tail, log.entries)
             added = [entry.position for entry in log.entries if entry.op == "add"]
-            self._faces.update(self._store.faces(added))
+            found, tail = self._store.faces_as_of(added)
+            if len(found) < len(added):
+                self._rests_on = tail
+            self._faces.update((position, faces.encodings) for position, faces in found.items())
             for entry in log.entries:
                 if entry.op == "del":
                     self._faces.pop(entry.target, None)
+
+    def _begin_anew(self) -> None:
+        self._tail, self._faces = genesis(self._store.collection().epoch), {}
+        self._rests_on = self._tail
 
 
 def _any_within(query: Encodings, encodings: Encodings, radius: float) -> NDArray[np.bool_]:

@@ -23,6 +23,24 @@ class _Number(click.FloatRange):
         return number
 
 
+class _Bound(click.ParamType):  # type: ignore[type-arg]
+    """A number above 0, or "none", which is 0."""
+
+    name = "N|none"
+
+    def __init__(self, number: click.FloatRange | click.IntRange) -> None:
+        self._number = number
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """See click.ParamType."""
+        if value == "none":
+            return 0
+        return self._number.convert(value, parameter, ctx)
+
+
+_FALSE, _MOST = _Bound(_Number(0, 1e9, min_open=True)), _Bound(click.IntRange(min=1))
 _THRESHOLD, _PART = _Number(0, 2, min_open=True), _Number(0, 1)
 #: Of less, a worker would rest longer than RabbitMQ waits for it.
 _SHARE = _Number(0.01, 1)
@@ -123,6 +141,14 @@ def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
     help="Of the new match sets. Default: that of those that are served.",
 )
 @click.option(
+    "--max-false-matches",
+    type=_FALSE,
+    help="Keep the matches of which so many of a face may be false. Default: as before.",
+)
+@click.option(
+    "--max-matches", type=_MOST, help="Matches kept of an image at the most. Default: as before."
+)
+@click.option(
     "--share", type=_SHARE, help="The part of its time that a worker gives to it. Default: all."
 )
 @click.option(
@@ -130,7 +156,7 @@ def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
     type=_PART,
     default=0.01,
     show_default=True,
-    help="The share of pairs that may change otherwise than by the threshold; with --encoder, also"
+    help="The share of pairs that may change otherwise than by the policy; with --encoder, also"
     " of images that may be missing.",
 )
 @click.option(
@@ -155,6 +181,8 @@ def reindex(
     ctx: click.Context,
     data: Path | None,
     threshold: float | None,
+    max_false_matches: float | None,
+    max_matches: int | None,
     share: float | None,
     most_change: float,
     encoder: str | None,
@@ -184,8 +212,10 @@ def reindex(
     from facematch.commands import reencode, reindex_text
     from facematch.commands import reindex as command
     from facematch.commands.reindex_parts import Wanted
+    from facematch.policy import PolicyChange
 
-    wanted = Wanted(threshold, share, most_change, not no_fsck, not no_switch)
+    policy = PolicyChange(threshold, max_false_matches, max_matches)
+    wanted = Wanted(policy, share, most_change, not no_fsck, not no_switch)
     outcome: reindex_text.Outcome | None
     try:
         if encoder is None:

@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from facematch.match_scores import UNRATED, most_code, scores_of, split
 from facematch.progress import Update
 from facematch.reindexing import Reindex
-from facematch.store import Store
+from facematch.store import Bounds, Collection, Store
 
 _PORTION = 1000
 _SAMPLES = 5
 #: A link or an erasure under way comes through both generations within this time.
 _SETTLE_SECONDS = 1.0
 
-_MatchSet = Mapping[int, float]
+#: Code and distance by position of the other image.
+_MatchSet = Mapping[int, tuple[int, float]]
 #: An image's position, and its matches in the former and in the new generation.
 _Both = tuple[int, _MatchSet, _MatchSet]
 
@@ -35,7 +37,7 @@ class Parity:
 
     `gained` are in the new one only, `lost` in the former one only. Of those that are in both,
     `moved` have another distance, by `most_moved` at the most, and the others are `unchanged`.
-    `unexpected` were moved, or were gained or lost although the two thresholds do not say so; with
+    `unexpected` were moved, or were gained or lost although the two policies do not say so; with
     another encoder, were gained or lost.
     """
 
@@ -60,22 +62,69 @@ def compare(store: Store, reindex: Reindex, progress: Update) -> Parity:
 
     Raises Unavailable.
     """
+    collection = store.collection()
+    policies = [
+        _Policy(reindex.former_threshold, collection, reindex.former, reindex.former_bounds),
+        _Policy(reindex.threshold, collection, reindex.generation, reindex.bounds),
+    ]
 
     def read(positions: Sequence[int]) -> Iterator[_Both]:
-        former = store.linked(positions, reindex.former)
-        new = store.linked(positions, reindex.generation)
+        former, new = (policy.read(store, positions) for policy in policies)
         return ((position, former[position], new[position]) for position in positions)
 
-    def unexpected(former: _MatchSet, new: _MatchSet) -> int:
-        least, before = reindex.threshold, reindex.former_threshold
+    def unexpected(position: int, former: _MatchSet, new: _MatchSet) -> int:
+        before, after = policies
         return (
-            sum(former[other] != new[other] for other in former.keys() & new.keys())
-            + sum(former[other] <= least for other in former.keys() - new.keys())
-            + sum(new[other] <= before for other in new.keys() - former.keys())
+            sum(former[other][1] != new[other][1] for other in former.keys() & new.keys())
+            + sum(
+                after.must_have(position, other, *former[other])
+                for other in former.keys() - new.keys()
+            )
+            + sum(
+                before.must_have(position, other, *new[other])
+                for other in new.keys() - former.keys()
+            )
         )
 
     positions = sorted(itertools.chain.from_iterable(store.live()))
     return _compared(positions, read, unexpected, progress).parity(store)
+
+
+class _Policy:
+    """That of a generation, and what it has left out of its match sets as far as they were read."""
+
+    def __init__(
+        self, threshold: float, collection: Collection, number: int, bounds: Bounds
+    ) -> None:
+        self._threshold, self._number = threshold, number
+        kept = [one for one in collection.generations if one.number == number]
+        self._scored = all(one.scored for one in kept)
+        # Of how many faces there were with an image nothing is known here: it may have been all.
+        false = bounds.max_false_matches if self._scored else None
+        self._highest = int(most_code(false, collection.size))
+        self._left_out: Mapping[int, float] = {}
+
+    def read(self, store: Store, positions: Sequence[int]) -> dict[int, _MatchSet]:
+        """The match sets of images."""
+        found = store.scores(positions, self._number)
+        self._left_out = store.limits(self._number)
+        return {
+            position: {other: self._split(score) for other, score in own.items()}
+            for position, own in found.items()
+        }
+
+    def _split(self, score: float) -> tuple[int, float]:
+        return split(score if self._scored else float(scores_of(UNRATED, score)))
+
+    def must_have(self, position: int, other: int, code: int, distance: float) -> bool:
+        """Whether a match that is not there, but elsewhere, should be there for all that is
+        known."""
+        left_out = position in self._left_out and other in self._left_out
+        return distance <= self._threshold and code <= self._highest and not left_out
+
+
+def _unrated(matches: Mapping[int, float]) -> _MatchSet:
+    return {other: (UNRATED, distance) for other, distance in matches.items()}
 
 
 def compare_editions(served: Store, other: Store, progress: Update) -> Parity:
@@ -102,11 +151,20 @@ def compare_editions(served: Store, other: Store, progress: Update) -> Parity:
         for position in positions:
             yield (
                 position,
-                {to: apart for to, apart in former[position].items() if to in counterpart},
-                {back[to]: apart for to, apart in new[counterpart[position]].items() if to in back},
+                _unrated(
+                    {to: apart for to, apart in former[position].items() if to in counterpart}
+                ),
+                _unrated(
+                    {
+                        back[to]: apart
+                        for to, apart in new[counterpart[position]].items()
+                        if to in back
+                    }
+                ),
             )
 
-    def unexpected(former: _MatchSet, new: _MatchSet) -> int:
+    def unexpected(position: int, former: _MatchSet, new: _MatchSet) -> int:
+        del position
         return len(former.keys() ^ new.keys())
 
     return _compared(sorted(counterpart), read, unexpected, progress).parity(served)
@@ -115,7 +173,7 @@ def compare_editions(served: Store, other: Store, progress: Update) -> Parity:
 def _compared(
     positions: Sequence[int],
     read: Callable[[Sequence[int]], Iterator[_Both]],
-    unexpected: Callable[[_MatchSet, _MatchSet], int],
+    unexpected: Callable[[int, _MatchSet, _MatchSet], int],
     progress: Update,
 ) -> "_Tally":
     """What the match sets of some images are, in the former and in the new generation. What is not
@@ -125,7 +183,7 @@ def _compared(
     for start in range(0, len(positions), _PORTION):
         portion = positions[start : start + _PORTION]
         for position, former, new in _lower(read(portion)):
-            if unexpected(former, new):
+            if unexpected(position, former, new):
                 doubtful.append(position)
             else:
                 tally.count(position, former, new)
@@ -150,7 +208,7 @@ def _lower(both: Iterator[_Both]) -> Iterator[_Both]:
 
 @dataclass
 class _Tally:
-    unexpected: Callable[[_MatchSet, _MatchSet], int]
+    unexpected: Callable[[int, _MatchSet, _MatchSet], int]
     unchanged: int = 0
     moved: int = 0
     most_moved: float = 0.0
@@ -162,9 +220,9 @@ class _Tally:
 
     def count(self, position: int, former: _MatchSet, new: _MatchSet) -> None:
         """Count the pairs of one image."""
-        self.wrong += self.unexpected(former, new)
+        self.wrong += self.unexpected(position, former, new)
         for other in former.keys() & new.keys():
-            apart = abs(former[other] - new[other])
+            apart = abs(former[other][1] - new[other][1])
             self.moved += apart > 0
             self.unchanged += apart == 0
             self.most_moved = max(self.most_moved, apart)
@@ -202,4 +260,4 @@ def _sample(
     samples: list[tuple[int, int, float]], position: int, others: set[int], matches: _MatchSet
 ) -> None:
     for other in sorted(others)[: _SAMPLES - len(samples)]:
-        samples.append((position, other, matches[other]))
+        samples.append((position, other, matches[other][1]))

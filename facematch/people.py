@@ -94,10 +94,11 @@ class Said:
 
 @dataclass(frozen=True)
 class Grouping:
-    """How faces are grouped: the code of `facematch.grouping`, which is that of so many false pairs
-    a face, and the generation of match sets."""
+    """How faces are grouped: by pairs up to the code `reach`, and links up to `limit`, which is
+    that of so many false pairs a face; of which generation of match sets."""
 
     limit: int
+    reach: int
     generation: int
 
 
@@ -105,12 +106,11 @@ class Grouping:
 class Due:
     """What is to be done, as of one instant. `marks`: positions of images to be grouped anew, with
     the number that each mark has. `marking`: all were to be marked, and that has not ended.
-    `revision`: of people and corrections. `images`: that are live and have a face."""
+    `revision`: of people and corrections."""
 
     revision: int
     marks: Mapping[int, int]
     marking: bool
-    images: int
     false_pairs: float
     grouping: Grouping | None
 

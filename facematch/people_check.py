@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-from facematch.calibration import Calibration
-from facematch.face_graph import FaceGraph
 from facematch.grouping import group
-from facematch.linkage import REACH
 from facematch.people import People
-from facematch.regrouping import shown
+from facematch.regrouping import graph_of, shown
 from facematch.store import Store
 
 
@@ -27,17 +24,17 @@ class Checked:
     wrong: tuple[int, ...]
 
 
-def check(store: Store, people: People, calibration: Calibration) -> Checked:
+def check(store: Store, people: People) -> Checked:
     """Group all faces, as people are grouped now, and compare. Raises Unavailable.
 
     It reads all matches; in a large collection that takes its time and memory."""
     due = people.due(1)
     positions = list(chain.from_iterable(store.live()))
-    generation = store.collection().generations[0]
+    collection = store.collection()
     if due.grouping is None:
-        return Checked(0, 0, len(positions), ())
+        return Checked(0, 0, len(positions) if collection.calibration else 0, ())
     limit = due.grouping.limit
-    graph = FaceGraph(store, generation, calibration, limit + REACH)
+    graph = graph_of(store, collection, due.grouping.reach)
     said = people.said()
     keys = graph.keys(positions)
     found = group(keys, graph, shown(said, graph), limit)

@@ -3,8 +3,9 @@
 Of each edition, under its prefix:
 
     people             hash    revision (rises with each change of people, names or corrections);
-                               mark and said (the last numbers given); false_pairs, limit and
-                               generation, that faces are grouped by; marking while all are marked
+                               mark and said (the last numbers given); false_pairs, limit, reach
+                               and generation, that faces are grouped by; marking while all are
+                               marked
     people:marks       zset    position of an image to be grouped anew, by number of the mark
     people:of          hash    face → person
     people:list        zset    person, by −1 × number of faces
@@ -108,9 +109,7 @@ class RedisPeople(Scripted):
     @translated()
     def due(self, limit: int) -> Due:
         """See People."""
-        revision, marking, images, false_pairs, code, generation, marks = self._run(
-            "people_due", limit
-        )
+        revision, marking, false_pairs, *way, marks = self._run("people_due", limit)
         return Due(
             revision=int(revision),
             marks={
@@ -118,20 +117,19 @@ class RedisPeople(Scripted):
                 for position, number in zip(marks[::2], marks[1::2], strict=True)
             },
             marking=bool(marking),
-            images=int(images),
             false_pairs=float(false_pairs) if false_pairs else FALSE_PAIRS,
-            grouping=Grouping(int(code), int(generation)) if code else None,
+            grouping=Grouping(*map(int, way)) if way[0] else None,
         )
 
     @translated()
     def begin(self, grouping: Grouping, false_pairs: float) -> None:
         """See People."""
-        self._run("people_begin", grouping.limit, grouping.generation, repr(false_pairs))
+        self._run("people_begin", *_way(grouping), repr(false_pairs))
 
     @translated()
     def mark(self, positions: Sequence[int], last: Grouping | None = None) -> None:
         """See People."""
-        way = (last.limit, last.generation) if last else ("", "")
+        way = _way(last) if last else ("", "", "")
         for portion in _portions(positions) if positions else ((),):
             self._run("people_mark", *way, *portion)
 
@@ -185,6 +183,10 @@ class RedisPeople(Scripted):
             *(part for one in regrouped.said for part in (one.number, _text(one))),
         )
         return int(told) if told is not None else None
+
+
+def _way(grouping: Grouping) -> tuple[int, int, int]:
+    return grouping.limit, grouping.reach, grouping.generation
 
 
 def _portions(these: Sequence[Any]) -> Iterator[Sequence[Any]]:

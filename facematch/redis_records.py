@@ -4,13 +4,29 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
 from facematch.failed_jobs import Failed
 from facematch.log import Entry, Tail
+from facematch.match_scores import rate_of, split
 from facematch.reencoding import Edition, Editions, Standing
 from facematch.reindexing import Phase, Reindex
-from facematch.store import Collection, Generation, Image, Job, State
+from facematch.store import (
+    DEFAULT_BOUNDS,
+    Bounds,
+    Chances,
+    Collection,
+    Cursor,
+    Generation,
+    Image,
+    Job,
+    Match,
+    MatchPage,
+    State,
+)
+from facematch.stored_faces import face_count
 
 
 def texts(values: list[bytes]) -> tuple[str, ...]:
@@ -23,13 +39,81 @@ def collection(values: Any) -> Collection:
     if not values:
         raise Unavailable("store_unavailable", "the collection was not created yet")
     epoch, model, position, chain = (value.decode() for value in values[:4])
-    generations = tuple(
-        Generation(
-            int(number), float(threshold), None if since is None else int(since), int(to or 0)
-        )
-        for number, threshold, since, to in values[4:]
+    calibration, size, live_faces = values[4:7]
+    generations = tuple(generation(*told) for told in values[7:])
+    return Collection(
+        *(epoch, model, Tail(int(position), chain), generations),
+        calibration=calibration.decode() if calibration else "",
+        size=int(size or 0),
+        live_faces=int(live_faces or 0),
     )
-    return Collection(epoch, model, Tail(int(position), chain), generations)
+
+
+def generation(
+    number: bytes,
+    threshold: bytes,
+    since: bytes | None,
+    to: bytes | None,
+    scored: bytes | None,
+    *bounds_: bytes | None,
+) -> Generation:
+    """Of `collection_view` in prelude.lua."""
+    return Generation(
+        int(number),
+        float(threshold),
+        None if since is None else int(since),
+        int(to or 0),
+        bounds(*bounds_),
+        scored=bool(scored),
+    )
+
+
+def bounds(max_false_matches: bytes | None, max_matches: bytes | None) -> Bounds:
+    """Those of a generation."""
+    return Bounds(
+        float(max_false_matches) if max_false_matches else None,
+        int(max_matches) if max_matches else None,
+    )
+
+
+def page_of(image_: Image, result: Any) -> MatchPage:
+    """Of matches.lua."""
+    complete, more, exact, policy, about, *found = result
+    threshold, scored, *bounds_ = policy
+    truncated, calibration_, size, live, length, norms = about
+    rated = bool(scored and calibration_)
+    matches = tuple(match(*told, scored=bool(scored), rated=rated) for told in found)
+    chances = None
+    if rated and norms:
+        pairs = np.frombuffer(norms, dtype="<f4").reshape(-1, 2).tolist()
+        others = int(live) - face_count(length)
+        own = tuple((float(mean), float(deviation)) for mean, deviation in pairs)
+        chances = Chances(calibration_.decode(), own, int(size), others)
+    return MatchPage(
+        *(image_, matches, int(complete)),
+        threshold=float(threshold) if threshold else None,
+        next=Cursor(matches[-1].score, matches[-1].position) if more else None,
+        exact=bool(exact),
+        bounds=bounds(*bounds_) if threshold else None,
+        truncated=bool(truncated),
+        chances=chances,
+    )
+
+
+def has_rates(result: Any) -> bool:
+    """Whether the match sets that matches.lua has looked at have any, or there are none yet."""
+    threshold, scored, *_ = result[3]
+    return not threshold or bool(scored and result[4][1])
+
+
+def match(
+    hash_: bytes, names: list[bytes], score: bytes, position: bytes, *, scored: bool, rated: bool
+) -> Match:
+    """One of matches.lua."""
+    value = float(score)
+    code, distance = split(value) if scored else (0, value)
+    rate = rate_of(code) if rated else None
+    return Match(hash_.decode(), texts(names), distance, int(position), rate, value)
 
 
 def job(job_id: str, values: Any) -> Job:
@@ -74,7 +158,7 @@ def reindex(values: Sequence[Any]) -> Reindex:
     reindex_id, phase, generation, former, base, span, ranges, share, begun = (
         value.decode() for value in values[:9]
     )
-    left, threshold, former_threshold = values[9:]
+    left, threshold, former_threshold, *bounds_ = values[9:]
     return Reindex(
         id=reindex_id,
         phase=Phase(phase),
@@ -88,6 +172,8 @@ def reindex(values: Sequence[Any]) -> Reindex:
         left=int(left),
         share=float(share),
         begun=float(begun),
+        bounds=bounds(*bounds_[:2]),
+        former_bounds=bounds(*bounds_[2:]),
     )
 
 
@@ -118,8 +204,9 @@ def editions(values: Any) -> Editions:
             float(threshold or 0),
             encoder.decode() if encoder else "",
             detector.decode() if detector else "",
+            bounds(*bounds_) if scored else DEFAULT_BOUNDS,
         )
-        for number, model, threshold, encoder, detector in told
+        for number, model, threshold, encoder, detector, scored, *bounds_ in told
     ]
     return Editions(there[0], there[1] if len(there) > 1 else None, bool(built))
 

@@ -11,8 +11,10 @@ from facematch.redis_connection import Redis, translated
 from facematch.redis_records import editions as decode
 from facematch.redis_records import standing
 from facematch.redis_scripts import Scripted
+from facematch.redis_store import policy_arguments
 from facematch.reencoding import Carried, Carry, Editions, Lag, Standing, no_such_edition
 from facematch.reindexing import wrong_phase
+from facematch.store import DEFAULT_BOUNDS, Bounds
 
 _PORTION = 1000
 #: As many of those accepted, which takes 10 ms; more count as if they were all behind.
@@ -51,9 +53,17 @@ class RedisReencoding(Scripted):
         self._redis.hset(f"{self._base}editions", items=settings)
 
     @translated()
-    def begin(self, model: str, threshold: float, encoder: str, detector: str) -> Editions:
+    def begin(
+        self,
+        model: str,
+        threshold: float,
+        encoder: str,
+        detector: str,
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> Editions:
         """See Reencoding."""
-        told = self._run("edition_begin", new_job_id(), model, repr(threshold), encoder, detector)
+        policy = policy_arguments(threshold, bounds)
+        told = self._run("edition_begin", new_job_id(), model, *policy, encoder, detector)
         if told is None:
             raise Unavailable("store_unavailable", "the collection was not created yet")
         if told == b"old_data":

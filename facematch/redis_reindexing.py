@@ -6,6 +6,7 @@ from facematch.job import new_job_id
 from facematch.redis_connection import Redis, translated
 from facematch.redis_records import reindex as decode
 from facematch.redis_scripts import Scripted
+from facematch.redis_store import policy_arguments
 from facematch.reindexing import (
     MOST_RANGES,
     SPAN,
@@ -16,7 +17,7 @@ from facematch.reindexing import (
     check_wanted,
     wrong_phase,
 )
-from facematch.store import Linked
+from facematch.store import DEFAULT_BOUNDS, Bounds, Linked
 
 _DROPPED_AT_ONCE = 1000
 
@@ -29,14 +30,23 @@ class RedisReindexing(Scripted):
         super().__init__(client, name)
 
     @translated()
-    def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:
+    def begin(
+        self,
+        threshold: float,
+        share: float = 1.0,
+        span: int = SPAN,
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> Reindex:
         """See Reindexing."""
         check_wanted(threshold, share)
+        policy, *most = policy_arguments(threshold, bounds)
         told = self._run(
-            "reindex_begin", new_job_id(), repr(threshold), repr(share), span, MOST_RANGES
+            "reindex_begin", new_job_id(), policy, repr(share), span, MOST_RANGES, *most
         )
         if told == b"exists":
             raise Conflict("reindex_exists")
+        if told in (b"old_data", b"no_rates"):
+            raise Conflict(told.decode())
         if told is None:
             raise Unavailable("store_unavailable", "the collection was not created yet")
         return decode(told)
@@ -58,8 +68,12 @@ class RedisReindexing(Scripted):
         told = self._run("reindex_take", reindex, first)
         if told is None:
             return None
-        threshold, last, share = told
-        return Range(reindex, float(threshold), first, int(last), float(share))
+        threshold, last, share, scored, false = told
+        return Range(
+            *(reindex, float(threshold), first, int(last), float(share)),
+            scored=bool(scored),
+            max_false_matches=float(false) if false else None,
+        )
 
     @translated()
     def hold(self, reindex: str, first: int) -> None:
@@ -73,7 +87,7 @@ class RedisReindexing(Scripted):
             "reindex_link",
             *(link.reindex, link.first, link.seen.position, link.seen.chain),
             *(link.token, link.offset, len(link.pairs), int(link.last), int(link.exact)),
-            link.pairs.encode(),
+            *(link.pairs.encode(), link.calibration),
         )
         return Linked(told.decode())
 

@@ -17,6 +17,8 @@ from facematch.redis_scripts import SCHEMA, Scripted
 STEPS = {
     1: "the number of the last submission moves from the meta of the first edition to a key that"
     " all editions share; `facematch reindex --encoder` needs that",
+    2: "faces are counted, and kept with their norms from then on: so that the matches that"
+    " `facematch reindex` makes have false match rates",
 }
 
 

@@ -11,7 +11,7 @@ from facematch.redis_connection import Redis, Script
 
 #: Of the data that this version writes; see facematch.redis_schema. What older versions must not
 #: work on has a higher one, and is refused by prelude.lua, in each script.
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Scripted:

@@ -1,6 +1,6 @@
 """The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding`,
-`facematch.redis_vitals`, `facematch.redis_failed_jobs` and `facematch.redis_people` the only home of
-its keys and scripts.
+`facematch.redis_vitals`, `facematch.redis_failed_jobs` and `facematch.redis_people` the only home
+of its keys and scripts.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
@@ -17,12 +17,15 @@ editions but the first with `fm:{<collection>}:~<number>:`. There are for the co
 
 and for each edition
 
-    meta               hash    epoch, model; position and chain of the log's tail; backlog (bytes
-                               uploaded); generations of match sets (their
+    meta               hash    epoch, model, calibration (once a worker has said it); position and
+                               chain of the log's tail; backlog (bytes uploaded); size, the faces
+                               ever committed, and live_faces, those there are, from schema 2 on;
+                               generations of match sets (their
                                numbers, with commas), generation (the one served) and
                                last_generation, if there was ever more than 0, and last_reindex,
                                the one that ended last; of each of them
-                               threshold[.g], approximate_since[.g], the lowest position linked
+                               threshold[.g], from schema 2 on scored[.g], max_false_matches[.g],
+                               max_matches[.g]; approximate_since[.g], the lowest position linked
                                with an answer that may lack matches, and while it is being built
                                building_to[.g], up to where it is not complete
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
@@ -30,10 +33,14 @@ and for each edition
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
                                code, number, since, erased_at, due, linker, linked, linked_at
     names:<hash>       set     the names the image was submitted under
-    faces:<position>   string  k × 512 bytes, float32
+    faces:<position>   string  encodings, and from schema 2 on norms: facematch.stored_faces
     blob:<hash>        string  uploaded bytes, until a worker has looked at them
     matches[.g]:<position>
-                       zset    position of the other image, by distance; written in both directions
+                       zset    position of the other image, by score (facematch.match_scores; by
+                               distance in what was made before schema 2), in both directions
+    limits[.g]         hash    position → score of the last match that was left out of a match set
+                               with max_matches, which takes better ones only from then on; or
+                               nothing, where it is the other image that left one out
     pending            zset    image, by position: indexed and not yet done
     accepted           zset    job, by the time somebody last looked after it
     failed             zset    code, by the time when the last job with it is forgotten
@@ -55,43 +62,53 @@ What there is of each generation has .g, its number, in its name; but not for ge
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
 from facematch import redis_records as decode
+from facematch.calibration import Norms
 from facematch.collection_name import DEFAULT
-from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import ENCODING_BYTES, Encodings, pack_encodings, unpack_encodings
+from facematch.errors import Conflict, Misconfigured, NotFound, Unavailable
+from facematch.faces import Encodings, pack_encodings
 from facematch.job import new_job_id
 from facematch.log import Tail
+from facematch.match_scores import UNRATED, split
 from facematch.redis_connection import Redis, Subscription, translated
 from facematch.redis_scripts import Scripted
 from facematch.store import (
+    ALL,
+    DEFAULT_BOUNDS,
     LINK_CHUNK,
     LINKER_SECONDS,
     WORK_SECONDS,
+    Bounds,
     Collection,
     Commit,
     Committed,
     Cursor,
     Erased,
+    Filter,
     Image,
     Job,
     Link,
     Linked,
     LogSlice,
-    Match,
     MatchPage,
     NewJob,
     Snapshot,
     State,
 )
+from facematch.stored_faces import StoredFaces, face_count, pack_norms
 
 _PORTION = 1000
 #: Farther than any threshold, and a number for every Lua.
 _ANY_REACH = 1e300
+#: Position of the other image, distance, code.
+_MATCH = struct.Struct("<ddd")
 
 
 class RedisStore(Scripted):
@@ -118,9 +135,13 @@ class RedisStore(Scripted):
         self._run("collection")
 
     @translated()
-    def create(self, model: str, threshold: float) -> Collection:
+    def create(
+        self, model: str, threshold: float, calibration: str = "", bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Collection:
         """See Store."""
-        return decode.collection(self._run("create", new_job_id(), model, repr(threshold)))
+        policy = policy_arguments(threshold, bounds)
+        told = self._run("create", new_job_id(), model, *policy, calibration)
+        return decode.collection(told)
 
     @translated()
     def collection(self) -> Collection:
@@ -183,6 +204,7 @@ class RedisStore(Scripted):
             pack_encodings([face.encoding for face in commit.faces]),
             json.dumps(boxes, separators=(",", ":")),
             *(commit.width, commit.height, commit.faces_found, self._job_ttl, self._log_keep),
+            b"" if commit.norms is None else pack_norms(commit.norms),
         )
         if result == b"unknown":
             raise NotFound("not_found", f"no job {commit.job}")
@@ -222,11 +244,12 @@ class RedisStore(Scripted):
         for start in range(0, len(positions), _PORTION):
             portion = positions[start : start + _PORTION]
             values = self._redis.mget([self._key("faces", position) for position in portion])
-            found.update(_unpacked(portion, values))
+            unpacked = _unpacked(portion, values)
+            found.update((position, faces.encodings) for position, faces in unpacked.items())
         return found
 
     @translated()
-    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, StoredFaces], Tail]:
         """See Store."""
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hmget(self._key("meta"), "position", "chain")
@@ -246,19 +269,29 @@ class RedisStore(Scripted):
             with self._redis.pipeline(transaction=False) as pipe:
                 for position in positions[start : start + _PORTION]:
                     pipe.strlen(self._key("faces", position))
-                count += sum(pipe.execute()) // ENCODING_BYTES
+                count += sum(map(face_count, pipe.execute()))
         return count
+
+    @translated()
+    def add_norms(self, norms: Mapping[int, Norms]) -> None:
+        """See Store."""
+        flat = (part for position, own in norms.items() for part in (position, pack_norms(own)))
+        self._run("add_norms", *flat)
 
     @translated()
     def link(self, link: Link) -> Linked:
         """See Store."""
-        flat = (text for other, distance in link.pairs for text in (other, repr(float(distance))))
+        codes = link.codes or [UNRATED] * len(link.pairs)
+        data = b"".join(
+            _MATCH.pack(*pair, code) for pair, code in zip(link.pairs, codes, strict=True)
+        )
         result = self._run(
             "link",
             *(link.image, link.committed.position, link.committed.nonce),
             *(link.seen.position, link.seen.chain),
             *(link.token, link.offset, int(link.last), LINKER_SECONDS, int(link.exact)),
-            *(repr(min(link.reach, _ANY_REACH)), *flat),
+            *(repr(min(link.reach, _ANY_REACH)), link.codes_to, link.calibration),
+            *(len(link.pairs), data),
         )
         return Linked(result.decode())
 
@@ -319,22 +352,20 @@ class RedisStore(Scripted):
         }
 
     @translated()
-    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
+    def matches(
+        self, image: str, limit: int, after: Cursor | None = None, only: Filter = ALL
+    ) -> MatchPage:
         """See Store."""
-        cursor = (repr(after.distance), after.position) if after else ("", "")
+        cursor = (repr(after.score), after.position) if after else ("", "")
+        asked = map(_or_none, (only.max_distance, only.max_false_matches))
         with self._redis.pipeline(transaction=True) as pipe:
             self._run("image", image, client=pipe)
-            self._run("matches", image, limit, *cursor, client=pipe)
+            self._run("matches", image, limit, *cursor, *asked, client=pipe)
             shown, page = pipe.execute()
-        matches = tuple(
-            Match(hash_.decode(), decode.texts(names), float(distance), int(position))
-            for hash_, names, distance, position in page[4:]
-        )
-        next_ = Cursor(matches[-1].distance, matches[-1].position) if page[1] else None
-        threshold = float(page[3]) if page[3] is not None else None
-        return MatchPage(
-            decode.image(image, shown), matches, int(page[0]), threshold, next_, bool(page[2])
-        )
+        found = decode.page_of(decode.image(image, shown), page)
+        if only.max_false_matches is not None and not decode.has_rates(page):
+            raise Conflict("no_rates")
+        return found
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
@@ -382,6 +413,18 @@ class RedisStore(Scripted):
     @translated()
     def linked(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
         """See Store."""
+        scores = self.scores(positions, generation)
+        name = f"scored.{generation}" if generation else "scored"
+        if not self._redis.hexists(self._key("meta"), name):
+            return scores
+        return {
+            position: {other: split(score)[1] for other, score in own.items()}
+            for position, own in scores.items()
+        }
+
+    @translated()
+    def scores(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
+        """See Store."""
         matches = f"matches.{generation}" if generation else "matches"
         found: dict[int, dict[int, float]] = {}
         for start in range(0, len(positions), _PORTION):
@@ -390,13 +433,30 @@ class RedisStore(Scripted):
                 for position in portion:
                     pipe.zrange(self._key(matches, position), 0, -1, withscores=True)
                 for position, pairs in zip(portion, pipe.execute(), strict=True):
-                    found[position] = {int(other): distance for other, distance in pairs}
+                    found[position] = {int(other): score for other, score in pairs}
         return found
 
+    @translated()
+    def limits(self, generation: int) -> dict[int, float]:
+        """See Store."""
+        limits = f"limits.{generation}" if generation else "limits"
+        told = cast("dict[bytes, bytes]", self._redis.hgetall(self._key(limits)))
+        return {int(at): float(score) if score else math.inf for at, score in told.items()}
 
-def _unpacked(positions: Sequence[int], values: Sequence[Any]) -> dict[int, Encodings]:
+
+def policy_arguments(threshold: float, bounds: Bounds) -> tuple[str, object, object]:
+    """What scripts take of a policy."""
+    false, most = bounds.max_false_matches, bounds.max_matches
+    return repr(threshold), _or_none(false), _or_none(most)
+
+
+def _or_none(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _unpacked(positions: Sequence[int], values: Sequence[Any]) -> dict[int, StoredFaces]:
     return {
-        position: unpack_encodings(cast(bytes, value))
+        position: StoredFaces.unpack(cast(bytes, value))
         for position, value in zip(positions, values, strict=True)
         if value
     }

@@ -12,6 +12,7 @@ from facematch import fsck
 from facematch.carrying import CarryParts, carry_all
 from facematch.errors import Conflict
 from facematch.parity import Parity, compare_editions
+from facematch.policy import PolicyChange, policy_told
 from facematch.progress import Update
 from facematch.reencoding import Editions, Lag, Reencoding
 from facematch.reindexing import Phase
@@ -59,26 +60,26 @@ class Outcome:
     stopped: str = ""
 
 
-def begin_or_go_on(reencoding: Reencoding, encoder: Encoder, threshold: float | None) -> Editions:
-    """The reindex to this encoder: a new one, or the one there is. `threshold`: of the new edition;
-    None: as it is of the one that is served, or of the reindex there is.
+def begin_or_go_on(reencoding: Reencoding, encoder: Encoder, change: PolicyChange) -> Editions:
+    """The reindex to this encoder: a new one, or the one there is. `change`: how the policy of the
+    new edition differs from that of the one that is served, or of the reindex there is.
 
-    Raises Conflict: reindex_exists when there is one to another encoder or threshold, or of the
-    other kind; same_model.
+    Raises Conflict: reindex_exists when there is one to another encoder or policy, or of the
+    other kind; same_model; old_data.
     """
     there = reencoding.editions()
     if there.other is None:
-        wanted = there.served.threshold if threshold is None else threshold
-        return reencoding.begin(encoder.model, wanted, encoder.name, encoder.detector)
+        served = there.served
+        threshold = served.threshold if change.threshold is None else change.threshold
+        bounds = change.bounds_of(served.bounds)
+        return reencoding.begin(encoder.model, threshold, encoder.name, encoder.detector, bounds)
     if there.later.model != encoder.model:
         raise Conflict(
             "reindex_exists", f"there is a reindex to the model {there.later.model} already"
         )
-    if threshold not in (None, there.later.threshold):
-        raise Conflict(
-            "reindex_exists",
-            f"there is a reindex with the threshold {there.later.threshold:g} already",
-        )
+    if not change.fits(there.later.threshold, there.later.bounds):
+        told = policy_told(there.later.threshold, there.later.bounds)
+        raise Conflict("reindex_exists", f"there is a reindex with the {told} already")
     return there
 
 

@@ -21,20 +21,21 @@ from typing import Protocol
 
 from facematch.errors import Conflict
 from facematch.reindexing import Phase
-from facematch.store import State
+from facematch.store import DEFAULT_BOUNDS, Bounds, State
 
 
 @dataclass(frozen=True)
 class Edition:
     """An edition: its `number`, the `model` of its encodings, "" before the collection is made, and
-    the threshold of the match sets that are served of it. `encoder` and `detector`: the settings of
-    its workers, as far as they are known."""
+    the threshold and bounds of the match sets that are served of it. `encoder` and `detector`: the
+    settings of its workers, as far as they are known."""
 
     number: int
     model: str = ""
     threshold: float = 0.0
     encoder: str = ""
     detector: str = ""
+    bounds: Bounds = DEFAULT_BOUNDS
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,19 @@ class Reencoding(Protocol):
     def note(self, number: int, encoder: str, detector: str) -> None:
         """The workers of the edition with this number have these settings."""
 
-    def begin(self, model: str, threshold: float, encoder: str, detector: str) -> Editions:
+    def begin(
+        self,
+        model: str,
+        threshold: float,
+        encoder: str,
+        detector: str,
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> Editions:
         """Make another edition.
 
         Raises Conflict: reindex_exists while there is a reindex of either kind; same_model when
-        the edition that is served is of this model.
+        the edition that is served is of this model; old_data with data before schema 1, or 2 where
+        false matches are to be bounded.
         """
 
     def images(self) -> Iterator[list[str]]:

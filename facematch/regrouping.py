@@ -6,18 +6,19 @@ So a crash anywhere leaves marks, and people are right when no mark is left. Use
 """
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 
-from facematch.calibration import Calibration
+from facematch.calibration import calibration
 from facematch.corrections import Apart, Correction, Corrections, FaceKey, Together
 from facematch.face_graph import FaceGraph
 from facematch.failpoints import reached
-from facematch.grouping import group, limit_for, touched
+from facematch.grouping import group, limit_for, taken_for, touched
 from facematch.identities import identify
 from facematch.linkage import REACH
 from facematch.people import Due, Grouping, People, Regrouped, Said
-from facematch.store import Store
+from facematch.store import Collection, Store
 
 #: Images that are grouped anew together, and placements that are written by one call.
 AT_ONCE = 200
@@ -27,17 +28,18 @@ _CHUNK = 1000
 def regroup(
     store: Store,
     people: People,
-    calibration: Calibration,
     at_once: int = AT_ONCE,
     new_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> bool:
-    """Do a portion of what is to be done; whether there was anything.
+    """Do a portion of what is to be done; whether there was anything. Nothing is grouped where it
+    is not known how sure a match is: without a calibration, or with data before schema 2.
 
     Raises Unavailable when the store does not answer.
     """
-    due = people.due(at_once)
-    generation = store.collection().generations[0]
-    wanted = Grouping(limit_for(due.images, due.false_pairs), generation.number)
+    due, collection = people.due(at_once), store.collection()
+    if not (collection.calibration and collection.size):
+        return False
+    wanted = way_of(collection, due.false_pairs)
     if due.grouping != wanted or due.marking:
         if due.grouping != wanted:
             people.begin(wanted, due.false_pairs)
@@ -48,9 +50,25 @@ def regroup(
         return True
     if not due.marks:
         return False
-    graph = FaceGraph(store, generation, calibration, wanted.limit + REACH)
+    graph = graph_of(store, collection, wanted.reach)
     _Regrouping(people, graph, due, wanted.limit).run(new_id)
     return True
+
+
+def way_of(collection: Collection, false_pairs: float) -> Grouping:
+    """How the faces of a collection are grouped.
+
+    Not by pairs that its policy may have kept out, because of when their images came.
+    """
+    generation = collection.generations[0]
+    limit = limit_for(collection.live_faces, false_pairs)
+    reach = min(limit + REACH, generation.codes_to(taken_for(collection.size)))
+    return Grouping(limit, reach, generation.number)
+
+
+def graph_of(store: Store, collection: Collection, reach: int) -> FaceGraph:
+    """The graph of what is served, of pairs up to a code."""
+    return FaceGraph(store, collection.generations[0], calibration(collection.calibration), reach)
 
 
 class _Regrouping:
@@ -91,7 +109,7 @@ class _Regrouping:
         }
 
     def _groups(
-        self, faces: Collection[FaceKey]
+        self, faces: AbstractSet[FaceKey]
     ) -> tuple[Sequence[frozenset[int]], dict[int, str]]:
         """The groups of these faces and of all that their people have, and whose each was."""
         while True:

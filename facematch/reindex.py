@@ -14,6 +14,7 @@ from facematch.broker import QUEUE_ENOUGH, Broker
 from facematch.errors import Conflict, Unavailable
 from facematch.job import RangeMessage
 from facematch.parity import Parity, compare
+from facematch.policy import PolicyChange, policy_told
 from facematch.progress import Update
 from facematch.reindexing import Phase, Reindex, Reindexing
 from facematch.store import Store
@@ -52,28 +53,29 @@ def publish_due(reindexing: Reindexing, broker: Broker, age: float = _LEFT_LYING
 
 
 def begin_or_go_on(
-    store: Store, reindexing: Reindexing, threshold: float | None, share: float | None
+    store: Store, reindexing: Reindexing, change: PolicyChange, share: float | None
 ) -> Reindex:
-    """The reindex to this threshold: a new one, or the one there is. None: to that of the match
-    sets that are served, or of the reindex there is; with all of the workers' time, or as before.
+    """The reindex to this policy: a new one, or the one there is. What is not changed is as it is
+    in the match sets that are served, or in the reindex there is. `share` None: with all of the
+    workers' time, or as before.
 
-    Raises Conflict: reindex_exists when there is one to another threshold, or that is switched;
-    reindex_phase when it is paused.
+    Raises Conflict: reindex_exists when there is one to another policy, or that is switched;
+    reindex_phase when it is paused; no_rates and old_data as Reindexing.begin.
     """
     found = reindexing.current()
     if found is None:
-        wanted = store.collection().threshold if threshold is None else threshold
-        return reindexing.begin(wanted, share or 1.0)
-    if found.phase is Phase.SWITCHED and threshold != found.threshold:
+        threshold, bounds = change.of(store.collection().generations[0])
+        return reindexing.begin(threshold, share or 1.0, bounds=bounds)
+    fits = change.fits(found.threshold, found.bounds)
+    if found.phase is Phase.SWITCHED and not (fits and change.threshold is not None):
         raise Conflict(
             "reindex_exists",
             "the last reindex was switched to, and its former match sets are still kept:"
             " roll it back, or drop them",
         )
-    if threshold not in (None, found.threshold):
-        raise Conflict(
-            "reindex_exists", f"there is a reindex to the threshold {found.threshold:g} already"
-        )
+    if not fits:
+        told = policy_told(found.threshold, found.bounds)
+        raise Conflict("reindex_exists", f"there is a reindex to the {told} already")
     if found.phase is Phase.PAUSED:
         raise Conflict("reindex_phase", "the reindex is paused: resume it first")
     if share is not None and found.phase is Phase.BUILDING:
@@ -118,7 +120,7 @@ def judge(
 ) -> Outcome:
     """Compare the new match sets with the former ones and, if asked to, with the truth.
 
-    `most_change`: the share of pairs that may have changed otherwise than by the threshold.
+    `most_change`: the share of pairs that may have changed otherwise than by the policy.
     `shown`: shows the progress of something that is counted in a unit. Raises Unavailable.
     """
     parity = compare(store, reindex, shown("positions compared"))
@@ -130,7 +132,7 @@ def judge(
     elif parity.share_unexpected > most_change:
         stopped = (
             f"{parity.share_unexpected:.2%} of the pairs have changed otherwise than by the"
-            f" threshold, and {most_change:.2%} may"
+            f" policy, and {most_change:.2%} may"
         )
     return Outcome(reindex, parity, report, stopped)
 

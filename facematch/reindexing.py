@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from facematch.errors import Conflict
 from facematch.log import Tail
-from facematch.store import Linked
+from facematch.match_scores import UNRATED
+from facematch.store import DEFAULT_BOUNDS, Bounds, Linked
 
 #: Pairs written by one call, which takes a millisecond: requests wait for it.
 RANGE_CHUNK = 100
@@ -43,8 +44,8 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Reindex:
-    """A reindex: `generation` with its `threshold` is to replace the generation `former`, with
-    `former_threshold`, for images at positions up to `base`.
+    """A reindex: `generation` with its `threshold` and `bounds` is to replace the generation
+    `former`, with `former_threshold` and `former_bounds`, for images at positions up to `base`.
 
     Of its `ranges`, of `span` positions each, `left` are not done. `share`: the part of its time
     that a worker may give to it, above 0 up to 1. `begun`: seconds since 1970.
@@ -62,56 +63,66 @@ class Reindex:
     left: int
     share: float
     begun: float
+    bounds: Bounds = DEFAULT_BOUNDS
+    former_bounds: Bounds = DEFAULT_BOUNDS
 
 
 @dataclass(frozen=True)
 class Range:
     """The images at positions from `first` to `last`, of which the matches within `threshold` with
-    all images at lower positions are to be found, for a reindex."""
+    all images at lower positions are to be found, for a reindex; with their rates if the generation
+    is `scored`, and then bounded by `max_false_matches`."""
 
     reindex: str
     threshold: float
     first: int
     last: int
     share: float
+    scored: bool = True
+    max_false_matches: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """Pairs of images: `positions` (n,) and lower ones, `others` (n,), int64, and their `distances`
-    (n,), float64. Those of one position are behind each other."""
+    """Pairs of images: `positions` (n,) and lower ones, `others` (n,), int64, their `distances`
+    (n,), float64, and how sure they are: `codes` (n,), int64, see facematch.match_scores. Those of
+    one position are behind each other."""
 
     positions: NDArray[np.int64]
     others: NDArray[np.int64]
     distances: NDArray[np.float64]
+    codes: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.positions)
 
     @classmethod
-    def of(cls, pairs: Sequence[tuple[int, int, float]]) -> "Matched":
-        """These: position, other, distance."""
+    def of(cls, pairs: Sequence[tuple[int, int, float]], codes: Sequence[int] = ()) -> "Matched":
+        """These: position, other, distance. Without codes, no rate is known of any."""
         positions, others, distances = zip(*pairs, strict=True) if pairs else ((), (), ())
+        codes = codes or [UNRATED] * len(pairs)
         return cls(
             np.array(positions, dtype=np.int64),
             np.array(others, dtype=np.int64),
             np.array(distances, dtype=np.float64),
+            np.array(codes, dtype=np.int64),
         )
 
     def part(self, start: int, stop: int) -> "Matched":
         """Those from one place to before another."""
         some = slice(start, stop)
-        return Matched(self.positions[some], self.others[some], self.distances[some])
+        return Matched(
+            self.positions[some], self.others[some], self.distances[some], self.codes[some]
+        )
 
-    def __iter__(self) -> Iterator[tuple[int, int, float]]:
-        columns = (self.positions.tolist(), self.others.tolist(), self.distances.tolist())
-        return zip(*columns, strict=True)
+    def __iter__(self) -> Iterator[tuple[int, int, float, int]]:
+        columns = self.positions, self.others, self.distances, self.codes
+        return zip(*(column.tolist() for column in columns), strict=True)
 
     def encode(self) -> bytes:
-        """Little-endian float64, three for each: no position is above 2^53."""
-        return np.stack(
-            [self.positions, self.others, self.distances], axis=1, dtype="<f8"
-        ).tobytes()
+        """Little-endian float64, four for each: no position is above 2^53."""
+        columns = [self.positions, self.others, self.distances, self.codes]
+        return np.stack(columns, axis=1, dtype="<f8").tobytes()
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,7 @@ class RangeLink:
 
     `seen`: the log tail that the query was checked against (the fence). The chunks of one attempt
     share a random `token` and state how many pairs went before; `last` marks the range done.
-    `exact`: as far as is known, no match is missing.
+    `exact`: as far as is known, no match is missing. The pairs' codes are by this `calibration`.
     """
 
     reindex: str
@@ -131,6 +142,7 @@ class RangeLink:
     pairs: Matched
     last: bool
     exact: bool = True
+    calibration: str = ""
 
 
 def check_wanted(threshold: float, share: float) -> None:
@@ -149,11 +161,18 @@ def wrong_phase(now: str, wanted: str) -> Conflict:
 class Reindexing(Protocol):
     """What the command line and the workers need of the store for a reindex."""
 
-    def begin(self, threshold: float, share: float = 1.0, span: int = SPAN) -> Reindex:
+    def begin(
+        self,
+        threshold: float,
+        share: float = 1.0,
+        span: int = SPAN,
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> Reindex:
         """Make another generation, which from now on is written too.
 
-        Raises ValueError for a threshold or share that is none, Conflict("reindex_exists") while
-        there is a reindex, switched or not.
+        Raises ValueError for a threshold or share that is none; Conflict: reindex_exists while
+        there is a reindex, switched or not; no_rates where false matches are to be bounded and
+        there is no calibration, old_data where they are and the data is not of schema 2.
         """
 
     def current(self) -> Reindex | None:
@@ -171,8 +190,9 @@ class Reindexing(Protocol):
         """A range taken before is still in hand: it counts as looked after now."""
 
     def link(self, link: RangeLink) -> Linked:
-        """Write a chunk of matches, both directions, if the log is still what `seen` says. DONE:
-        the range is done; GONE: the reindex is not there any more; else see Linked."""
+        """Write a chunk of matches, those that the policy keeps, both directions, if the log is
+        still what `seen` says and the calibration that of the collection. DONE: the range is done;
+        GONE: the reindex is not there any more; else see Linked."""
 
     def pause(self, reindex: str) -> None:
         """Let no range be begun. Raises Conflict: no_reindex; reindex_phase when it is built."""

@@ -61,6 +61,20 @@ class Settings(BaseSettings):
         le=2,
         description="distance up to which two faces match; pinned when a collection is made",
     )
+    max_false_matches: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="of the matches of a face so many may be false: those are kept that are sure "
+        "enough for that, however many faces there are; 0: all within the threshold; pinned when a "
+        "collection is made",
+    )
+    max_matches: int = Field(
+        10_000,
+        ge=0,
+        description="matches kept of an image, the most certain; more set `truncated`; 0: all; "
+        "pinned when a collection is made",
+    )
     encoder: str = Field(
         "onnx",
         description="`onnx`, `dlib` (face_recognition as it comes: the same encodings, slower), "

@@ -14,8 +14,8 @@ over 0…N, spread over all cores; and nothing is faster than Redis, which is on
 its own for each picture and match. Every match is kept twice, once for each of its images.
 
 Match sets are not all alike: some faces have many more look-alikes than others. Their number
-is taken as log-normal with a measured spread, because Redis keeps a set of up to 128 in a
-third of the memory that a larger one takes for each match.
+is taken as log-normal with a measured spread, because Redis keeps a set of up to 1,024 in a
+fifth of the memory that a larger one takes for each match.
 
 Not in it: networks and disks slower than a core; jobs that fail; the api's readers. Bytes are those
 of the Valkey of the embedded service; redis-server takes up to half as much again.
@@ -32,7 +32,7 @@ INDEX_SHARE = 0.8
 #: 181 MB were seen with 90 MB of data.
 STORE_ROOM, REWRITTEN_FROM = 2.0, 64 * 2**20
 #: A set of more matches than this is kept in another way (zset-max-listpack-entries).
-SHORT_SET = 128
+SHORT_SET = 1024
 #: float32, as Milvus keeps a face; what else it needs was not measured.
 MILVUS_FACE_BYTES = 512
 MONTH_HOURS = 730
@@ -75,7 +75,7 @@ class Costs:
     job_bytes         a job, kept for a week
     log_bytes         an entry of the log, of which the last 100,000 are kept
     set_bytes         a match set that is not empty
-    short_match_bytes a match in a set of up to 128, one way; in a larger one: `long_match_bytes`
+    short_match_bytes a match in a set of up to 1,024, one way; in a larger one: `long_match_bytes`
     index_face_bytes  a face in the index; the process itself: `index_bytes`
     store_bytes       a Redis with nothing in it (RSS)
     worker_bytes      a worker with two slots

@@ -12,9 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from facematch.calibration import Norms
 from facematch.faces import Box, Encodings, Face
 from facematch.log import Entry, Tail
+from facematch.match_scores import UNRATED, most_code
+from facematch.stored_faces import StoredFaces
 
+#: Matches of an image that are kept, unless something else is asked for.
+MAX_MATCHES = 10_000
 #: Pairs written by one link call: bounds how long the store is busy with one of them.
 LINK_CHUNK = 500
 #: A job that a worker has begun, or held, is not taken for left lying within this time.
@@ -34,29 +39,74 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """What keeps matches within the threshold out of a match set; None: nothing does.
+
+    `max_false_matches`: so many of those listed for a face may be false, as is to be expected of so
+    many faces. A match is kept if its rate times the faces ever committed, by the later of its two
+    images, is no more; and listed if that holds with the faces ever committed by now. So what is
+    listed does not depend on the order of arrival.
+    `max_matches`: so many matches of an image are kept, the most certain ones. What has to go for
+    it goes from both its images, and they say so.
+    """
+
+    max_false_matches: float | None = None
+    max_matches: int | None = MAX_MATCHES
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no bound."""
+        false, most = self.max_false_matches, self.max_matches
+        if false is not None and not (math.isfinite(false) and false > 0):
+            raise ValueError(f"{false} is no number of false matches")
+        if most is not None and most < 1:
+            raise ValueError(f"{most} is no number of matches")
+
+
+DEFAULT_BOUNDS, NO_BOUNDS = Bounds(), Bounds(max_matches=None)
+
+
+@dataclass(frozen=True)
 class Generation:
-    """The match sets of all images for one threshold: there may be two of them, the one that is
-    served and another one, and whatever happens to an image happens in both.
+    """The match sets of all images by one policy, which is a threshold and bounds: there may be two
+    of them, the one that is served and another one, and whatever happens to an image happens in
+    both.
 
     `approximate_since`: the lowest position that was linked with an answer that may lack matches.
     `building_to`: images at positions up to this one still lack matches with each other.
+    `scored`: each match has the number that facematch.match_scores makes; otherwise, in what was
+    made before schema 2, its distance alone.
     """
 
     number: int
     threshold: float
     approximate_since: int | None = None
     building_to: int = 0
+    bounds: Bounds = DEFAULT_BOUNDS
+    scored: bool = True
+
+    def codes_to(self, size: int) -> int:
+        """The highest code of a match that is kept of an image that came when so many faces had
+        been committed, or listed when so many have been."""
+        return int(most_code(self.bounds.max_false_matches if self.scored else None, size))
 
 
 @dataclass(frozen=True)
 class Collection:
     """What is pinned when a collection is made, where its log ends, and its generations of match
-    sets, the one that is served first."""
+    sets, the one that is served first.
+
+    `calibration`: that of the encodings, see facematch.calibration; "" for none, or while no worker
+    has said. `size`: the faces ever committed, and `live_faces`: those of live images; both 0 with
+    data before schema 2.
+    """
 
     epoch: str
     model: str
     tail: Tail
     generations: tuple[Generation, ...]
+    calibration: str = ""
+    size: int = 0
+    live_faces: int = 0
 
     @property
     def threshold(self) -> float:
@@ -72,6 +122,15 @@ class Collection:
     def numbers(self) -> frozenset[int]:
         """Those of all generations."""
         return frozenset(generation.number for generation in self.generations)
+
+    @property
+    def rated_by(self) -> str:
+        """The calibration that a new match must have a rate by, "" where none needs one."""
+        return self.calibration if any(one.scored for one in self.generations) else ""
+
+    def codes_to(self, size: int) -> int:
+        """The highest code of a match that is kept in any generation: see Generation."""
+        return max(generation.codes_to(size) for generation in self.generations)
 
 
 @dataclass(frozen=True)
@@ -116,7 +175,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Commit:
-    """The faces found for a job. `nonce` is a fresh random word, used if the image is new."""
+    """The faces found for a job. `nonce` is a fresh random word, used if the image is new. `norms`
+    (k, 2), where there is a calibration."""
 
     job: str
     image: str
@@ -126,6 +186,7 @@ class Commit:
     width: int
     height: int
     faces_found: int
+    norms: Norms | None = None
 
 
 @dataclass(frozen=True)
@@ -168,8 +229,9 @@ class Linked(StrEnum):
 class Link:
     """A chunk of an image's matches: distance by position of the other image.
 
-    A pair goes into each generation whose threshold it is within; matches were looked for as far as
-    `reach`. `seen` is the log tail that the
+    A pair goes into each generation by whose policy it is kept; matches were looked for as far as
+    `reach`, and up to `codes_to`. `codes` says how sure each is, by this `calibration`; without one
+    there are none. `seen` is the log tail that the
     query was checked against (the fence). The chunks of one query share a random `token` and state
     how many pairs went before, so that a chunk lost with the store's tail is noticed; `last` marks
     the image done. `exact`: as far as is known, no match is missing. The lowest position that was
@@ -185,6 +247,9 @@ class Link:
     last: bool
     exact: bool = True
     reach: float = math.inf
+    codes: Sequence[int] = ()
+    calibration: str = ""
+    codes_to: int = UNRATED
 
 
 @dataclass(frozen=True)
@@ -211,18 +276,45 @@ class Image:
 
 @dataclass(frozen=True)
 class Match:
-    """Another image that shows one of the same faces, and the smallest distance."""
+    """Another image that shows one of the same faces: the smallest distance of their faces, and the
+    lowest false match rate, None where it is not known. `score`: its place in the match set."""
 
     hash: str
     names: Sequence[str]
     distance: float
     position: int
+    false_match_rate: float | None = None
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Chances:
+    """What the false matches to be expected of an image follow from: the calibration, the norms of
+    its faces, the faces ever committed, and the faces of other live images."""
+
+    calibration: str
+    norms: tuple[tuple[float, float], ...]
+    size: int
+    others: int
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which matches are asked for; None: all. `max_distance`: those at most so far apart.
+    `max_false_matches`: the most certain ones, as many as keep the false ones that are to be
+    expected of a face at no more than this."""
+
+    max_distance: float | None = None
+    max_false_matches: float | None = None
 
 
 @dataclass(frozen=True)
 class MatchPage:
-    """An image with a page of its matches, nearest first, as of one instant. `threshold`: that of
-    the match sets they are from, None before there is a collection.
+    """An image with a page of its matches, the most certain first, as of one instant. `threshold`
+    and `bounds`: the policy of the match sets they are from, None before there is a collection.
+
+    `truncated`: matches were left out because of `bounds.max_matches`. `chances`: None where there
+    are no rates.
 
     Once the image is done, every match with an image at a position up to `complete_through` is
     known to be written; unless not `exact`: then an image at a position up to there was linked
@@ -237,13 +329,16 @@ class MatchPage:
     threshold: float | None
     next: "Cursor | None" = None
     exact: bool = True
+    bounds: Bounds | None = None
+    truncated: bool = False
+    chances: Chances | None = None
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a page of matches ended: just behind this distance and position."""
+    """Where a page of matches ended: just behind this score and position."""
 
-    distance: float
+    score: float
     position: int
 
 
@@ -269,6 +364,9 @@ class Snapshot:
     accepted: Mapping[str, float]
     erasing: Sequence[int]
     entries: Sequence[Entry]
+
+
+ALL = Filter()
 
 
 class Front(Protocol):
@@ -304,8 +402,11 @@ class Front(Protocol):
     def image(self, image: str) -> Image:
         """Raises NotFound."""
 
-    def matches(self, image: str, limit: int, after: Cursor | None = None) -> MatchPage:
-        """A page of matches, nearest first. Raises NotFound."""
+    def matches(
+        self, image: str, limit: int, after: Cursor | None = None, only: Filter = ALL
+    ) -> MatchPage:
+        """A page of matches, the most certain first. Raises NotFound; Conflict("no_rates") for
+        `max_false_matches` where there are no rates."""
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """Endless: "job:<id>" or "image:<hash>" whenever one changes state, None whenever
@@ -315,8 +416,12 @@ class Front(Protocol):
 class Store(Front, Protocol):
     """What the processes need of the store: of one edition of a collection."""
 
-    def create(self, model: str, threshold: float) -> Collection:
-        """Make the collection unless it exists; return it as it is."""
+    def create(
+        self, model: str, threshold: float, calibration: str = "", bounds: Bounds = DEFAULT_BOUNDS
+    ) -> Collection:
+        """Make the collection unless it exists; return it as it is. What calibration the encodings
+        have, if any, is pinned with it: later, if it is of this model and was made without saying,
+        by an older version or for another edition."""
 
     def collection(self) -> Collection:
         """The collection. Raises Unavailable("store_unavailable") when it was never created."""
@@ -357,15 +462,21 @@ class Store(Front, Protocol):
     def faces(self, positions: Sequence[int]) -> dict[int, Encodings]:
         """The encodings (k, 128) of the images at these positions; erased ones are left out."""
 
-    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, Encodings], Tail]:
-        """The same as of one instant, and where the log ended then. For a few thousand at once."""
+    def faces_as_of(self, positions: Sequence[int]) -> tuple[dict[int, StoredFaces], Tail]:
+        """The faces as they are kept, as of one instant, and where the log ended then. For a few
+        thousand at once."""
+
+    def add_norms(self, norms: Mapping[int, Norms]) -> None:
+        """Keep norms (k, 2) of the images at these positions with their faces; no-op for images
+        that have some already, or are gone, and with data before schema 2."""
 
     def count_faces(self, positions: Sequence[int]) -> int:
         """How many faces the images at these positions have; erased ones have none."""
 
     def link(self, link: Link) -> Linked:
-        """Write a chunk of matches, both directions, if the log is still what `seen` says and no
-        generation reaches farther than the query did."""
+        """Write a chunk of matches, both directions, if the log is still what `seen` says, no
+        generation reaches farther than the query did, and none has rates by another calibration.
+        """
 
     # -- erase --------------------------------------------------------------------------------
     def erasing(self) -> list[int]:
@@ -401,3 +512,10 @@ class Store(Front, Protocol):
     def linked(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
         """The match sets of a generation by position, as they are: distance by position of the
         other."""
+
+    def scores(self, positions: Sequence[int], generation: int) -> dict[int, dict[int, float]]:
+        """The same, with the score of each match: see `Generation.scored`."""
+
+    def limits(self, generation: int) -> dict[int, float]:
+        """The positions of images whose match sets are truncated, and the score from which on
+        matches are left out there; infinite where it is the other image that left some out."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import connect, translated
+from facematch.redis_sizes import LISTPACK, LISTPACK_ENTRIES
 
 
 def command(folder: Path, socket_path: Path) -> list[str]:
@@ -37,6 +38,7 @@ def command(folder: Path, socket_path: Path) -> list[str]:
         "aof-load-truncated": "yes",
         "save": "",
         "maxmemory-policy": "noeviction",
+        LISTPACK: str(LISTPACK_ENTRIES),
         "daemonize": "no",
         "loglevel": "notice",
         "logfile": "",

@@ -83,7 +83,7 @@ class World:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.front, self.reencoding = service.front, service.reencoding
-        service.store(0).create(PlantedEncoder.model, THRESHOLD)
+        service.store(0).create(PlantedEncoder.model, THRESHOLD, PlantedEncoder.calibration)
         self.told = Told()
         self.jobs: list[str] = []
         self.web: dict[str, int | None] = dict.fromkeys(URLS, 0)
@@ -192,7 +192,8 @@ class World:
     def parts(self, edition: int, job: str, index: int) -> Parts:
         """Of a worker of an edition. Raises Unavailable when there is none any more."""
         store = self.service.store(edition)
-        model = store.collection().model
+        collection = store.create(store.collection().model, THRESHOLD, PlantedEncoder.calibration)
+        model = collection.model
         if (edition, index) not in self.indexes:
             kept = cast(Store, EditionStore(lambda: self.service.store(edition), stepped=False))
             self.indexes[edition, index] = ExactNeighbours(kept)
@@ -203,6 +204,7 @@ class World:
             DirectLooker(ENCODERS[model], LIMITS),
             model,
             10**6,
+            calibration=collection.calibration,
         )
 
     def deliver(self, number: int) -> None:

@@ -4,11 +4,15 @@ import secrets
 
 import numpy as np
 
+from facematch.calibration import Norms
 from facematch.faces import Box, Face, image_hash
+from facematch.match_scores import UNRATED
 from facematch.store import Commit, Committed, Link, Linked, NewJob, Store
 
 MODEL = "a-model"
 BACKLOG = 1000
+#: A calibration.
+RATED = "dlib-1"
 
 
 def upload(store: Store, data: bytes, name: str = "a.jpg") -> str:
@@ -17,11 +21,18 @@ def upload(store: Store, data: bytes, name: str = "a.jpg") -> str:
     return job
 
 
-def commit(store: Store, job: str, data: bytes, faces: int = 1, model: str = MODEL) -> Committed:
+def commit(
+    store: Store,
+    job: str,
+    data: bytes,
+    faces: int = 1,
+    model: str = MODEL,
+    norms: Norms | None = None,
+) -> Committed:
     encodings = np.full((faces, 128), 0.5, dtype=np.float32)
     found = [Face(Box(1, 4, 3, 2), encoding) for encoding in encodings]
     return store.commit(
-        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces)
+        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces, norms)
     )
 
 
@@ -39,3 +50,27 @@ def link(
 def listed(store: Store, data: bytes) -> list[tuple[str, float]]:
     page = store.matches(image_hash(data), 100)
     return [(match.hash, match.distance) for match in page.matches]
+
+
+def place(store: Store, data: bytes, faces: int = 1, model: str = MODEL) -> Committed:
+    """Commit an image whose faces have norms."""
+    norms = np.array([[0.5, 0.125]] * faces, dtype=np.float32)
+    return commit(store, upload(store, data), data, faces, model, norms)
+
+
+def rated(
+    store: Store,
+    data: bytes,
+    at: Committed,
+    *pairs: tuple[int, float, int],
+    codes_to: int = UNRATED,
+) -> Linked:
+    """Link an image with others: position, distance, code."""
+    link = Link(
+        *(image_hash(data), at, store.collection().tail, "t", 0),
+        *([pair[:2] for pair in pairs], True),
+        codes=[pair[2] for pair in pairs],
+        calibration=RATED,
+        codes_to=codes_to,
+    )
+    return store.link(link)

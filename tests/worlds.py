@@ -10,13 +10,15 @@ from typing import Any
 
 import interleaving
 import numpy as np
-from planted import PlantedEncoder, people, pictures_of, planted_picture
+from planted import PlantedEncoder, pictures_of, planted_picture
 
 from facematch import fsck, people_check
 from facematch.calibration import calibration
+from facematch.encoding_model import encoding_model
 from facematch.errors import Conflict, NotFound, Unavailable
 from facematch.faces import distances, image_hash
 from facematch.job import RangeMessage
+from facematch.match_scores import UNRATED, codes_of, scores_of, split
 from facematch.memory_people import MemoryPeople
 from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
@@ -25,18 +27,25 @@ from facematch.people import place_of
 from facematch.redis_people import RedisPeople
 from facematch.regrouping import regroup
 from facematch.reindexing import Phase, Reindex, Reindexing
-from facematch.store import NewJob, State, Store
+from facematch.store import Bounds, NewJob, State, Store
 from worker.looking import DirectLooker, PictureLimits
 from worker.pipeline import Parts, finish, process
 from worker.ranges import RangeParts, rebuild
 
 THRESHOLD = 0.6
+#: What else a policy may say: two of these leave out strangers once there are some faces.
+OTHER_BOUNDS = (
+    Bounds(),
+    Bounds(max_false_matches=1.0),
+    Bounds(max_matches=1),
+    Bounds(max_false_matches=1.2, max_matches=2),
+)
 #: Some pairs are within each of them that are not within the one before.
 OTHER_THRESHOLDS = (0.08, 0.15, THRESHOLD, 2.5)
 CALIBRATION = calibration("dlib-1")
 _rng = np.random.default_rng(7)
 # Three pictures of one person, one of another, one of both: few, so that they meet often.
-_one, _other = people(_rng, 2)
+_one, _other = encoding_model().draw(2, _rng)
 _encodings = [encoding[None] for encoding in pictures_of(_rng, _one, 3)]
 _encodings.append(_other[None])
 _encodings.append(np.stack([_one, _other]) + np.float32(0.001))
@@ -44,15 +53,41 @@ PICTURES = [planted_picture(encodings) for encodings in _encodings]
 HASHES = [image_hash(picture) for picture in PICTURES]
 
 
-def true_matches(picture: int, live: set[int], threshold: float) -> list[tuple[str, float]]:
+_norms = [calibration("dlib-1").norms(encodings) for encodings in _encodings]
+
+
+def true_matches(
+    picture: int, live: set[int], threshold: float, highest: int = UNRATED
+) -> list[tuple[str, float]]:
+    """Those with codes up to the highest, and their distances to a millionth, as match sets have
+    them."""
     found = [
-        (HASHES[other], float(distances(_encodings[picture], _encodings[other]).min()))
+        (HASHES[other], distance_of(picture, other))
         for other in live - {picture}
+        if code_of(picture, other) <= highest
     ]
-    return sorted((pair for pair in found if pair[1] <= threshold), key=lambda pair: pair[1])
+    return sorted((image, told(apart)) for image, apart in found if apart <= threshold)
+
+
+def distance_of(picture: int, other: int) -> float:
+    """The smallest of their faces."""
+    return float(distances(_encodings[picture], _encodings[other]).min())
+
+
+def code_of(picture: int, other: int) -> int:
+    """How sure it is that two pictures show somebody: 0 to 15,344."""
+    apart = distances(_encodings[picture], _encodings[other])
+    rates = calibration("dlib-1").rates(apart, _norms[picture][:, None], _norms[other][None])
+    return int(codes_of(rates.min()))
+
+
+def told(distance: float) -> float:
+    """A distance as it is told of a match."""
+    return split(float(scores_of(0, distance)))[1]
 
 
 REPLICATED = {
+    *("_calibration", "_size", "_live_faces", "_limits"),
     *("_pinned", "_entries", "_first", "_numbers", "_jobs", "_images", "_blobs"),
     *(
         "_positions",
@@ -88,12 +123,15 @@ class World:
             reindexing, people = MemoryReindexing(store), MemoryPeople(store)
         assert reindexing is not None
         self.reindexing, self.people = reindexing, people
-        store.create(PlantedEncoder.model, THRESHOLD)
+        store.create(PlantedEncoder.model, THRESHOLD, PlantedEncoder.calibration)
         limits = PictureLimits(max_pixels=10**6, max_side=0, max_faces=100)
         looker = DirectLooker(PlantedEncoder(), limits)
         self.indexes = [ExactNeighbours(store) for _ in range(2)]
         self.parts = [
-            Parts(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6)
+            Parts(
+                *(store, index, lambda url: b"", looker, PlantedEncoder.model, 10**6),
+                calibration=PlantedEncoder.calibration,
+            )
             for index in self.indexes
         ]
         self.jobs: list[str] = []
@@ -145,7 +183,8 @@ class World:
         about = self.reindexing.current()
         if about is None:
             threshold = OTHER_THRESHOLDS[number % len(OTHER_THRESHOLDS)]
-            self.reindexing.begin(threshold, span=1 + number % 3)
+            bounds = OTHER_BOUNDS[number // len(OTHER_THRESHOLDS) % len(OTHER_BOUNDS)]
+            self.reindexing.begin(threshold, span=1 + number % 3, bounds=bounds)
         elif number % 20 == 0:
             switched = about.phase is Phase.SWITCHED
             (self.reindexing.drop if switched else self.reindexing.cancel)(about.id)
@@ -176,9 +215,7 @@ class World:
         people = self.people
         assert people is not None
         self.workers.append(
-            interleaving.SteppedWorker(
-                lambda: regroup(self.store, people, CALIBRATION, 1 + number % 3)
-            )
+            interleaving.SteppedWorker(lambda: regroup(self.store, people, 1 + number % 3))
         )
         self.work(len(self.alive()) - 1, steps=number % 4)
 
@@ -200,13 +237,13 @@ class World:
 
     def finish_groups(self) -> None:
         assert self.people is not None
-        while regroup(self.store, self.people, CALIBRATION):
+        while regroup(self.store, self.people):
             pass
 
     def check_groups(self) -> None:
         """They are those that all faces grouped anew come to, and none is of an erased image."""
         assert self.people is not None
-        checked = people_check.check(self.store, self.people, CALIBRATION)
+        checked = people_check.check(self.store, self.people)
         assert (checked.wrong, checked.ungrouped) == ((), 0)
         live = [self.store.image(HASHES[picture]) for picture in self.live]
         assert checked.faces == sum(len(image.boxes) for image in live)
@@ -278,13 +315,24 @@ class World:
 
     def check(self) -> None:
         """The store holds what a plain reading of the submissions and erasures says."""
-        threshold = self.store.collection().threshold
+        collection = self.store.collection()
+        served = collection.generations[0]
+        # By the faces that there ever were by now: so the order of arrival is all the same.
+        highest = served.codes_to(collection.size)
         for picture, image in enumerate(HASHES):
             if picture in self.live:
                 page = self.store.matches(image, 100)
                 assert page.image.state is State.DONE
                 found = [(match.hash, match.distance) for match in page.matches]
-                assert sorted(found) == sorted(true_matches(picture, self.live, threshold))
+                expected = true_matches(picture, self.live, served.threshold, highest)
+                if page.truncated:
+                    assert served.bounds.max_matches is not None
+                    assert len(found) <= served.bounds.max_matches
+                    assert set(found) <= set(expected)
+                else:
+                    assert sorted(found) == expected
+                scores = [match.score for match in page.matches]
+                assert scores == sorted(scores)
             else:
                 with contextlib.suppress(NotFound):
                     assert self.store.image(image).state is State.ERASED

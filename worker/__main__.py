@@ -15,7 +15,6 @@ import structlog
 
 from facematch import logs, startup, tracing
 from facematch.brokers import open_broker, open_queues
-from facematch.calibration import calibration
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.errors import Misconfigured, Unavailable
 from facematch.indexes import forget, open_feeder, open_neighbours
@@ -29,7 +28,7 @@ from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings, load
 from worker.consumer import HANDS_PER_SLOT, consume
-from worker.encoder import Encoder, load_encoder
+from worker.encoder import Encoder, calibration_of, load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
 from worker.golden import check_golden
@@ -95,6 +94,7 @@ def _serve(
             client, name, job_days=settings.job_days, log_keep=settings.log_keep
         ),
         encoder.model,
+        calibration_of(encoder),
         settings,
         stop,
     )
@@ -114,6 +114,7 @@ def _serve(
         looker=looker,
         model=encoder.model,
         max_attempts=settings.max_attempts,
+        calibration=joined.calibration,
         ended=metrics.ended,
     )
     sweeper = threading.Thread(
@@ -129,7 +130,8 @@ def _serve(
             stop.set()
             return
         # Made again if it is gone: somebody has emptied Redis.
-        check(store.create(encoder.model, joined.threshold), encoder.model)
+        made = store.create(encoder.model, joined.threshold, joined.calibration, joined.bounds)
+        check(made, encoder.model)
         neighbours.check()
         sandbox.check()
 
@@ -158,8 +160,8 @@ def _serve(
     reindexing = RedisReindexing(client, joined.name)
     grouping = threading.Thread(
         target=keep_grouping,
-        args=(store, RedisPeople(client, joined.name), calibration("dlib-1"), stop),
-        kwargs={"give_way": lambda: in_hand.wait_for_none(WAY_SECONDS)},
+        args=(store, RedisPeople(client, joined.name), stop),
+        kwargs={"give_way": in_hand.wait_for_none},
         daemon=True,
     )
     rebuilding = threading.Thread(

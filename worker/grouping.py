@@ -2,12 +2,12 @@
 
 import secrets
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
 from facematch.background import stand_back
-from facematch.calibration import Calibration
 from facematch.errors import Unavailable
 from facematch.people import People
 from facematch.regrouping import regroup
@@ -17,6 +17,8 @@ from facematch.store import Store
 SECONDS = 2.0
 _LEASE_SECONDS = 10.0
 _LEASE = "people"
+#: While jobs are in hand, so many times as long as a portion took they come first.
+_REST, _LONGEST_REST = 4, 10.0
 
 _log = structlog.get_logger()
 
@@ -24,14 +26,13 @@ _log = structlog.get_logger()
 def keep_grouping(
     store: Store,
     people: People,
-    calibration: Calibration,
     stop: threading.Event,
     *,
-    give_way: Callable[[], object] = lambda: None,
+    give_way: Callable[[float], object] = lambda seconds: None,
     seconds: float = SECONDS,
 ) -> None:
-    """Group anew what is marked until `stop` is set; for a thread of its own. `give_way`: waits for
-    what comes first.
+    """Group anew what is marked until `stop` is set; for a thread of its own. `give_way`: waits
+    until no job is in hand, but no longer than so many seconds.
 
     The lease only spares several workers from doing the same: what is written is right without it.
     """
@@ -40,10 +41,11 @@ def keep_grouping(
     while not stop.wait(seconds):
         try:
             while store.lease(_LEASE, name, _LEASE_SECONDS):
-                give_way()
-                if stop.is_set() or not regroup(store, people, calibration):
+                begun = time.monotonic()
+                if stop.is_set() or not regroup(store, people):
                     store.lease(_LEASE, name, 0)
                     break
+                give_way(min(_LONGEST_REST, _REST * (time.monotonic() - begun)))
         except Unavailable as error:
             _log.warning("grouping put off", code=error.code, detail=str(error))
         except Exception:  # noqa: BLE001 - jobs go on, and so shall people

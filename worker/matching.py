@@ -6,7 +6,7 @@ checked again in float64 on the stored encodings. So a match is a function of th
 alone, whatever the index's lag.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,12 @@ import numpy as np
 from facematch.errors import Unavailable
 from facematch.faces import Encodings, distances, positions_of
 from facematch.log import Entry, Tail, follow
+from facematch.match_scores import Codes, codes_of
 from facematch.neighbours import Neighbours, Query
 from facematch.store import Store
+from facematch.stored_faces import StoredFaces
 from worker.fence import Fence
+from worker.rating import Rating, stored_faces
 
 #: Behind the log by more than this, an index catches up sooner than a worker compares.
 MAX_BEHIND = 10_000
@@ -27,18 +30,26 @@ _PORTION = 2000
 class Found:
     """The matches of an image with those at lower positions, and the log tail they hold for.
 
-    `exact`: none is missing, so far as the index says.
+    `exact`: none is missing, so far as the index says. `codes`: how sure each is, where there are
+    rates; the most certain are the first then.
     """
 
     pairs: Sequence[tuple[int, float]]
     seen: Tail
     exact: bool = True
+    codes: Sequence[int] = ()
 
 
 def find_matches(
-    store: Store, neighbours: Neighbours, encodings: Encodings, position: int, threshold: float
+    store: Store,
+    neighbours: Neighbours,
+    encodings: Encodings,
+    position: int,
+    threshold: float,
+    rating: Rating | None = None,
 ) -> Found:
-    """All live images below `position` with a face within `threshold` of one of `encodings`.
+    """All live images below `position` with a face within `threshold` of one of `encodings`. With
+    a `rating`, of those faces, how sure each match is, and none beyond its highest code.
 
     Raises Unavailable: index_behind, index_diverged, index_loading, index_unavailable.
     """
@@ -51,8 +62,23 @@ def find_matches(
     candidates.difference_update(entry.target for entry in entries if entry.op == "del")
     earlier = sorted(candidate for candidate in candidates if candidate < position)
     fence = Fence(seen)
-    pairs = tuple(_within(store, encodings, earlier, threshold, fence))
-    return Found(pairs, fence.settle(store), answer.exact)
+    pairs: list[tuple[int, float]] = []
+    codes: list[int] = []
+    for start in range(0, len(earlier), _PORTION):
+        portion = earlier[start : start + _PORTION]
+        others, tail = stored_faces(store, portion, rating.calibration if rating else None)
+        if len(others) < len(portion):
+            fence.add(tail)
+        near = _within(encodings, others, threshold)
+        pairs += near
+        if rating is not None:
+            codes += rate(encodings, rating, (others[at] for at, _ in near)).tolist()
+    if rating is not None:
+        order = [
+            at for at in np.argsort(codes, kind="stable").tolist() if codes[at] <= rating.codes_to
+        ]
+        pairs, codes = [pairs[at] for at in order], [codes[at] for at in order]
+    return Found(tuple(pairs), fence.settle(store), answer.exact, tuple(codes))
 
 
 def _read_on(store: Store, tail: Tail) -> tuple[Tail, Sequence[Entry]]:
@@ -72,19 +98,30 @@ def _read_on(store: Store, tail: Tail) -> tuple[Tail, Sequence[Entry]]:
 
 
 def _within(
-    store: Store, encodings: Encodings, positions: Sequence[int], threshold: float, fence: Fence
-) -> Iterator[tuple[int, float]]:
+    encodings: Encodings, others: Mapping[int, StoredFaces], threshold: float
+) -> list[tuple[int, float]]:
     """The positions with a face within the threshold, and the smallest distance."""
-    for start in range(0, len(positions), _PORTION):
-        portion = positions[start : start + _PORTION]
-        others, tail = store.faces_as_of(portion)
-        if len(others) < len(portion):
-            fence.add(tail)
-        if not others:
-            continue
-        smallest = distances(encodings, np.concatenate(list(others.values()))).min(axis=0)
-        firsts = np.cumsum([0, *map(len, others.values())][:-1])
-        nearest = np.minimum.reduceat(smallest, firsts)
-        for position, distance in zip(others, nearest, strict=True):
-            if distance <= threshold:
-                yield position, float(distance)
+    if not others:
+        return []
+    stored = [faces.encodings for faces in others.values()]
+    smallest = distances(encodings, np.concatenate(stored)).min(axis=0)
+    firsts = np.cumsum([0, *map(len, stored)][:-1])
+    nearest = np.minimum.reduceat(smallest, firsts)
+    return [
+        (position, float(distance))
+        for position, distance in zip(others, nearest, strict=True)
+        if distance <= threshold
+    ]
+
+
+def rate(encodings: Encodings, rating: Rating, others: Iterable[StoredFaces]) -> Codes:
+    """How sure it is that one of these faces is one of each of some images': by the lowest rate of
+    all their pairs."""
+    stored = list(others)
+    if not stored:
+        return np.empty(0, dtype=np.int64)
+    apart = distances(encodings, np.concatenate([faces.encodings for faces in stored]))
+    norms = np.concatenate([faces.norms for faces in stored if faces.norms is not None])
+    rates = rating.calibration.rates(apart, rating.norms[:, None], norms[None]).min(axis=0)
+    firsts = np.cumsum([0, *(len(faces.encodings) for faces in stored)][:-1])
+    return codes_of(np.minimum.reduceat(rates, firsts))

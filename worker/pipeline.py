@@ -7,14 +7,16 @@ sweeper. What is shared is only the store.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import structlog
 
 from facematch import tracing
+from facematch.calibration import Norms, calibration
 from facematch.errors import Misconfigured, NotFound, Rejected, Unavailable
-from facematch.faces import image_hash
+from facematch.faces import Face, image_hash
 from facematch.failpoints import reached
 from facematch.neighbours import Neighbours
 from facematch.store import (
@@ -28,7 +30,8 @@ from facematch.store import (
     Store,
 )
 from worker.looking import Crashed, Looker
-from worker.matching import Found, find_matches
+from worker.matching import find_matches
+from worker.rating import Rating, calibration_for, stored_faces
 from worker.stages import begin, stage
 
 _log = structlog.get_logger()
@@ -44,7 +47,8 @@ def _nobody(job: Job, stages: Mapping[str, float]) -> None:
 @dataclass(frozen=True)
 class Parts:
     """What the pipeline works with. `fetch` gives the bytes behind a URL; it raises as `looker`
-    does. `model` is that of the looker's encodings. `ended` is told of each job that was worked on
+    does. `model` is that of the looker's encodings, `calibration` that which the collection has for
+    them, "" for none. `ended` is told of each job that was worked on
     and of the seconds of its stages."""
 
     store: Store
@@ -53,6 +57,7 @@ class Parts:
     looker: Looker
     model: str
     max_attempts: int
+    calibration: str = ""
     ended: Callable[[Job, Mapping[str, float]], None] = _nobody
 
 
@@ -107,15 +112,15 @@ def finish(image: str, parts: Parts) -> None:
         except NotFound:
             return
         place = Committed(shown.state, shown.position, shown.nonce)
-        encodings = parts.store.faces([place.position]).get(place.position)
-        if place.state is not State.INDEXED or encodings is None:
+        if place.state is not State.INDEXED:
             return
-        reach = parts.store.collection().reach
         with stage("query"):
-            found = find_matches(parts.store, parts.neighbours, encodings, place.position, reach)
+            link = _query(image, place, parts)
+        if link is None:
+            return
         reached("after_query")
         with stage("link"):
-            result = _link(image, place, found, reach, parts.store)
+            result = _link(link, parts.store)
         if result is Linked.DONE:
             reached("after_link")
         if result in (Linked.DONE, Linked.SUPERSEDED):
@@ -157,11 +162,18 @@ def _place(job: Job, parts: Parts) -> None:
         width=picture.width,
         height=picture.height,
         faces_found=picture.total,
+        norms=_norms(picture.faces, parts.calibration),
     )
     reached("before_commit")
     with stage("commit"):
         parts.store.commit(commit)
     reached("after_commit")
+
+
+def _norms(faces: Sequence[Face], name: str) -> Norms | None:
+    if not (name and faces):
+        return None
+    return calibration(name).norms(np.stack([face.encoding for face in faces]))
 
 
 def _fail_at_last(job: Job, error: Crashed, image: str, parts: Parts) -> None:
@@ -179,14 +191,44 @@ def _follow_the_image(job: Job, store: Store) -> None:
             store.fail(job.id, image.code, "the same bytes failed before")
 
 
-def _link(image: str, place: Committed, found: Found, reach: float, store: Store) -> Linked:
-    token = secrets.token_hex(8)
+def _query(image: str, place: Committed, parts: Parts) -> Link | None:
+    """All matches of an image that is in the log, to be written; None when it is gone."""
+    collection = parts.store.collection()
+    rated_by = calibration_for(collection)
+    stored, _ = stored_faces(parts.store, [place.position], rated_by)
+    faces = stored.get(place.position)
+    if faces is None:
+        return None
+    codes_to, rating = collection.codes_to(faces.size), None
+    if rated_by is not None and faces.norms is not None:
+        rating = Rating(rated_by, faces.norms, codes_to)
+    found = find_matches(
+        *(parts.store, parts.neighbours, faces.encodings),
+        *(place.position, collection.reach, rating),
+    )
+    return Link(
+        *(image, place, found.seen, secrets.token_hex(8), 0, found.pairs),
+        last=True,
+        exact=found.exact,
+        reach=collection.reach,
+        codes=found.codes,
+        calibration=collection.rated_by,
+        codes_to=codes_to,
+    )
+
+
+def _link(whole: Link, store: Store) -> Linked:
     result = Linked.WRITTEN
-    for offset in range(0, max(1, len(found.pairs)), LINK_CHUNK):
-        pairs = found.pairs[offset : offset + LINK_CHUNK]
-        last = offset + LINK_CHUNK >= len(found.pairs)
-        link = Link(image, place, found.seen, token, offset, pairs, last, found.exact, reach)
-        result = store.link(link)
+    for offset in range(0, max(1, len(whole.pairs)), LINK_CHUNK):
+        some = slice(offset, offset + LINK_CHUNK)
+        chunk = replace(
+            whole,
+            offset=offset,
+            pairs=whole.pairs[some],
+            last=offset + LINK_CHUNK >= len(whole.pairs),
+            codes=whole.codes[some],
+        )
+        result = store.link(chunk)
         if result is not Linked.WRITTEN:
             return result
         reached("mid_link")

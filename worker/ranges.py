@@ -12,15 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from facematch.errors import Rejected, Unavailable
-from facematch.faces import FACES_PER_POSITION, Encodings
+from facematch.faces import FACES_PER_POSITION
 from facematch.failpoints import reached
 from facematch.job import RangeMessage
+from facematch.match_scores import most_code
 from facematch.neighbours import Neighbours, Query
 from facematch.reindexing import RANGE_CHUNK, Matched, Range, RangeLink, Reindexing
 from facematch.store import Linked, Store
-from worker.deciding import Faces, decide
+from facematch.stored_faces import StoredFaces
+from worker.deciding import Faces, Policy, decide
 from worker.fence import Fence
 from worker.matching import find_matches
+from worker.rating import Rating, calibration_for, stored_faces
 
 #: Encodings that the index is asked about at once: bounds an answer where many faces are alike.
 _ENCODINGS_AT_ONCE = 256
@@ -54,17 +57,23 @@ def rebuild(message: RangeMessage, parts: RangeParts) -> Range | None:
 
 
 def _write(work: Range, parts: RangeParts) -> Linked:
-    fence = Fence(parts.store.collection().tail)
+    collection = parts.store.collection()
+    fence = Fence(collection.tail)
+    rated_by = calibration_for(collection) if work.scored else None
+    policy = Policy(work.threshold, rated_by, work.max_false_matches)
     token, offset, all_exact = secrets.token_hex(8), 0, True
 
     def link(pairs: Matched, exact: bool, last: bool) -> Linked:
         parts.give_way()
         seen = fence.settle(parts.store)
         return parts.reindexing.link(
-            RangeLink(work.reindex, work.first, seen, token, offset, pairs, last, exact)
+            RangeLink(
+                *(work.reindex, work.first, seen, token, offset, pairs, last, exact),
+                calibration=rated_by.name if rated_by else "",
+            )
         )
 
-    for pairs, exact in _find(work, fence, parts):
+    for pairs, exact in _find(work, policy, fence, parts):
         reached("range_found")
         all_exact = all_exact and exact
         for start in range(0, len(pairs), RANGE_CHUNK):
@@ -79,33 +88,35 @@ def _write(work: Range, parts: RangeParts) -> Linked:
     return result
 
 
-def _find(work: Range, fence: Fence, parts: RangeParts) -> Iterator[tuple[Matched, bool]]:
+def _find(
+    work: Range, policy: Policy, fence: Fence, parts: RangeParts
+) -> Iterator[tuple[Matched, bool]]:
     """All matches of a range, those of some of its images at a time, and whether none is missing.
     The fence holds for what was given so far."""
     for start in range(work.first, work.last + 1, _PORTION):
         positions = range(start, min(start + _PORTION, work.last + 1))
-        own, tail = parts.store.faces_as_of(positions)
+        own, tail = stored_faces(parts.store, positions, policy.rated_by)
         fence.add(tail)
         for images in _groups(own):
-            yield from _matches(images, work, fence, parts)
+            yield from _matches(images, work, policy, fence, parts)
 
 
-def _groups(faces: Mapping[int, Encodings]) -> Iterator[dict[int, Encodings]]:
+def _groups(stored: Mapping[int, StoredFaces]) -> Iterator[dict[int, StoredFaces]]:
     """These images, as many at a time as have the faces that the index is asked about at once."""
-    group: dict[int, Encodings] = {}
+    group: dict[int, StoredFaces] = {}
     count = 0
-    for position, encodings in sorted(faces.items()):
-        if group and count + len(encodings) > _ENCODINGS_AT_ONCE:
+    for position, faces in sorted(stored.items()):
+        if group and count + len(faces.encodings) > _ENCODINGS_AT_ONCE:
             yield group
             group, count = {}, 0
-        group[position] = encodings
-        count += len(encodings)
+        group[position] = faces
+        count += len(faces.encodings)
     if group:
         yield group
 
 
 def _matches(
-    images: Mapping[int, Encodings], work: Range, fence: Fence, parts: RangeParts
+    images: Mapping[int, StoredFaces], work: Range, policy: Policy, fence: Fence, parts: RangeParts
 ) -> Iterator[tuple[Matched, bool]]:
     own = Faces.of(images)
     parts.reindexing.hold(work.reindex, work.first)
@@ -114,7 +125,7 @@ def _matches(
         query = Query(own.encodings, work.threshold, before=work.last + 1)
         answer = parts.neighbours.pairs(query)
     except Rejected:  # the answer would be too large
-        yield from _bit_by_bit(images, work, fence, parts)
+        yield from _bit_by_bit(images, work, policy, fence, parts)
         return
     if answer.tail.position < work.last:
         raise Unavailable("index_behind", "it does not have all images of the range yet")
@@ -129,26 +140,33 @@ def _matches(
     ends = np.append(starts, len(others))
     for start in range(0, len(positions), _PORTION):
         portion = positions[start : start + _PORTION]
-        stored, tail = parts.store.faces_as_of(portion.tolist())
+        stored, tail = stored_faces(parts.store, portion.tolist(), policy.rated_by)
         if len(stored) < len(portion):
             fence.add(tail)
         if stored:
             some = slice(ends[start], ends[start + len(portion)])
-            pairs = decide(own, rows[some], Faces.of(stored), others[some], work.threshold)
-            yield pairs, answer.exact
+            yield decide(own, rows[some], Faces.of(stored), others[some], policy), answer.exact
 
 
 def _bit_by_bit(
-    images: Mapping[int, Encodings], work: Range, fence: Fence, parts: RangeParts
+    images: Mapping[int, StoredFaces], work: Range, policy: Policy, fence: Fence, parts: RangeParts
 ) -> Iterator[tuple[Matched, bool]]:
     """The same for images that have more near faces together than go into one answer."""
     if len(images) > 1:
         positions = list(images)
         middle = len(positions) // 2
         for half in (positions[:middle], positions[middle:]):
-            yield from _matches({at: images[at] for at in half}, work, fence, parts)
+            yield from _matches({at: images[at] for at in half}, work, policy, fence, parts)
         return
-    for position, encodings in images.items():
-        found = find_matches(parts.store, parts.neighbours, encodings, position, work.threshold)
+    for position, faces in images.items():
+        rating = None
+        if policy.rated_by is not None and faces.norms is not None:
+            codes_to = int(most_code(policy.max_false_matches, faces.size))
+            rating = Rating(policy.rated_by, faces.norms, codes_to)
+        found = find_matches(
+            *(parts.store, parts.neighbours, faces.encodings),
+            *(position, policy.threshold, rating),
+        )
         fence.add(found.seen)
-        yield Matched.of([(position, *pair) for pair in found.pairs]), found.exact
+        pairs = [(position, *pair) for pair in found.pairs]
+        yield Matched.of(pairs, found.codes), found.exact

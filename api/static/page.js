@@ -173,13 +173,27 @@ function verdict(page) {
   const faces = page.faces === 1 ? "1 face" : `${page.faces} faces`;
   if (page.matches.length === 0) return `${faces}, no matches found`;
   const count = page.next ? `more than ${page.matches.length}` : page.matches.length;
-  return `${faces}, ${count} ${page.matches.length === 1 ? "match" : "matches"}`;
+  const matches = `${faces}, ${count} ${page.matches.length === 1 ? "match" : "matches"}`;
+  const expected = page.expected_false_matches;
+  const left = page.matches_truncated ? "; others were left out for more certain ones" : "";
+  if (expected === null) return matches + left;
+  return `${matches}, of which ${Number(expected.toPrecision(2))} may be false${left}`;
+}
+
+/** A false match rate, for people. */
+function chance(rate) {
+  if (rate >= 0.1) return `${Math.round(rate * 100)} %`;
+  const times = Number((1 / rate).toPrecision(2));
+  return `1 in ${times < 1e15 ? times.toLocaleString("en") : times.toExponential(0)}`;
 }
 
 function matchItem(match) {
   const item = document.getElementById("match").content.cloneNode(true).firstElementChild;
   item.querySelector(".names").textContent = match.names.join(", ");
-  item.querySelector(".distance").textContent = `distance ${match.distance.toFixed(3)}`;
+  const distance = `distance ${match.distance.toFixed(3)}`;
+  const rate = match.false_match_rate;
+  item.querySelector(".distance").textContent =
+    rate === null ? distance : `${distance} · by chance ${chance(rate)}`;
   name(item.querySelector(".hash"), match.hash);
   const preview = previews.get(match.hash);
   if (preview) show(item.querySelector("img"), preview);

@@ -17,6 +17,7 @@ from facematch.job import queue_of
 from facematch.presence import Process
 from facematch.redis_connection import Redis
 from facematch.redis_durability import check_durable
+from facematch.redis_sizes import LISTPACK, LISTPACK_ENTRIES, listpack_entries
 from facematch.reencoding import Editions
 from facematch.settings import PREFIX, Settings
 from facematch.sidecar import socket_path
@@ -54,6 +55,14 @@ def redis(client: Redis, told: Server) -> Iterator[Check]:
         yield wrong("persistence", told.write_problem, "look at Redis's disk and at its log")
     else:
         yield ok("persistence", "every write is kept before it is acknowledged")
+    entries = listpack_entries(client)
+    if entries is not None and entries < LISTPACK_ENTRIES:
+        yield warning(
+            "match sets",
+            f"those of more than {entries:,} take five times the memory for each match",
+            f"set {LISTPACK} {LISTPACK_ENTRIES}; what is kept otherwise by then changes over when"
+            " it is made anew: facematch reindex",
+        )
     if told.memory:
         yield _room(told)
 

@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facematch import people_check
-from facematch.calibration import calibration
 from facematch.commands.stores import served_edition, urls
 from facematch.commands.text import Document
-from facematch.grouping import limit_for
-from facematch.people import Grouping
 from facematch.people_client import (
     FacePersonAnswer,
     PeopleAnswer,
@@ -20,6 +17,7 @@ from facematch.people_client import (
 from facematch.redis_connection import connect
 from facematch.redis_people import RedisPeople
 from facematch.redis_store import RedisStore
+from facematch.regrouping import way_of
 from facematch.terminal import printable
 
 if TYPE_CHECKING:
@@ -30,9 +28,9 @@ _NAMES = 3
 
 @dataclass(frozen=True)
 class Begun:
-    """All images are to be grouped anew, with so many false pairs a face."""
+    """All faces are to be grouped anew, with so many false pairs for each."""
 
-    images: int
+    faces: int
     false_pairs: float
 
 
@@ -41,11 +39,10 @@ def regroup(data: Path | None, false_pairs: float | None) -> Begun:
     with urls(data) as (redis_url, _), connect(redis_url) as client:
         name = served_edition(client)
         people = RedisPeople(client, name)
-        due = people.due(0)
-        wanted = due.false_pairs if false_pairs is None else false_pairs
-        generation = RedisStore(client, name).collection().generations[0].number
-        people.begin(Grouping(limit_for(due.images, wanted), generation), wanted)
-        return Begun(due.images, wanted)
+        wanted = people.due(0).false_pairs if false_pairs is None else false_pairs
+        collection = RedisStore(client, name).collection()
+        people.begin(way_of(collection, wanted), wanted)
+        return Begun(collection.live_faces, wanted)
 
 
 def check(data: Path | None) -> people_check.Checked:
@@ -53,7 +50,7 @@ def check(data: Path | None) -> people_check.Checked:
     with urls(data) as (redis_url, _), connect(redis_url) as client:
         name = served_edition(client)
         store, people = RedisStore(client, name), RedisPeople(client, name)
-        return people_check.check(store, people, calibration("dlib-1"))
+        return people_check.check(store, people)
 
 
 def document(answer: "DataclassInstance") -> Document:
@@ -108,7 +105,7 @@ def of_lines(faces: Sequence[FacePersonAnswer]) -> Iterator[str]:
 
 def begun_lines(begun: Begun) -> Iterator[str]:
     """For people."""
-    yield f"{begun.images:,} images will be grouped anew, {begun.false_pairs:g} false pairs a face"
+    yield f"{begun.faces:,} faces will be grouped anew, {begun.false_pairs:g} false pairs for each"
 
 
 def checked_lines(checked: people_check.Checked) -> Iterator[str]:

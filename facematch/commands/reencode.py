@@ -41,7 +41,7 @@ def run(data: Path | None, wanted: Wanted, other: OtherEncoder) -> Outcome | Non
     encoder = Encoder(model_of(other.name, detector), other.name, detector)
     with parts_of(data) as parts, progress.one_after_another(sys.stderr) as shown:
         parts.require_service()
-        there = begin_or_go_on(parts.reencoding, encoder, wanted.threshold)
+        there = begin_or_go_on(parts.reencoding, encoder, wanted.policy)
         if there.phase is Phase.SWITCHED:
             return None
         number = there.later.number

@@ -39,7 +39,7 @@ def run(data: Path | None, wanted: Wanted) -> Outcome | None:
         progress.one_after_another(sys.stderr) as shown,
     ):
         store = parts.store(parts.reencoding.editions().served.number)
-        begun = begin_or_go_on(store, parts.reindexing, wanted.threshold, wanted.share)
+        begun = begin_or_go_on(store, parts.reindexing, wanted.policy, wanted.share)
         if begun.phase is Phase.SWITCHED:
             return None
         publish = _publisher(parts.reindexing, broker)

@@ -11,6 +11,7 @@ from facematch.collection_name import DEFAULT, edition_name
 from facematch.commands.stores import served_edition, urls
 from facematch.errors import Unavailable
 from facematch.indexes import forget
+from facematch.policy import PolicyChange
 from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
@@ -20,12 +21,12 @@ from facematch.settings import load
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a reindex shall do. `threshold`: of the new match sets, None for that of those there
-    are; `share`: the part of their time that workers give to it, None for all or as before;
+    """What a reindex shall do. `policy`: how that of the new match sets differs from that of those
+    there are; `share`: the part of their time that workers give to it, None for all or as before;
     `most_change`: the share of unexpected changes that does not stop it; `check`: with fsck;
     `switch`: serve the new match sets when nothing is in the way."""
 
-    threshold: float | None
+    policy: PolicyChange
     share: float | None
     most_change: float
     check: bool

@@ -8,6 +8,7 @@ from facematch import reencode, reindex
 from facematch.commands.fsck import finding_lines
 from facematch.commands.text import Document
 from facematch.parity import Parity, Sample
+from facematch.policy import policy_told
 from facematch.reencoding import Editions, Lag
 from facematch.reindexing import Reindex
 from facematch.terminal import printable
@@ -51,8 +52,9 @@ def lines(there: There) -> Iterator[str]:
 def _editions_lines(there: Editions, lag: Lag) -> Iterator[str]:
     served, other = there.served, there.other or there.served
     yield (
-        f"{there.phase}: edition {there.later.number} of {there.later.model}, with threshold"
-        f" {there.later.threshold:g}; served is edition {served.number} of {served.model}"
+        f"{there.phase}: edition {there.later.number} of {there.later.model}, with"
+        f" {policy_told(there.later.threshold, there.later.bounds)};"
+        f" served is edition {served.number} of {served.model}"
     )
     yield f"edition {other.number} is {lag.behind:,} images behind the one that is served"
 
@@ -60,8 +62,9 @@ def _editions_lines(there: Editions, lag: Lag) -> Iterator[str]:
 def _generation_lines(there: Reindex) -> Iterator[str]:
     done = there.ranges - there.left
     yield (
-        f"{there.phase}: generation {there.generation} with threshold {there.threshold:g}, in place"
-        f" of generation {there.former} with threshold {there.former_threshold:g}"
+        f"{there.phase}: generation {there.generation} with"
+        f" {policy_told(there.threshold, there.bounds)}; in place of generation {there.former} with"
+        f" {policy_told(there.former_threshold, there.former_bounds)}"
     )
     yield f"{done:,} of {there.ranges:,} ranges are done, of {there.span:,} positions each"
     if there.share < 1:
@@ -97,10 +100,10 @@ def outcome_lines(outcome: Outcome | None, switched: bool) -> Iterator[str]:
         return
     if isinstance(outcome, reindex.Outcome):
         there = outcome.reindex
-        yield f"{there.base:,} positions with threshold {there.threshold:g}"
+        yield f"{there.base:,} positions with {policy_told(there.threshold, there.bounds)}"
         yield from _parity_lines(outcome.parity)
         if outcome.parity.unexpected:
-            yield f"{outcome.parity.unexpected:,} of these changes do not come from the threshold"
+            yield f"{outcome.parity.unexpected:,} of these changes do not come from the policy"
     else:
         yield from _edition_lines(outcome)
         yield from _parity_lines(outcome.parity)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facematch.client import Client, JobAnswer, MatchAnswer, MatchesAnswer
 from facematch.errors import FacematchError, Misconfigured, Rejected, Unavailable
-from facematch.store import State
+from facematch.store import ALL, Filter, State
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,18 @@ def submitted(client: Client, what: Iterable[Path | str], wait: float, limit: in
     ]
 
 
-def matches_of(client: Client, asked: str, image: str, wait: float, limit: int) -> Result:
-    """The result for an image with this hash, with up to `limit` (0: all) matches, after waiting
-    up to `wait` seconds for them to be known. Raises NotFound."""
+def matches_of(
+    client: Client, asked: str, image: str, wait: float, limit: int, only: Filter = ALL
+) -> Result:
+    """The result for an image with this hash, with up to `limit` (0: all) of the matches that are
+    asked for, after waiting up to `wait` seconds for them to be known. Raises NotFound, Conflict.
+    """
     # One more than is shown tells whether there are more.
-    pages = client.match_pages(image, wait, limit + 1 if limit else None)
+    pages = client.match_pages(
+        *(image, wait, limit + 1 if limit else None),
+        max_distance=only.max_distance,
+        max_false_matches=only.max_false_matches,
+    )
     page = next(pages)
     if page.matches is None:
         return Result(asked, page.state, image, page.code, page=page)

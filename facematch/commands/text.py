@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from facematch.client import MatchesAnswer
 from facematch.commands.results import Result
 from facematch.errors import CODES
 from facematch.ingest.picture import Kind
@@ -12,6 +13,9 @@ from facematch.store import State
 from facematch.terminal import duration, printable
 
 _NAMES = 3
+#: From this rate on, a chance is told in per cent.
+_LIKELY = 0.1
+_SIZES = ((1e15, "10^15"), (1e12, "10^12"), (1e9, "10^9"), (1e6, "million"))
 
 Document = Mapping[str, Any]
 
@@ -27,21 +31,26 @@ def result_document(result: Result) -> Document:
         "detail": result.detail,
         "faces": page.faces if page else None,
         "threshold": page.threshold if page else None,
+        "max_false_matches": page.max_false_matches if page else None,
         "complete_through": page.complete_through if page else None,
         "exact": page.exact if page else None,
         "truncated": page.truncated if page else False,
+        "matches_truncated": page.matches_truncated if page else None,
+        "expected_false_matches": page.expected_false_matches if page else None,
         "matches": None if result.matches is None else [asdict(m) for m in result.matches],
         "more": result.more,
     }
 
 
 def result_lines(result: Result) -> Iterator[str]:
-    """For people: what became of it, its hash, and its matches, nearest first."""
+    """For people: what became of it, its hash, and its matches, the most certain first."""
     yield f"{printable(result.asked)}: {_outcome(result)}"
     if result.hash is not None and result.hash != result.asked:
         yield f"  {result.hash}"
     for match in result.matches or ():
-        yield f"  {match.distance:.4f}  {match.hash}  {_names(match.names)}"
+        rate = match.false_match_rate
+        sure = "" if rate is None else f"{_chance(rate):<17}"
+        yield f"  {match.distance:.4f}  {sure}{match.hash}  {_names(match.names)}"
     if result.more:
         yield "  …"
 
@@ -57,13 +66,42 @@ def _outcome(result: Result) -> str:
         return f"{result.state}, not done yet"
     if not page.faces:
         return "done, no face"
-    faces = _count(page.faces, "face") + (" (there are more)" if page.truncated else "")
+    # An older service says of faces alone whether it has left some out.
+    more_faces = page.truncated and not page.matches_truncated
+    faces = _count(page.faces, "face") + (" (there are more)" if more_faces else "")
     unsure = " (approximate: some may be missing)" if page.exact is False else ""
     if not result.matches:
         return f"done, {faces}, no match{unsure}"
     count = len(result.matches)
-    matches = f"the nearest {count:,} matches" if result.more else _count(count, "match", "matches")
-    return f"done, {faces}, {matches} (distance at most {page.threshold:g}){unsure}"
+    matches = _count(count, "match", "matches")
+    if result.more:
+        first = "nearest" if page.expected_false_matches is None else "most certain"
+        matches = f"the {first} {count:,} matches"
+    left_out = " (others were left out for them)" if page.matches_truncated else ""
+    return f"done, {faces}, {matches}{left_out} ({_bounds(page)}){unsure}"
+
+
+def _bounds(page: MatchesAnswer) -> str:
+    words = [f"distance at most {page.threshold:g}"]
+    if page.expected_false_matches is not None:
+        words.append(f"{page.expected_false_matches:.2g} false ones to be expected")
+    return ", ".join(words)
+
+
+def _chance(rate: float) -> str:
+    """A false match rate: "1 in 12,000"."""
+    if rate >= _LIKELY:
+        return f"{rate:.0%}"
+    times = 1 / rate
+    for size, word in _SIZES:
+        if times >= size:
+            return f"1 in {_rounded(times / size):,} {word}"
+    return f"1 in {_rounded(times):,}"
+
+
+def _rounded(number: float) -> int:
+    """To two digits."""
+    return int(float(f"{number:.2g}"))
 
 
 def report_document(report: Report, source: str, service: str) -> Document:

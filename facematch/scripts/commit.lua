@@ -1,5 +1,6 @@
 -- Give an image the next position and store its faces, or find it there already.
--- ARGV: job, image, nonce, model, encodings, boxes, width, height, faces found, ttl, log keep.
+-- ARGV: job, image, nonce, model, encodings, boxes, width, height, faces found, ttl, log keep, norms
+-- ('': none).
 local job, image, nonce, model, encodings, boxes = unpack(ARGV, 1, 6)
 local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number', 'image', 'since')
 if not fields[1] or given_up() then return 'unknown' end
@@ -27,7 +28,15 @@ if not known(old[1]) then
   if encodings ~= '' then
     state = 'indexed'
     position = append('add', image, nonce, nil, ARGV[11])
-    redis.call('SET', key('faces', position), encodings)
+    local faces = encodings
+    -- Versions before schema 2, which may still run, know of encodings only.
+    if schema >= 2 then
+      local count = #encodings / 512
+      redis.call('HINCRBY', META, 'live_faces', count)
+      local size = redis.call('HINCRBY', META, 'size', count)
+      if ARGV[12] ~= '' then faces = with_norms(encodings, ARGV[12], size) end
+    end
+    redis.call('SET', key('faces', position), faces)
     redis.call('HSET', POSITIONS, position, image)
     redis.call('ZADD', PENDING, position, image)
   end

@@ -9,6 +9,7 @@ for position = first, behind - 1 do
 end
 if behind > number(redis.call('HGET', META, 'position')) then
   redis.call('HDEL', DROPPED, generation)
+  redis.call('UNLINK', key(of(generation, 'limits')))
 else
   redis.call('HSET', DROPPED, generation, string.format('%d', behind))
 end

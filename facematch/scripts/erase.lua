@@ -15,7 +15,11 @@ local function erase()
   if old[1] == 'erased' then return position end
   if number(position) > 0 then
     append('del', image, old[2], position, ARGV[3])
-    redis.call('DEL', key('faces', position))
+    local faces = key('faces', position)
+    if schema >= 2 then
+      redis.call('HINCRBY', META, 'live_faces', -face_count(redis.call('STRLEN', faces)))
+    end
+    redis.call('DEL', faces)
     redis.call('HDEL', POSITIONS, position)
     redis.call('ZREM', PENDING, image)
     redis.call('SADD', ERASING, position)

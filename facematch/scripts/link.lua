@@ -1,7 +1,8 @@
 -- Write a chunk of an image's matches in both directions, behind the fence.
 -- ARGV: image, position, nonce, seen position, seen chain, token, offset, last, seconds for which
 -- another linker has precedence, whether no match is missing, how far they were
--- looked for, then other, distance, …
+-- looked for, up to which code, by which calibration, how many, and for each
+-- other, distance, code: 8 bytes each, little-endian.
 local image, position, nonce = unpack(ARGV, 1, 3)
 local record = key('image', image)
 local now_is = redis.call('HMGET', record, 'state', 'position', 'nonce', 'linker', 'linked',
@@ -10,10 +11,12 @@ if given_up() or now_is[2] ~= position or now_is[3] ~= nonce then return 'gone' 
 if now_is[1] == 'done' then return 'done' end
 if now_is[1] ~= 'indexed' then return 'gone' end
 if chain_at(ARGV[4]) ~= ARGV[5] then return 'moved' end
-local thresholds = {}
+local policies = {}
 for _, generation in ipairs(generations()) do
-  thresholds[generation] = threshold_of(generation)
-  if thresholds[generation] > tonumber(ARGV[11]) then return 'moved' end
+  local policy = policy_of(generation)
+  if policy.threshold > tonumber(ARGV[11]) or codes_to(policy, position) > tonumber(ARGV[12])
+    or unrated(policy, ARGV[13]) then return 'moved' end
+  policies[generation] = policy
 end
 local token, offset = ARGV[6], number(ARGV[7])
 if offset > 0 and (now_is[4] ~= token or number(now_is[5]) ~= offset) then return 'superseded' end
@@ -21,22 +24,21 @@ if offset > 0 and (now_is[4] ~= token or number(now_is[5]) ~= offset) then retur
 local recent = number(now()) - number(now_is[6]) < number(ARGV[9])
 if offset == 0 and now_is[4] and now_is[4] ~= token and recent then return 'superseded' end
 
--- Erased since the query: its position is gone.
-local alive = {}
-for i = 12, #ARGV, 2 do alive[i] = redis.call('HEXISTS', POSITIONS, ARGV[i]) == 1 end
-for generation, threshold in pairs(thresholds) do
-  if ARGV[10] ~= '1' then approximate_from(generation, position) end
-  local own = matches_of(generation, position)
-  for i = 12, #ARGV, 2 do
-    if alive[i] and tonumber(ARGV[i + 1]) <= threshold then
-      redis.call('ZADD', own, ARGV[i + 1], ARGV[i])
-      redis.call('ZADD', matches_of(generation, ARGV[i]), ARGV[i + 1], position)
-    end
+local found, at = {}, 1
+for _ = 1, ARGV[14] do
+  local other, distance, code
+  other, distance, code, at = struct.unpack('<ddd', ARGV[15], at)
+  -- Erased since the query: its position is gone.
+  if redis.call('HEXISTS', POSITIONS, string.format('%d', other)) == 1 then
+    found[#found + 1], found[#found + 2], found[#found + 3] = other, distance, code
   end
 end
+for generation, policy in pairs(policies) do
+  if ARGV[10] ~= '1' then approximate_from(generation, position) end
+  write_matches(generation, policy, position, found)
+end
 if ARGV[8] ~= '1' then
-  redis.call('HSET', record, 'linker', token, 'linked', offset + (#ARGV - 11) / 2,
-    'linked_at', now())
+  redis.call('HSET', record, 'linker', token, 'linked', offset + ARGV[14], 'linked_at', now())
   return 'written'
 end
 redis.call('HDEL', record, 'linker', 'linked', 'linked_at', 'due')

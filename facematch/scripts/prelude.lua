@@ -132,8 +132,64 @@ local function served()
   return redis.call('HGET', META, 'generation') or '0'
 end
 
-local function threshold_of(generation)
-  return tonumber(redis.call('HGET', META, of(generation, 'threshold')))
+-- The number that a match has: see facematch/match_scores.py, which has the same.
+local UNRATED, DISTANCES = 16000, 2097152
+
+local function score_of(distance, code)
+  return code * DISTANCES + math.min(math.floor(distance * 1e6), DISTANCES - 1)
+end
+
+local function most_code(max_false, size)
+  if not max_false then return UNRATED end
+  local logs = math.log10(max_false / math.max(size, 1))
+  return math.max(-1, math.min(math.floor(1000 * (16 + logs) + 1e-6), UNRATED))
+end
+
+-- Which matches a generation takes.
+local function policy_of(generation)
+  local told = redis.call('HMGET', META, of(generation, 'threshold'), of(generation, 'scored'),
+    of(generation, 'max_false_matches'), of(generation, 'max_matches'))
+  return {threshold = tonumber(told[1]), scored = told[2],
+    max_false = told[3] and tonumber(told[3]), max_matches = told[4] and tonumber(told[4])}
+end
+
+-- New match sets of the generation are of this policy. What is '' is no bound.
+local function set_policy(generation, threshold, max_false, max_matches)
+  redis.call('HSET', META, of(generation, 'threshold'), threshold)
+  if schema < 2 then return end
+  redis.call('HSET', META, of(generation, 'scored'), 1)
+  if max_false ~= '' then
+    redis.call('HSET', META, of(generation, 'max_false_matches'), max_false)
+  end
+  if max_matches ~= '' then
+    redis.call('HSET', META, of(generation, 'max_matches'), max_matches)
+  end
+end
+
+local function forget_policy(generation)
+  for _, name in ipairs({'threshold', 'scored', 'max_false_matches', 'max_matches',
+      'approximate_since', 'building_to'}) do
+    redis.call('HDEL', META, of(generation, name))
+  end
+end
+
+-- The highest code of matches that an image at this position brings.
+local function codes_to(policy, position)
+  if not (policy.scored and policy.max_false) then return UNRATED end
+  local faces = key('faces', position)
+  local size
+  if redis.call('STRLEN', faces) % 512 == 0 then
+    size = number(redis.call('HGET', META, 'size'))
+  else
+    size = struct.unpack('<I8', redis.call('GETRANGE', faces, -9, -2))
+  end
+  return most_code(policy.max_false, size)
+end
+
+-- Whether what was found lacks the rates that a generation is to have.
+local function unrated(policy, calibration)
+  local pinned = redis.call('HGET', META, 'calibration') or ''
+  return policy.scored and pinned ~= '' and pinned ~= calibration
 end
 
 -- A number of people that rises: as in next_number, none is given out again.
@@ -148,6 +204,57 @@ end
 -- An image is to be grouped anew. The mark is taken away by who has looked at it since.
 local function mark(position)
   redis.call('ZADD', MARKS, higher('mark'), position)
+end
+
+-- The least certain match of an image goes, from both images: from now on it takes better ones only.
+local function leave_out_last(generation, position, limits)
+  local last = redis.call('ZRANGE', matches_of(generation, position), -1, -1, 'WITHSCORES')
+  redis.call('ZREM', matches_of(generation, position), last[1])
+  redis.call('ZREM', matches_of(generation, last[1]), position)
+  redis.call('HSET', limits, position, last[2])
+  redis.call('HSETNX', limits, last[1], '')
+  if generation == served() then
+    mark(position)
+    mark(last[1])
+  end
+end
+
+-- Write matches of the image at a position, in both directions: other, distance, code, each as a number.
+local function write_matches(generation, policy, position, found)
+  local sets = matches_of(generation, '')
+  local limits, most = key(of(generation, 'limits')), policy.max_matches
+  local limited = most and redis.call('EXISTS', limits) == 1
+  local highest = codes_to(policy, position)
+  local own, others = {}, {}
+  for i = 1, #found, 3 do
+    local other, distance, code = string.format('%d', found[i]), found[i + 1], found[i + 2]
+    local taken = distance <= policy.threshold and (not policy.scored or code <= highest)
+    local score = policy.scored and score_of(distance, code) or distance
+    if taken and limited then
+      local told = redis.call('HMGET', limits, position, other)
+      taken = score < (tonumber(told[1] or '') or math.huge)
+        and score < (tonumber(told[2] or '') or math.huge)
+      if not taken then
+        redis.call('HSETNX', limits, position, '')
+        redis.call('HSETNX', limits, other, '')
+      end
+    end
+    if taken then
+      own[#own + 1], own[#own + 2] = score, other
+      others[#others + 1] = other
+    end
+  end
+  if #others == 0 then return end
+  redis.call('ZADD', sets .. position, unpack(own))
+  for i, other in ipairs(others) do
+    redis.call('ZADD', sets .. other, own[2 * i - 1], position)
+    if most and redis.call('ZCARD', sets .. other) > most then
+      leave_out_last(generation, other, limits)
+    end
+  end
+  while most and redis.call('ZCARD', sets .. position) > most do
+    leave_out_last(generation, position, limits)
+  end
 end
 
 local function face_of(position, its_number)
@@ -203,6 +310,29 @@ local function approximate_from(generation, position)
   end
 end
 
+-- How many faces a value of so many bytes has: see facematch/stored_faces.py.
+local function face_count(length)
+  if length % 512 == 0 then return length / 512 end
+  return (length - 9) / 520
+end
+
+local function with_norms(encodings, norms, size)
+  return encodings .. norms .. struct.pack('<I8B', size, 1)
+end
+
+-- Count the faces of an edition that are there. Those erased before are not known any more.
+local function count_faces()
+  local cursor, count = '0', 0
+  repeat
+    local told = redis.call('HSCAN', POSITIONS, cursor, 'COUNT', 1000)
+    cursor = told[1]
+    for i = 1, #told[2], 2 do
+      count = count + face_count(redis.call('STRLEN', key('faces', told[2][i])))
+    end
+  until cursor == '0'
+  redis.call('HSET', META, 'size', count, 'live_faces', count)
+end
+
 -- Bring the data to the schema of this version: see facematch/redis_schema.py for the steps.
 local function migrate()
   if schema < 1 then
@@ -212,22 +342,34 @@ local function migrate()
     redis.call('SET', BASE .. 'submissions', string.format('%d', last))
     redis.call('HDEL', first, 'submissions')
   end
+  if schema < 2 then
+    local here, served, other = prefix, editions()
+    for _, edition in ipairs({served, other or nil}) do
+      turn_to(prefix_of(edition))
+      if redis.call('EXISTS', META) == 1 then count_faces() end
+    end
+    turn_to(here)
+  end
   redis.call('HSET', EDITIONS, 'schema', SCHEMA)
   schema = SCHEMA
 end
 
-local function create_edition(epoch, model, threshold)
-  redis.call('HSET', META, 'epoch', epoch, 'model', model, 'threshold', threshold,
-    'position', 0, 'chain', redis.sha1hex(epoch))
+local function create_edition(epoch, model, ...)
+  redis.call('HSET', META, 'epoch', epoch, 'model', model, 'position', 0,
+    'chain', redis.sha1hex(epoch))
+  set_policy('0', ...)
+  if schema >= 2 then redis.call('HSET', META, 'size', 0, 'live_faces', 0) end
 end
 
 local function collection_view()
-  local view = redis.call('HMGET', META, 'epoch', 'model', 'position', 'chain')
+  local view = redis.call('HMGET', META, 'epoch', 'model', 'position', 'chain', 'calibration',
+    'size', 'live_faces')
   if not view[1] then return false end
   local function add(generation)
     view[#view + 1] = {generation, unpack(redis.call('HMGET', META,
       of(generation, 'threshold'), of(generation, 'approximate_since'),
-      of(generation, 'building_to')))}
+      of(generation, 'building_to'), of(generation, 'scored'),
+      of(generation, 'max_false_matches'), of(generation, 'max_matches')))}
   end
   local first = served()
   add(first)
@@ -244,6 +386,11 @@ local function reindex_view()
   view[#view + 1] = redis.call('ZCARD', RANGES)
   view[#view + 1] = redis.call('HGET', META, of(view[3], 'threshold'))
   view[#view + 1] = redis.call('HGET', META, of(view[4], 'threshold'))
+  for _, generation in ipairs({view[3], view[4]}) do
+    for _, name in ipairs({'max_false_matches', 'max_matches'}) do
+      view[#view + 1] = redis.call('HGET', META, of(generation, name))
+    end
+  end
   return view
 end
 
@@ -254,9 +401,11 @@ local function editions_view()
   local function add(edition)
     local meta = prefix_of(edition) .. 'meta'
     local its_own = redis.call('HGET', meta, 'generation') or '0'
-    local about = redis.call('HMGET', meta, 'model', of(its_own, 'threshold'))
+    local about = redis.call('HMGET', meta, 'model', of(its_own, 'threshold'),
+      of(its_own, 'scored'), of(its_own, 'max_false_matches'), of(its_own, 'max_matches'))
     local settings = redis.call('HMGET', EDITIONS, 'encoder.' .. edition, 'detector.' .. edition)
-    view[#view + 1] = {edition, about[1], about[2], settings[1], settings[2]}
+    view[#view + 1] = {edition, about[1], about[2], settings[1], settings[2], about[3], about[4],
+      about[5]}
   end
   local served, other = editions()
   add(served)

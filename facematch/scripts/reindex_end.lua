@@ -9,8 +9,7 @@ if (about[2] == 'switched') ~= (ARGV[2] == 'switched') then return about[2] end
 local kept, dropped = about[4], about[3]
 if about[2] == 'switched' then kept, dropped = dropped, kept end
 redis.call('HSET', META, 'generation', kept, 'generations', kept, 'last_reindex', ARGV[1])
-redis.call('HDEL', META, of(dropped, 'threshold'), of(dropped, 'approximate_since'),
-  of(dropped, 'building_to'))
+forget_policy(dropped)
 redis.call('HSET', DROPPED, dropped, 1)
 redis.call('DEL', REINDEX, RANGES, LINKING)
 return 'ok'

@@ -11,6 +11,7 @@ for _, generation in ipairs(generations()) do
     if generation == first then mark(other) end
   end
   if #others > 0 then return 0 end
+  redis.call('HDEL', key(of(generation, 'limits')), ARGV[1])
 end
 redis.call('SREM', ERASING, ARGV[1])
 return 1

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from servers import RedisServer
 from submitting import BACKLOG, MODEL, commit, link, listed, submit, upload
@@ -221,6 +222,78 @@ def test_an_image_keeps_what_was_found(store: Store) -> None:
     assert (encodings[place.position] == 0.5).all()
 
 
+def test_a_collection_is_given_a_calibration_once_by_its_own_model(fresh_store: Store) -> None:
+    store = fresh_store
+    assert store.create(MODEL, 0.6, "one").calibration == "one"
+    assert store.create("another-model", 0.6, "another").calibration == "one"
+    assert store.create(MODEL, 0.6).calibration == "one"
+    assert store.create(MODEL, 0.6, "two").calibration == store.collection().calibration == "one"
+
+
+def test_that_there_is_no_calibration_is_pinned_too(store: Store) -> None:
+    assert store.create(MODEL, 0.6, "one").calibration == ""
+
+
+def test_data_of_an_older_version_comes_to_have_a_calibration(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        store = RedisStore(client)
+        store.create(MODEL, 0.6, "one")
+        client.hdel("fm:{default}:meta", "calibration")
+        assert store.create("another-model", 0.6, "another").calibration == ""
+        assert store.create(MODEL, 0.6, "two").calibration == "two"
+
+
+def test_faces_are_counted_those_ever_committed_and_those_there_are(store: Store) -> None:
+    def counted() -> tuple[int, int]:
+        collection = store.collection()
+        return collection.size, collection.live_faces
+
+    assert counted() == (0, 0)
+    for data, faces in ((b"a", 2), (b"b", 3), (b"c", 0)):
+        job = upload(store, data)
+        for _ in range(2):
+            commit(store, job, data, faces)
+    assert counted() == (5, 5)
+    for _ in range(2):
+        store.erase(image_hash(b"a"))
+    store.erase(image_hash(b"c"))
+    assert counted() == (5, 3)
+    submit(store, b"a")
+    assert counted() == (6, 4)
+
+
+def test_faces_are_kept_with_norms_and_how_many_there_were(store: Store) -> None:
+    norms = np.array([[0.5, 0.25], [1.5, 0.125]], dtype=np.float32)
+    with_norms = commit(store, upload(store, b"a"), b"a", 2, norms=norms)
+    without = commit(store, upload(store, b"b"), b"b", 2)
+    places = [with_norms.position, without.position]
+    found, tail = store.faces_as_of([*places, 99])
+    assert tail == store.collection().tail
+    assert list(found) == places
+    one, other = found.values()
+    assert one.norms is not None
+    assert one.norms.tolist() == norms.tolist()
+    assert (one.size, one.encodings.shape) == (2, (2, 128))
+    assert (other.size, other.norms, other.encodings.shape) == (0, None, (2, 128))
+    assert store.count_faces(places) == 4
+
+    submit(store, b"c")
+    # Those that are there stay; of an image with another number of faces there can be none.
+    store.add_norms({places[0]: norms * 2, places[1]: norms, 3: norms, 99: norms})
+    store.add_norms({places[1]: norms * 2})
+    found, _ = store.faces_as_of([*places, 3])
+    assert [faces.size for faces in found.values()] == [2, 5, 0]
+    for position in places:
+        kept = found[position].norms
+        assert kept is not None
+        assert kept.tolist() == norms.tolist()
+    store.add_norms({})
+    assert store.count_faces([*places, 3]) == 5
+    store.erase(image_hash(b"a"))
+    store.erase(image_hash(b"b"))
+    assert store.collection().live_faces == 1
+
+
 def test_another_model_is_refused(store: Store) -> None:
     job = upload(store, b"a")
     with pytest.raises(Misconfigured):
@@ -261,9 +334,9 @@ def test_after_commit_a_job_cannot_fail(store: Store) -> None:
 def test_links_are_written_in_both_directions_with_their_distance(store: Store) -> None:
     a, b = submit(store, b"a", "a.jpg"), submit(store, b"b", "b.jpg")
     assert link(store, b"a", a) is Linked.DONE
-    assert link(store, b"b", b, (a.position, 0.1 + 0.2)) is Linked.DONE
-    assert listed(store, b"a") == [(image_hash(b"b"), 0.1 + 0.2)]
-    assert listed(store, b"b") == [(image_hash(b"a"), 0.1 + 0.2)]
+    assert link(store, b"b", b, (a.position, 0.1234567)) is Linked.DONE
+    assert listed(store, b"a") == [(image_hash(b"b"), 0.123456)]
+    assert listed(store, b"b") == [(image_hash(b"a"), 0.123456)]
     page = store.matches(image_hash(b"a"), 10)
     assert page.matches[0].names == ("b.jpg",)
     assert (page.image.state, page.complete_through) == (State.DONE, 2)
@@ -512,7 +585,7 @@ def test_a_cursor_holds_when_its_own_image_is_erased(store: Store) -> None:
     positions = {match.position for match in (*first.matches, *rest.matches)}
     assert len(rest.matches) == 3
     assert positions == {other.position for other in others}
-    assert store.matches(image_hash(b"a"), 10, Cursor(9.0, 1)).matches == ()
+    assert store.matches(image_hash(b"a"), 10, Cursor(1e12, 1)).matches == ()
 
 
 def test_work_left_lying_is_handed_out_once(store: Store) -> None:

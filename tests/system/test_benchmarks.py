@@ -78,11 +78,17 @@ def test_what_a_plan_is_reckoned_with_in_short(tmp_path: Path) -> None:
     values, _ = run_shortly(["sizing"], tmp_path)
     assert values["Redis bytes an image with one face and no match"] > 512
     assert values["Redis bytes an entry of the log"] > 100
+
+
+def test_what_a_match_takes_in_short(tmp_path: Path) -> None:
+    values, printed = run_shortly(["match-sets"], tmp_path)
     short, long = (
         values[f"Redis bytes a match, one way, in {sets}"]
-        for sets in ("sets of up to 128", "larger sets")
+        for sets in ("sets of up to 1,024", "larger sets")
     )
-    assert 10 < short < long < 200
+    assert 10 < short < 40 < long < 200
+    assert values["writing the 200 matches of an image"] > 0
+    assert "ok     bytes a match, one way: " in printed
 
 
 def test_an_ingest_of_drawn_faces_in_short(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from facematch.errors import Unavailable
 from facematch.faces import image_hash
-from facematch.store import Cursor
+from facematch.store import Cursor, Filter
 
 UNKNOWN = "0" * 64
 
@@ -63,7 +63,7 @@ def test_no_two_cases_share_an_answer(api: Api, client: FlaskClient) -> None:
     friend = finished(api, client, b"b", (b"a", 0.25))
     status, state, matches = answer(friend)
     assert (status, state) == (200, "done")
-    assert matches == [{"hash": image, "names": ["a"], "distance": 0.25}]
+    assert matches == [{"hash": image, "names": ["a"], "distance": 0.25, "false_match_rate": None}]
 
     client.delete(f"/v1/images/{image}")
     assert answer(image) == (410, "erased", None)
@@ -118,7 +118,18 @@ def test_matches_say_what_they_rest_on(api: Api, client: FlaskClient) -> None:
         "complete_through": 2,
         "exact": True,
         "truncated": False,
-        "matches": [{"hash": image_hash(b"a"), "names": ["a"], "distance": 0.25}],
+        "max_false_matches": None,
+        "max_matches": 10_000,
+        "matches_truncated": False,
+        "expected_false_matches": None,
+        "matches": [
+            {
+                "hash": image_hash(b"a"),
+                "names": ["a"],
+                "distance": 0.25,
+                "false_match_rate": None,
+            }
+        ],
         "next": None,
     }
 
@@ -236,16 +247,17 @@ def test_the_store_is_asked_for_no_more_than_the_limit(
     api: Api, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = finished(api, client, b"a")
-    asked: list[tuple[int, Cursor | None]] = []
+    asked: list[tuple[int, Cursor | None, Filter]] = []
     real = api.store.matches
 
-    def matches(image: str, limit: int, after: Cursor | None = None) -> object:
-        asked.append((limit, after))
-        return real(image, limit, after)
+    def matches(image: str, limit: int, after: Cursor | None, only: Filter) -> object:
+        asked.append((limit, after, only))
+        return real(image, limit, after, only)
 
     monkeypatch.setattr(api.store, "matches", matches)
     client.get(f"/v1/images/{image}/matches?limit=7")
-    assert asked == [(7, None)]
+    client.get(f"/v1/images/{image}/matches?limit=7&max_distance=0.5")
+    assert asked == [(7, None, Filter()), (7, None, Filter(max_distance=0.5))]
 
 
 def test_matches_are_waited_for(api: Api, client: FlaskClient) -> None:

@@ -129,7 +129,10 @@ def test_a_document_a_picture_is_printed_for_scripts(ask: Run) -> None:
         "complete_through": 2,
         "exact": True,
         "truncated": False,
-        "matches": [{"hash": B, "names": ["b.jpg"], "distance": 0.25}],
+        "max_false_matches": None,
+        "matches_truncated": False,
+        "expected_false_matches": None,
+        "matches": [{"hash": B, "names": ["b.jpg"], "distance": 0.25, "false_match_rate": None}],
         "more": False,
     }
     assert (last["state"], last["code"], last["matches"]) == ("failed", "not_an_image", None)
@@ -369,6 +372,71 @@ def test_names_cannot_steer_the_terminal(run: Run) -> None:
         " (approximate: some may be missing)",
         f"  0.5000  {B}  \N{REPLACEMENT CHARACTER}[2Ja, b, c and 1 more",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [
+        (1.0, "100%"),
+        (0.124, "12%"),
+        (0.05, "1 in 20"),
+        (8.1e-5, "1 in 12,000"),
+        (4.4e-7, "1 in 2 million"),
+        (1e-12, "1 in 1 10^12"),
+    ],
+)
+def test_matches_are_shown_with_how_sure_they_are(run: Run, rate: float, told: str) -> None:
+    page = {
+        "hash": A,
+        "state": "done",
+        "code": None,
+        "faces": 1,
+        "position": 1,
+        "threshold": 0.6,
+        "model": "m",
+        "complete_through": 1,
+        "exact": True,
+        "truncated": True,
+        "next": None,
+        "matches_truncated": True,
+        "expected_false_matches": 0.01234,
+        "matches": [{"hash": B, "names": ["b"], "distance": 0.5, "false_match_rate": rate}],
+    }
+    with scripted(lambda request: Reply(200, page)) as service:
+        result = run("--url", service.url, "match", A)
+    assert result.stdout.splitlines() == [
+        f"{A}: done, 1 face, 1 match (others were left out for them)"
+        " (distance at most 0.6, 0.012 false ones to be expected)",
+        f"  0.5000  {told:<17}{B}  b",
+    ]
+
+
+def test_fewer_matches_are_asked_for_by_distance_or_by_how_sure_they_are(run: Run) -> None:
+    page = {
+        "hash": A,
+        "state": "done",
+        "code": None,
+        "faces": 1,
+        "position": 1,
+        "threshold": 0.6,
+        "model": "m",
+        "complete_through": 1,
+        "truncated": False,
+        "next": None,
+        "matches": [],
+    }
+    asked: list[dict[str, str]] = []
+
+    def answer(request: Request) -> Reply:
+        asked.append(request.query)
+        return Reply(200, page)
+
+    with scripted(answer) as service:
+        options = ["--max-distance", "0.5", "--max-false-matches", "1.5"]
+        assert run("--url", service.url, "match", A, *options).exit_code == 0
+        assert run("--url", service.url, "match", A).exit_code == 0
+    assert (asked[0]["max_distance"], asked[0]["max_false_matches"]) == ("0.5", "1.5")
+    assert not {"max_distance", "max_false_matches"} & asked[1].keys()
 
 
 def test_serve_is_told_what_was_asked_for_and_its_exit_code_is_the_commands(

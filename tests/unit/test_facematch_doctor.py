@@ -56,6 +56,7 @@ def service(
     for name in list(os.environ):
         if name.startswith(PREFIX):
             monkeypatch.delenv(name)
+    client.config_set("zset-max-listpack-entries", 1024)
     store = RedisStore(client)
     store.create(MODEL, 0.6)
     place = tmp_path / "index.sock"
@@ -97,6 +98,16 @@ def found(told: dict[str, Any]) -> dict[str, tuple[str, str]]:
     bad = [check for check in told["checks"] if check["level"] != "ok"]
     assert all(check["fix"] for check in bad)
     return {check["what"]: (check["level"], check["said"]) for check in bad}
+
+
+def test_a_redis_that_takes_much_memory_for_match_sets_is_told_of(
+    diagnose: Diagnose, client: Redis
+) -> None:
+    client.config_set("zset-max-listpack-entries", 128)
+    level, said = diagnose()["match sets"]
+    assert (level, "more than 128" in said) == ("warning", True)
+    client.config_set("zset-max-listpack-entries", 4096)
+    assert diagnose() == {}
 
 
 def test_with_a_sound_service_nothing_is_wrong(

@@ -1,17 +1,20 @@
 """fsck finds each kind of damage, and nothing where there is none."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from interleaving import Crash
-from worlds import HASHES, World
+from worlds import HASHES, World, code_of, distance_of
 
-from facematch import failpoints, fsck, fsck_pairs
+from facematch import failpoints, fsck, fsck_faces, fsck_sets
 from facematch.faces import pack_encodings
 from facematch.log import Tail
+from facematch.match_scores import scores_of
 from facematch.memory_store import MemoryStore
-from facematch.store import Generation
+from facematch.store import NO_BOUNDS, Bounds, Generation
+from facematch.stored_faces import StoredFaces
 from worker.pipeline import process
 
 
@@ -42,11 +45,94 @@ def test_blocks_of_any_size_find_the_same(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = fsck.run(store)
-    monkeypatch.setattr(fsck_pairs, "_BLOCK", 2)
-    monkeypatch.setattr(fsck_pairs, "_PORTION", 1)
-    monkeypatch.setattr(fsck_pairs, "_COMPARED", 1)
+    monkeypatch.setattr(fsck_faces, "_BLOCK", 2)
+    monkeypatch.setattr(fsck_faces, "_PORTION", 1)
+    monkeypatch.setattr(fsck_faces, "_COMPARED", 1)
+    monkeypatch.setattr(fsck_sets, "_PORTION", 1)
     monkeypatch.setattr(fsck, "_PORTION", 1)
     assert fsck.run(store) == whole
+
+
+def bounded(store: MemoryStore, bounds: Bounds) -> None:
+    """From now on the policy says so, too."""
+    store._generations[0] = replace(store._generations[0], bounds=bounds)
+
+
+def drop(store: MemoryStore, one: int, other: int) -> float:
+    """Take a pair out; its score."""
+    del store._links[0][one][other]
+    return store._links[0][other].pop(one)
+
+
+def test_what_was_left_out_for_better_matches_need_not_be_there(store: MemoryStore) -> None:
+    bounded(store, Bounds(max_matches=4))
+    score = drop(store, 2, 3)
+    store._limits[0] = {2: score, 3: math.inf}
+    assert found(store) == set()
+    store._limits[0] = {2: score + 1, 3: math.inf}
+    assert found(store) == {"completeness"}
+    store._limits[0] = {2: score}
+    assert found(store) == {"bounds"}
+    store._limits[0] = {2: score, 3: min(store._links[0][3].values())}
+    assert found(store) == {"bounds"}
+
+
+def test_more_matches_than_are_kept_are_found(store: MemoryStore) -> None:
+    bounded(store, Bounds(max_matches=4))
+    assert found(store) == set()
+    bounded(store, Bounds(max_matches=3))
+    assert found(store) == {"bounds"}
+
+
+def test_what_is_not_sure_enough_may_not_be_there_and_what_is_must(store: MemoryStore) -> None:
+    # With threshold 2.5 the strangers match, too, if so many may be false.
+    store._generations[0] = replace(
+        store._generations[0], threshold=2.5, bounds=Bounds(max_false_matches=100)
+    )
+    assert found(store) == {"completeness"}
+    bounded(store, Bounds(max_false_matches=1e-6))
+    assert found(store) == set()
+    for other in (1, 2, 3):
+        code = code_of(3, other - 1)
+        score = float(scores_of(code, distance_of(3, other - 1)))
+        store._links[0][4][other] = store._links[0][other][4] = score
+    assert found(store) == {"soundness"}
+    bounded(store, Bounds(max_false_matches=100))
+    assert found(store) == set()
+
+
+def test_a_match_with_another_rate_is_found(store: MemoryStore) -> None:
+    score = drop(store, 1, 2)
+    store._links[0][1][2] = store._links[0][2][1] = score + 2**21
+    assert found(store) == {"soundness"}
+
+
+def test_match_sets_from_before_there_were_rates_are_sound_as_they_are(store: MemoryStore) -> None:
+    store._generations[0] = replace(store._generations[0], scored=False, bounds=NO_BOUNDS)
+    assert found(store) == {"soundness"}
+    for one, links in store._links[0].items():
+        for other in links:
+            links[other] = distance_of(one - 1, other - 1)
+    for position, data in store._faces.items():
+        store._faces[position] = replace(StoredFaces.unpack(data), norms=None).pack()
+    assert found(store) == set()
+
+
+def test_lost_and_changed_norms_are_found(store: MemoryStore) -> None:
+    whole = StoredFaces.unpack(store._faces[2])
+    assert whole.norms is not None
+    store._faces[2] = replace(whole, norms=None).pack()
+    assert found(store) == {"norms"}
+    store._faces[2] = replace(whole, norms=whole.norms * np.float32(1.01)).pack()
+    assert "norms" in found(store)
+
+
+def test_wrong_counters_are_found(store: MemoryStore) -> None:
+    store._live_faces += 1
+    assert found(store) == {"counters"}
+    store._live_faces -= 1
+    store._size -= 1
+    assert found(store) == {"counters"}
 
 
 def test_a_missing_pair_is_found(store: MemoryStore) -> None:
@@ -92,7 +178,7 @@ def test_lost_faces_are_found(store: MemoryStore) -> None:
 
 def test_changed_faces_are_found(store: MemoryStore) -> None:
     store._faces[1] = pack_encodings(np.zeros((1, 128), dtype=np.float32))
-    assert found(store) == {"soundness"}
+    assert found(store) == {"norms", "soundness"}
 
 
 def test_a_forged_log_is_found(store: MemoryStore) -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from facematch import linkage
 from facematch.corrections import Apart, Correction, Corrections, FaceKey, Together
-from facematch.grouping import codes, group, limit_for, touched
+from facematch.grouping import group, limit_for, taken_for, touched
 from facematch.linkage import DOUBT, REACH, link
+from facematch.match_scores import codes_of
 
 LIMIT = 10_000
 FACES: list[FaceKey] = [(f"{number:02}", face) for number in range(7) for face in range(2)]
@@ -217,10 +218,7 @@ def test_a_face_is_not_apart_from_itself() -> None:
 
 def test_the_limit_is_that_of_the_next_power_of_two() -> None:
     assert limit_for(1025) == limit_for(2048) > limit_for(2049)
-    assert limit_for(0) == limit_for(1024) == codes(0.1 / 1024)
+    assert limit_for(0) == limit_for(1024) == codes_of(0.1 / 1024)
     with pytest.raises(ValueError, match="above 0"):
         limit_for(10, 0)
-
-
-def test_codes_are_thousandths_of_a_decade() -> None:
-    assert codes([1e-16, 1e-20, 1.0, 1e-5]).tolist() == [0, 0, 16_000, 11_000]
+    assert [taken_for(faces) for faces in (0, 1024, 1025, 5000)] == [1024, 1024, 2048, 8192]

@@ -20,6 +20,7 @@ from facematch.job import Message
 from facematch.memory_reencoding import MemoryFront, MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
+from facematch.policy import PolicyChange
 from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, judge
 from facematch.reencoding import Standing
 from facematch.reindexing import Phase
@@ -126,7 +127,7 @@ def carry(service: Service, number: int, **more: object) -> list[tuple[int, int]
 
 
 def begin(service: Service) -> int:
-    return begin_or_go_on(service.reencoding, OTHER, None).later.number
+    return begin_or_go_on(service.reencoding, OTHER, PolicyChange()).later.number
 
 
 def listed(service: Service, number: int, image: str) -> tuple[State, str]:
@@ -138,22 +139,22 @@ def listed(service: Service, number: int, image: str) -> tuple[State, str]:
 
 
 def test_one_that_is_there_is_gone_on_with(service: Service) -> None:
-    made = begin_or_go_on(service.reencoding, OTHER, 0.5)
+    made = begin_or_go_on(service.reencoding, OTHER, PolicyChange(0.5))
     assert made.other is not None
     assert (made.other.encoder, made.other.detector) == (OTHER.name, "hog")
     assert made.other.threshold == 0.5
     for threshold in (None, 0.5):
-        assert begin_or_go_on(service.reencoding, OTHER, threshold) == made
+        assert begin_or_go_on(service.reencoding, OTHER, PolicyChange(threshold)) == made
     with pytest.raises(Conflict, match=r"threshold 0\.5") as raised:
-        begin_or_go_on(service.reencoding, OTHER, 0.4)
+        begin_or_go_on(service.reencoding, OTHER, PolicyChange(0.4))
     assert raised.value.code == "reindex_exists"
     with pytest.raises(Conflict, match="model other-planted") as raised:
-        begin_or_go_on(service.reencoding, Encoder("a-third", "x:Y", "hog"), None)
+        begin_or_go_on(service.reencoding, Encoder("a-third", "x:Y", "hog"), PolicyChange())
     assert raised.value.code == "reindex_exists"
 
 
 def test_the_threshold_is_that_of_what_is_served(service: Service) -> None:
-    assert begin_or_go_on(service.reencoding, OTHER, None).later.threshold == 0.6
+    assert begin_or_go_on(service.reencoding, OTHER, PolicyChange()).later.threshold == 0.6
 
 
 def test_the_model_is_asked_of_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

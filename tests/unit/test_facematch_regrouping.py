@@ -14,9 +14,10 @@ from facematch.calibration import calibration
 from facematch.corrections import Apart, Corrections, FaceKey, Together
 from facematch.face_graph import FaceGraph
 from facematch.faces import Box, Encodings, Face, distances, image_hash
-from facematch.grouping import codes, limit_for
+from facematch.grouping import limit_for
 from facematch.identities import identify
 from facematch.linkage import REACH
+from facematch.match_scores import codes_of
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.people import Due, Regrouped, face_id
@@ -35,7 +36,7 @@ class Album:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.store.create("planted", 0.6)
+        self.store.create("planted", 0.6, "dlib-1")
         self.people = MemoryPeople(self.store)
         self.positions: dict[str, int] = {}
         self._faces: dict[str, Encodings] = {}
@@ -49,14 +50,21 @@ class Album:
         image = image_hash(data)
         job = f"job {len(self.positions)}"
         self.store.accept(NewJob(job, "a.png", "", image, data), 10**9)
-        found = [Face(Box(0, 1, 1, 0), face) for face in faces]
-        place = self.store.commit(Commit(job, image, job, "planted", found, 1, 1, len(found)))
-        pairs = [
-            (self.positions[other], float(distances(faces, its).min()))
-            for other, its in self._faces.items()
-            if distances(faces, its).min() <= 0.6
-        ]
-        self.store.link(Link(image, place, self.store.collection().tail, "t", 0, pairs, last=True))
+        found, norms = [Face(Box(0, 1, 1, 0), face) for face in faces], KNOWN.norms(faces)
+        place = self.store.commit(
+            Commit(job, image, job, "planted", found, 1, 1, len(found), norms)
+        )
+        pairs, rated = [], []
+        for other, its in self._faces.items():
+            apart = distances(faces, its)
+            if apart.min() <= 0.6:
+                pairs.append((self.positions[other], float(apart.min())))
+                rates = KNOWN.rates(apart, norms[:, None], KNOWN.norms(its)[None])
+                rated.append(int(codes_of(rates.min())))
+        tail = self.store.collection().tail
+        self.store.link(
+            Link(image, place, tail, "t", 0, pairs, True, codes=rated, calibration=KNOWN.name)
+        )
         self.positions[image], self._faces[image] = place.position, faces
         return image
 
@@ -67,9 +75,9 @@ class Album:
         del self._faces[image]
 
     def group(self, at_once: int = 100) -> None:
-        while regroup(self.store, self.people, KNOWN, at_once, self._new_id):
+        while regroup(self.store, self.people, at_once, self._new_id):
             pass
-        checked = check(self.store, self.people, KNOWN)
+        checked = check(self.store, self.people)
         assert (checked.wrong, checked.ungrouped) == ((), 0)
 
     @property
@@ -119,7 +127,7 @@ def test_a_small_portion_at_a_time_ends_in_the_same_groups(album: Album) -> None
 def test_another_number_of_images_groups_all_anew(
     album: Album, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facematch.grouping.FEWEST_IMAGES", 2)
+    monkeypatch.setattr("facematch.grouping.FEWEST_FACES", 2)
     begun: list[int] = []
     begin = album.people.begin
     monkeypatch.setattr(
@@ -141,7 +149,9 @@ def test_another_generation_of_match_sets_groups_all_anew(album: Album) -> None:
     reindexing = MemoryReindexing(album.store)
     made = reindexing.begin(0.01)
     tail = album.store.collection().tail
-    reindexing.link(RangeLink(made.id, 1, tail, "t", 0, Matched.of([]), last=True))
+    reindexing.link(
+        RangeLink(made.id, 1, tail, "t", 0, Matched.of([]), True, calibration=KNOWN.name)
+    )
     reindexing.switch(made.id)
     album.group()
     assert len(album.groups) == 2
@@ -164,7 +174,7 @@ def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(
         return found
 
     monkeypatch.setattr(album.people, "due", late)
-    assert regroup(album.store, album.people, KNOWN)
+    assert regroup(album.store, album.people)
     assert list(album.people.due(10).marks) == [1, 2]
     album.group()
     assert album.people.person(ada, 1).person.name == "Ada"
@@ -192,7 +202,7 @@ def test_the_graph_has_each_pair_once_for_each_of_its_faces(album: Album) -> Non
     near = graph.near(keys)
     faces = np.stack([ADAS[0], ADAS[1]])
     apart, norms = distances(faces[:1], faces[1:])[0, 0], KNOWN.norms(faces)
-    code = int(codes(KNOWN.rates(apart, norms[0], norms[1])))
+    code = int(codes_of(KNOWN.rates(apart, norms[0], norms[1])))
     assert near[one, 0] == {(other, 0): code}
     assert near[other, 0] == {(one, 0): code}
     assert near[one, 1].keys() == {(other, 1)}

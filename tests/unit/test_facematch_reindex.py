@@ -15,9 +15,10 @@ from facematch.job import RangeMessage
 from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
 from facematch.parity import Parity, Sample, compare
+from facematch.policy import PolicyChange
 from facematch.reindex import begin_or_go_on, judge, publish_due, wait_until_built
 from facematch.reindexing import Matched, Phase, RangeLink, Reindex
-from facematch.store import Linked
+from facematch.store import Bounds, Linked
 
 IMAGES = [b"a", b"b", b"c", b"d"]
 PAIRS = [(2, 1, 0.3), (3, 1, 0.4), (3, 2, 0.55), (4, 3, 0.45)]
@@ -88,7 +89,7 @@ def test_one_that_is_there_is_gone_on_with(
     store: MemoryStore, reindexing: MemoryReindexing
 ) -> None:
     def ask(threshold: float | None = None, share: float | None = None) -> Reindex:
-        return begin_or_go_on(store, reindexing, threshold, share)
+        return begin_or_go_on(store, reindexing, PolicyChange(threshold), share)
 
     made = ask(0.5, 0.25)
     assert (made.threshold, made.share) == (0.5, 0.25)
@@ -176,6 +177,47 @@ def test_any_other_change_is_not(store: MemoryStore, reindexing: MemoryReindexin
     assert found.share_unexpected == pytest.approx(3 / 5)
 
 
+def test_what_the_bounds_change_is_expected(
+    store: MemoryStore, reindexing: MemoryReindexing
+) -> None:
+    store._links[0] = store.linked([1, 2, 3, 4], 0)
+    store._generations[0] = replace(store._generations[0], scored=False)
+    store._calibration = "dlib-1"
+    made = reindexing.begin(0.6, bounds=Bounds(max_false_matches=1))
+    # Of four faces up to code 15397.
+    codes = [9000, 15_397, 15_398, 16_000]
+    pairs = Matched.of(PAIRS, codes)
+    whole = RangeLink(
+        *(made.id, 1, store.collection().tail, "t", 0, pairs), last=True, calibration="dlib-1"
+    )
+    assert reindexing.link(whole) is Linked.DONE
+    found = compare(store, made, silent)
+    # What the former match sets do not know a rate of may have gone for it.
+    assert (found.unchanged, found.lost, found.unexpected) == (2, 2, 0)
+    reindexing.switch(made.id)
+    reindexing.drop(made.id)
+
+    made = reindexing.begin(0.6, bounds=Bounds(max_false_matches=1e-5))
+    seen = store.collection().tail
+    none = RangeLink(made.id, 1, seen, "t", 0, Matched.of(()), last=True, calibration="dlib-1")
+    assert reindexing.link(none) is Linked.DONE
+    # Of these bounds the one with code 9000 should be there still.
+    found = compare(store, made, silent)
+    assert (found.unchanged, found.lost, found.unexpected) == (0, 2, 1)
+
+
+def test_what_was_left_out_for_better_matches_is_expected_to_be_gone(
+    store: MemoryStore, reindexing: MemoryReindexing
+) -> None:
+    made = reindexing.begin(0.6, bounds=Bounds(max_matches=1))
+    seen = store.collection().tail
+    whole = RangeLink(made.id, 1, seen, "t", 0, Matched.of(PAIRS), last=True)
+    assert reindexing.link(whole) is Linked.DONE
+    found = compare(store, made, silent)
+    assert (found.gained, found.unexpected) == (0, 0)
+    assert found.lost > 0
+
+
 def test_what_changes_while_it_is_looked_at_is_looked_at_again(
     store: MemoryStore, reindexing: MemoryReindexing
 ) -> None:
@@ -187,7 +229,7 @@ def test_what_changes_while_it_is_looked_at_is_looked_at_again(
         """The former match sets were read without it, the new ones are read with it."""
         link(store, b"e", place, (1, 0.2))
 
-    switch.after["linked"] = between
+    switch.after["scores"] = between
     found = compare(switch, made, silent)
     assert (found.unchanged, found.gained, found.unexpected) == (5, 0, 0)
 

@@ -4,15 +4,17 @@ import json
 import threading
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from redis import Redis
-from submitting import submit, upload
+from submitting import commit, upload
 
 from facematch import redis_connection, redis_schema
 from facematch.cli import main
 from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Conflict, Misconfigured, Unavailable
+from facematch.faces import image_hash
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_schema import RedisSchema
 from facematch.redis_scripts import SCHEMA
@@ -35,9 +37,12 @@ def old(client: Redis) -> RedisStore:
     """A store as versions without schemas have left it."""
     store = RedisStore(client)
     store.create("a-model", 0.6)
-    submit(store, b"one")
     client.hdel(EDITIONS, "schema")
+    for data, faces in ((b"one", 1), (b"two", 2), (b"gone", 4)):
+        commit(store, upload(store, data), data, faces, norms=np.ones((faces, 2), np.float32))
+    store.erase(image_hash(b"gone"))
     client.delete(LAST)
+    client.hdel(META, "size", "live_faces")
     client.hset(META, "submissions", LATER)
     return store
 
@@ -75,13 +80,15 @@ def test_numbers_are_in_one_order_with_those_of_an_older_version_that_runs_besid
 def test_an_older_store_is_told_of_first_and_then_migrated(
     client: Redis, old: RedisStore, redis_url: str
 ) -> None:
+    old.add_norms({1: np.ones((1, 2), np.float32)})
+    assert {faces.norms for faces in old.faces_as_of([1, 2])[0].values()} == {None}
     before = {key: client.dump(key) for key in client.scan_iter()}
     code, said = facematch(redis_url, "migrate")
     assert (code, "is of schema 0" in said, "Nothing was changed" in said) == (0, True, True)
     assert {key: client.dump(key) for key in client.scan_iter()} == before
     told = json.loads(facematch(redis_url, "migrate", "--json")[1])
     assert (told["schema"], told["newest"], told["applied"]) == (0, SCHEMA, False)
-    assert [step["schema"] for step in told["steps"]] == [1]
+    assert [step["schema"] for step in told["steps"]] == [1, 2]
 
     with pytest.raises(Conflict) as refused:
         RedisReencoding(client).begin("another", 0.6, "other:Encoder", "")
@@ -90,6 +97,9 @@ def test_an_older_store_is_told_of_first_and_then_migrated(
     code, said = facematch(redis_url, "migrate", "--apply")
     assert (code, f"Done: it is of schema {SCHEMA}." in said) == (0, True)
     assert not client.hexists(META, "submissions")
+    old.add_norms({1: np.ones((1, 2), np.float32)})
+    assert [faces.size for faces in old.faces_as_of([1, 2])[0].values()] == [3, 0]
+    assert (old.collection().size, old.collection().live_faces) == (3, 3)
     assert number_of(client, upload(old, b"after")) == LATER + 1
     assert "there is nothing to do" in facematch(redis_url, "migrate", "--apply")[1]
     assert RedisReencoding(client).begin("another", 0.6, "other:Encoder", "").other is not None

@@ -134,10 +134,10 @@ def test_what_is_advised_is_the_loosest_that_keeps_to_what_is_wanted() -> None:
 
 def test_large_sets_take_more_for_each_match_and_a_spread_makes_some_large() -> None:
     even = replace(LOOSE, spread=0.0)
-    small, large = (match_bytes(COSTS, n, even, ONE) for n in (15_000, 30_000))
-    assert small == pytest.approx(COSTS.short_match_bytes + COSTS.set_bytes / 93, rel=0.01)
-    assert large == pytest.approx(COSTS.long_match_bytes + COSTS.set_bytes / 186, rel=0.01)
-    assert small < match_bytes(COSTS, 15_000, LOOSE, ONE) < large
+    small, large = (match_bytes(COSTS, n, even, ONE) for n in (150_000, 300_000))
+    assert small == pytest.approx(COSTS.short_match_bytes + COSTS.set_bytes / 930, rel=0.01)
+    assert large == pytest.approx(COSTS.long_match_bytes + COSTS.set_bytes / 1860, rel=0.01)
+    assert small < match_bytes(COSTS, 150_000, LOOSE, ONE) < large
     assert match_set_bytes(COSTS, 10, replace(even, different_people=1e-9), ONE) < 1
 
 

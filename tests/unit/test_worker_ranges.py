@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from histories import MODEL, Switch, add, erase
-from worlds import REPLICATED
+from worlds import REPLICATED, told
 
 from facematch.errors import Rejected, Unavailable
 from facematch.faces import FACES_PER_POSITION, Encodings, distances
@@ -52,7 +52,7 @@ def truth(gone: frozenset[int] = frozenset()) -> dict[int, dict[int, float]]:
         for other in range(one):
             distance = float(distances(encodings, IMAGES[other]).min())
             if distance <= THRESHOLD and gone.isdisjoint((one + 1, other + 1)):
-                found[one + 1][other + 1] = found[other + 1][one + 1] = distance
+                found[one + 1][other + 1] = found[other + 1][one + 1] = told(distance)
     return found
 
 
