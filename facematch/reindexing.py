@@ -26,7 +26,7 @@ from facematch.log import Tail
 from facematch.match_scores import UNRATED
 from facematch.store import DEFAULT_BOUNDS, Bounds, Linked
 
-#: Pairs written by one call, which takes a millisecond: requests wait for it.
+#: Pairs written by one call, which takes one to three milliseconds: requests wait for it.
 RANGE_CHUNK = 100
 #: Positions of a range, and the most ranges there are: a large collection has larger ones.
 SPAN = 1000

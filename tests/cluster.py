@@ -174,3 +174,7 @@ class Cluster:
         report = json.loads(done.stdout)
         assert report["findings"] == []
         assert report["unfinished"] == 0
+        eventually(self._people_are_right, "people are those that all faces come to", 120)
+
+    def _people_are_right(self) -> bool:
+        return self.command("people", "check").returncode == 0

@@ -108,7 +108,7 @@ def check(collection: Collection, model: str) -> None:
     if bounded and not collection.calibration:
         raise Misconfigured(
             "the collection bounds false matches, and the encoder has no calibration:"
-            " facematch reindex --max-false-matches none"
+            " facematch reindex with --max-false-matches none changes that"
         )
 
 

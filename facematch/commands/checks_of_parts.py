@@ -14,6 +14,7 @@ from facematch.commands.checks_of_machine import socket_file
 from facematch.errors import Misconfigured, Unavailable
 from facematch.indexes import is_milvus
 from facematch.job import queue_of
+from facematch.policy import policy_told
 from facematch.presence import Process
 from facematch.redis_connection import Redis
 from facematch.redis_durability import check_durable
@@ -162,14 +163,25 @@ def collection(editions: Editions, model: str | None, given: Settings) -> Iterat
             f"set {PREFIX}ENCODER back, or change over: facematch reindex --encoder",
         )
         return
-    said = f"edition {served.number} of {served.model}, threshold {served.threshold:g}"
-    if "threshold" in given.model_fields_set and given.threshold != served.threshold:
+    told = policy_told(served.threshold, served.bounds)
+    said = f"edition {served.number} of {served.model}, {told}"
+    kept = {
+        "threshold": served.threshold,
+        "max_false_matches": served.bounds.max_false_matches or 0,
+        "max_matches": served.bounds.max_matches or 0,
+    }
+    idle = [
+        name
+        for name, value in kept.items()
+        if name in given.model_fields_set and getattr(given, name) != value
+    ]
+    for name in idle:
         yield warning(
             "collection",
-            f"{said}: it keeps that, {PREFIX}THRESHOLD={given.threshold:g} does nothing",
-            "change over: facematch reindex --threshold",
+            f"{said}: it keeps that, {PREFIX}{name.upper()}={getattr(given, name):g} does nothing",
+            f"change over: facematch reindex --{name.replace('_', '-')}",
         )
-    else:
+    if not idle:
         yield ok("collection", said)
 
 

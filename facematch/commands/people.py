@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from facematch import people_check
 from facematch.commands.stores import served_edition, urls
@@ -20,9 +20,6 @@ from facematch.redis_store import RedisStore
 from facematch.regrouping import way_of
 from facematch.terminal import printable
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 _NAMES = 3
 
 
@@ -32,6 +29,9 @@ class Begun:
 
     faces: int
     false_pairs: float
+
+
+Shown: TypeAlias = PeopleAnswer | PersonAnswer | PersonPageAnswer | people_check.Checked | Begun
 
 
 def regroup(data: Path | None, false_pairs: float | None) -> Begun:
@@ -53,7 +53,7 @@ def check(data: Path | None) -> people_check.Checked:
         return people_check.check(store, people)
 
 
-def document(answer: "DataclassInstance") -> Document:
+def document(answer: Shown) -> Document:
     """For a script."""
     return asdict(answer)
 

@@ -49,7 +49,7 @@ def result_lines(result: Result) -> Iterator[str]:
         yield f"  {result.hash}"
     for match in result.matches or ():
         rate = match.false_match_rate
-        sure = "" if rate is None else f"{_chance(rate):<17}"
+        sure = "" if rate is None else f"{_chance(rate):<18}"
         yield f"  {match.distance:.4f}  {sure}{match.hash}  {_names(match.names)}"
     if result.more:
         yield "  …"

@@ -1,4 +1,5 @@
--- Take, keep or give back a lease. ARGV: its name, who asks, seconds (0: give it back).
+-- Take, keep or give back a lease; of an edition that was given up there is none. ARGV: its name, who asks, seconds (0: give it back).
+if given_up() then return 0 end
 local lease = key('lease', ARGV[1])
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[2] then return 0 end

@@ -407,7 +407,7 @@ def test_matches_are_shown_with_how_sure_they_are(run: Run, rate: float, told: s
     assert result.stdout.splitlines() == [
         f"{A}: done, 1 face, 1 match (others were left out for them)"
         " (distance at most 0.6, 0.012 false ones to be expected)",
-        f"  0.5000  {told:<17}{B}  b",
+        f"  0.5000  {told:<18}{B}  b",
     ]
 
 

@@ -130,6 +130,8 @@ def test_with_a_sound_service_nothing_is_wrong(
         ("FAILPOINT", "after_query", "settings", "wrong", "for tests"),
         ("INDEX_MEMORY", str(10**15), "memory", "wrong", "the index may take 1 PB"),
         ("THRESHOLD", "0.4", "collection", "warning", "it keeps that"),
+        ("MAX_FALSE_MATCHES", "1.5", "collection", "warning", "MAX_FALSE_MATCHES=1.5 does nothing"),
+        ("MAX_MATCHES", "5", "collection", "warning", "MAX_MATCHES=5 does nothing"),
         ("BROKER_URL", "amqp://127.0.0.1:1", "broker", "wrong", "it does not answer"),
         ("BROKER_URL", "http://x", "broker", "wrong", "a broker URL begins with"),
         ("INDEX_URL", "unix:/nowhere/index.sock", "index", "wrong", "there is no socket"),

@@ -53,7 +53,7 @@ def live_through(history: History, world: World) -> None:
     world.check_groups()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=quiet)
+@settings(max_examples=60, deadline=None, suppress_health_check=quiet)
 @given(histories(*ACTIONS, *LOSSES))
 def test_any_history_ends_in_the_people_that_there_are(history: History) -> None:
     live_through(history, World(MemoryStore()))
