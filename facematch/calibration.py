@@ -20,7 +20,7 @@ from facematch.encoding_model import encoding_model
 from facematch.faces import Encodings
 
 #: Of the cohort, so many nearest faces make the norms of a face.
-NEAREST = 100
+NEAREST = 300
 #: No rate is said to be lower: nothing could show it.
 LOWEST_RATE = 1e-16
 _BLOCK = 1024

@@ -25,6 +25,7 @@ LAYERS = {
         "log",
         "logs",
         "cache_folder",
+        "calibration",
         "collection_name",
         "encoding_model",
         "presence",
