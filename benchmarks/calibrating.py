@@ -6,7 +6,9 @@ fitted to reach it more often, the rarer it is: by how much is measured on peopl
 (`measured`, by `benchmarks.rates`), and put right by two numbers for each curve.
 """
 
+import itertools
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,16 @@ from benchmarks.mixture import fitted
 from facematch import encoding_model as module
 from facematch.calibration import Calibration, Curve, Floats
 from facematch.encoding_model import EncodingModel, encoding_model
-from facematch.faces import Encodings
+from facematch.faces import Encodings, distances
 
-_COHORT, _FACES, _SEED = 8000, 20_000, 1
+_COHORT, _FACES, _SEED = 16_000, 20_000, 1
 #: Of the drawn pairs so many are below the least of these: the tail goes on from there.
 _LOG_RATES = np.round(np.arange(-7.0, 0.01, 0.1), 6)
 _BLOCK = 500
 #: Rates at which drawn and real people are compared, where so many pairs of the latter are there.
 _COMPARED, _ENOUGH = np.arange(-4.0, -1.99, 0.25), 50
+#: Of a face it is the distance to strangers that counts, the same for all faces.
+_DISTANCES = np.arange(0.45, 0.651, 0.025)
 #: From here on down the difference grows evenly; above, it fades.
 _BEND = -2.0
 
@@ -74,21 +78,24 @@ def measured(
     of `people` (n,), who are divided into so many parts, each judged by a fit to all others."""
     # Not the seed that divides them into halves elsewhere.
     part = np.random.default_rng(_SEED + 1).permutation(people.max() + 1)[people] % parts
-    reached = np.zeros((2, len(_COMPARED)))
-    pairs = np.zeros(2)
+    reached, pairs = np.zeros(len(_COMPARED)), 0
+    near, told = np.zeros(len(_DISTANCES)), []
     for left_out in range(parts):
         seen, judged = part != left_out, part == left_out
         model = fitted(encodings[seen], people[seen], _SEED)
         found = calibrated(model, (NONE, NONE), **sizes)
-        for kind, scores in enumerate(_scores(found, encodings[judged], people[judged])):
-            curve = (found.pairs, found.face)[kind]
-            logs = np.log10(curve.rates(scores))
-            reached[kind] += [(logs <= rate).sum() for rate in _COMPARED]
-            pairs[kind] += len(scores)
-    return _correction(reached[0], pairs[0]), _correction(reached[1], pairs[1])
+        scores = _scores(found, encodings[judged], people[judged])[0]
+        logs = np.log10(found.pairs.rates(scores))
+        reached += [(logs <= rate).sum() for rate in _COMPARED]
+        pairs += len(scores)
+        near += _strangers_near(encodings[judged], people[judged])
+        chances = [found.within(far, found.norms(encodings[judged])) for far in _DISTANCES]
+        others = judged.sum() - np.bincount(people[judged])[people[judged]]
+        told.append((np.log10(chances), others))
+    return _of_pairs(reached, pairs), _of_faces(near, told)
 
 
-def _correction(reached: Floats, pairs: float) -> Correction:
+def _of_pairs(reached: Floats, pairs: int) -> Correction:
     """The line through how much more often each rate was reached."""
     enough = reached >= _ENOUGH
     if enough.sum() < 3:
@@ -96,6 +103,30 @@ def _correction(reached: Floats, pairs: float) -> Correction:
     more = np.log10(reached[enough] / pairs) - _COMPARED[enough]
     slope, level = np.polyfit(_BEND - _COMPARED[enough], more, 1)
     return Correction(round(float(level), 3), round(float(slope), 3))
+
+
+def _of_faces(near: Floats, told: Sequence[tuple[Floats, NDArray[np.int64]]]) -> Correction:
+    """That by which there are as many strangers within each distance as is told: of the parts the
+    chances (base 10, by distance and face) of one stranger, and how many there are of each."""
+    enough = near >= _ENOUGH
+    best, least = NONE, np.inf
+    for level, slope in itertools.product(np.arange(-0.4, 0.41, 0.02), np.arange(-0.1, 0.51, 0.02)):
+        tried = Correction(round(float(level), 3), round(float(slope), 3))
+        expected = sum((10.0 ** tried(logs) * others).sum(axis=1) for logs, others in told)
+        off = float(np.square(np.log(near[enough] / expected[enough])).sum())
+        if off < least:
+            best, least = tried, off
+    return best
+
+
+def _strangers_near(faces: Encodings, people: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many pairs of a face with a stranger's are within each distance, both ways."""
+    counts = np.zeros(len(_DISTANCES), dtype=np.int64)
+    for start in range(0, len(faces), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        apart = distances(faces[rows], faces)[people[rows, None] != people]
+        counts += [(apart <= far).sum() for far in _DISTANCES]
+    return counts
 
 
 def write(path: Path) -> None:

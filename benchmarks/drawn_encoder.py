@@ -54,6 +54,7 @@ class DrawnEncoder:
     """See worker.encoder.Encoder. A picture of another size has no face."""
 
     model = MODEL
+    calibration = "dlib-1"
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:
         """One face, whose crop is its number."""

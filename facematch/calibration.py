@@ -20,7 +20,7 @@ from facematch.encoding_model import encoding_model
 from facematch.faces import Encodings
 
 #: Of the cohort, so many nearest faces make the norms of a face.
-NEAREST = 300
+NEAREST = 600
 #: No rate is said to be lower: nothing could show it.
 LOWEST_RATE = 1e-16
 _BLOCK = 1024
@@ -65,7 +65,9 @@ class Calibration:
         found = np.empty((len(encodings), 2), dtype=np.float32)
         for start in range(0, len(encodings), _BLOCK):
             block = np.asarray(encodings[start : start + _BLOCK], dtype=np.float32)
-            apart = self._squares - 2 * block @ self.cohort.T + np.square(block).sum(axis=1)[:, None]
+            apart = (
+                self._squares - 2 * block @ self.cohort.T + np.square(block).sum(axis=1)[:, None]
+            )
             apart = np.partition(apart, NEAREST, axis=1)[:, :NEAREST]
             nearest = np.sqrt(np.maximum(apart, 0), dtype=np.float64)
             found[start : start + _BLOCK, 0] = nearest.mean(axis=1)

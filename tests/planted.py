@@ -41,6 +41,7 @@ class PlantedEncoder:
     """Reads the encodings of a planted picture; see worker.encoder.Encoder."""
 
     model = "planted"
+    calibration = "dlib-1"
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:
         """One face a row, which is its encoding; other pictures have none."""

@@ -2,10 +2,12 @@
 
 `python -m worker model` says what encodings a worker with these settings makes; `check` does, too,
 once it has looked at a drawn face the way a worker looks at pictures: for `facematch doctor`.
+`look` looks at files named on standard input: for `facematch quality`.
 `python -m worker reindex` is `facematch reindex`, for a Job that has the worker's image.
 """
 
 import contextlib
+import json
 import signal
 import sys
 import threading
@@ -27,7 +29,7 @@ from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings, load
 from worker.consumer import HANDS_PER_SLOT, consume
-from worker.encoder import Encoder, load_encoder
+from worker.encoder import Encoder, calibration_of, load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
 from worker.golden import check_golden
@@ -39,6 +41,7 @@ from worker.metrics import Metrics, Readiness, gauges_of
 from worker.pipeline import Parts, finish, process
 from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
+from worker.requested import answer_all
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
 
@@ -212,6 +215,8 @@ def main(arguments: Sequence[str]) -> int:
         return _say_model(lambda settings, encoder: None)
     if list(arguments) == ["check"]:
         return _say_model(_check)
+    if list(arguments) == ["look"]:
+        return _look()
     from facematch.cli import main as command
 
     command(arguments, prog_name="python -m worker")
@@ -222,6 +227,24 @@ def _check(settings: Settings, encoder: Encoder) -> None:
     logs.configure(settings, "worker")
     with Sandbox(_child_settings(settings), lookers=1, fetchers=1) as sandbox:
         check_golden(SandboxedLooker(sandbox, encoder), encoder.model)
+
+
+def _look() -> int:
+    try:
+        settings = load()
+        logs.configure(settings, "worker")
+        encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
+        about = {"model": encoder.model, "calibration": calibration_of(encoder)}
+        slots = settings.slots or startup.usable_cores()
+        with Sandbox(_child_settings(settings), lookers=slots, fetchers=1) as sandbox:
+            looker = SandboxedLooker(sandbox, encoder)
+            check_golden(looker, encoder.model)
+            sys.stdout.write(json.dumps(about) + "\n")
+            answer_all(sys.stdin, sys.stdout, looker, slots * HANDS_PER_SLOT)
+    except Misconfigured as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 def _say_model(check: Callable[[Settings, Encoder], None]) -> int:

@@ -23,6 +23,7 @@ class DlibEncoder:
     """See worker.encoder.Encoder: 5-point landmarks, no jitter. Its crops are encodings already."""
 
     model = MODEL
+    calibration = "dlib-1"
 
     def __init__(self, detector: str = "hog", max_side: int = 0) -> None:
         """`detector`: `hog` or `cnn`; `max_side`: see worker.working_size."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
+from facematch.calibration import NAMES
 from facematch.errors import Misconfigured
 from facematch.faces import Box, Encodings, Pixels
 
@@ -36,6 +37,11 @@ class Encoder(Protocol):
     def model(self) -> str:
         """Fingerprint of the model; encodings of different models do not compare."""
 
+    @property
+    def calibration(self) -> str:
+        """The calibration of its encodings, one of facematch.calibration.NAMES; "", or no such
+        attribute: there is none, and so no false match rates."""
+
     def find(self, pixels: Pixels, max_faces: int) -> Found:
         """The `max_faces` largest faces of an upright RGB picture (h, w, 3), uint8.
 
@@ -54,6 +60,14 @@ class Preparable(Protocol):
     def preparation(self) -> str | None:
         """The module that is this program, run with `python -m`; None when it need not run.
         `find` itself notices when it has."""
+
+
+def calibration_of(encoder: Encoder) -> str:
+    """That of its encodings, "" for none. Raises Misconfigured for one that there is not."""
+    name: str = getattr(encoder, "calibration", "")
+    if name and name not in NAMES:
+        raise Misconfigured(f"the encoder has a calibration {name!r}, which there is not")
+    return name
 
 
 def largest(seen: Sequence[Box], count: int) -> list[Box]:

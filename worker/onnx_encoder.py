@@ -18,6 +18,7 @@ class OnnxEncoder:
     """See worker.encoder.Encoder. Crops are aligned face chips (n, 150, 150, 3), uint8, RGB."""
 
     model = MODEL
+    calibration = "dlib-1"
 
     def __init__(self, detector: str = "hog", max_side: int = 0) -> None:
         """See DlibFinder."""
