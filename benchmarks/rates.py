@@ -28,7 +28,7 @@ _FOUND = {1e-3: (0.95, 0.96), 1e-4: (0.86, 0.90), 1e-5: (0.69, 0.75)}
 _TOLD, _MUST_BE_WITHIN, _AIM_IS_WITHIN = (1e-2, 1e-3, 1e-4, 1e-5), 2.0, 1.3
 _THRESHOLDS = (0.6, 0.55, 0.5)
 _CURVE = 10.0 ** np.arange(-6.0, -0.99, 0.25)
-_SEED, _PARTS, _BLOCK = 1, 4, 500
+_SEED, _PARTS, _BLOCK = 1, 8, 500
 #: Drawn faces: fewer than for what is shipped, of whose curve the tail below 1e-6 has use.
 _FEW, _FACES = 4000, 10_000
 _PLAIN = "plain distance"

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from facematch.calibration import LOWEST_RATE, NAMES, Calibration, Curve, calibration
+from facematch.calibration import LOWEST_RATE, NAMES, NEAREST, Calibration, Curve, calibration
 from facematch.encoding_model import encoding_model
 from facematch.faces import Encodings, distances
 
@@ -31,7 +31,7 @@ def test_norms_are_mean_and_deviation_of_the_nearest_of_the_cohort(
 ) -> None:
     norms = ours.norms(strangers[:20])
     assert (norms.shape, norms.dtype) == ((20, 2), np.float32)
-    nearest = np.sort(distances(strangers[:20], ours.cohort), axis=1)[:, :300]
+    nearest = np.sort(distances(strangers[:20], ours.cohort), axis=1)[:, :NEAREST]
     assert norms[:, 0] == pytest.approx(nearest.mean(axis=1), rel=1e-5)
     assert norms[:, 1] == pytest.approx(nearest.std(axis=1), rel=1e-3)
     assert ours.norms(strangers[:0]).shape == (0, 2)
