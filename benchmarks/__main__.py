@@ -147,9 +147,9 @@ def encode(reference: Reference, rounds: int, short: bool) -> Report:
 @click.option(
     "--part",
     "parts",
-    type=click.Choice(["finding", "rates", "pairs"]),
+    type=click.Choice(["finding", "rates", "mirrored", "pairs"]),
     multiple=True,
-    help="Only this; may be given again. pairs takes ten minutes, the others two each.",
+    help="Only this; may be given again. pairs takes ten minutes, the others a few each.",
 )
 @click.option(
     "--same",

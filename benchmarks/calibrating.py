@@ -23,8 +23,8 @@ from facematch.encoding_model import EncodingModel, encoding_model
 from facematch.faces import Encodings, distances
 
 _COHORT, _FACES, _SEED = 16_000, 20_000, 1
-#: Of the drawn pairs so many are below the least of these: the tail goes on from there.
-_LOG_RATES = np.round(np.arange(-7.0, 0.01, 0.1), 6)
+#: The curve has these rates of which there are enough drawn pairs; the tail goes on from there.
+_LOG_RATES, _FEWEST = np.round(np.arange(-7.0, 0.01, 0.1), 6), 10
 _BLOCK = 500
 #: Rates at which drawn and real people are compared, where so many pairs of the latter are there.
 _COMPARED, _ENOUGH = np.arange(-4.0, -1.99, 0.25), 50
@@ -174,10 +174,11 @@ def _scores(
 def _curve(scores: NDArray[np.float32], correct: Correction) -> Curve:
     """The rate at each score, and how it goes on below the first."""
     scores.sort()
-    ranks = np.clip(10.0**_LOG_RATES * len(scores) - 1, 0, len(scores) - 1).astype(np.int64)
+    known = correct(_LOG_RATES[np.log10(_FEWEST / len(scores)) <= _LOG_RATES])
+    logs = _LOG_RATES[-len(known) :]
+    ranks = np.minimum(10.0**logs * len(scores), len(scores)).astype(np.int64) - 1
     at = np.maximum.accumulate(scores[ranks].astype(np.float64))
-    logs = correct(_LOG_RATES)
-    return Curve(at, logs, float((logs[10] - logs[0]) / (at[10] - at[0])))
+    return Curve(at, known, float((known[10] - known[0]) / (at[10] - at[0])))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def _mixture(
     """Weights, means and covariances."""
     shares = np.eye(_KINDS)[_nearest(points, points[rng.choice(len(points), _KINDS, False)])]
     for _ in range(_ROUNDS):
-        totals = shares.sum(axis=0)
+        totals = shares.sum(axis=0) + 1e-9  # a kind may have lost all its faces
         weights, means = totals / totals.sum(), shares.T @ points / totals[:, None]
         covariances = np.empty((_KINDS, points.shape[1], points.shape[1]))
         logs = np.empty_like(shares)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.finding import measure_finding
 from benchmarks.looking import look_at_all, looker
+from benchmarks.mirrored import measure_mirrored
 from benchmarks.pairs import different_people, pair_distances, same_person
 from benchmarks.pictures import Reference
 from benchmarks.rates import measure_rates
@@ -36,6 +37,7 @@ class Part(StrEnum):
     FINDING = "finding"
     PAIRS = "pairs"
     RATES = "rates"
+    MIRRORED = "mirrored"
 
 
 def run(
@@ -52,6 +54,8 @@ def run(
         return report
     if Part.RATES in parts:
         measure_rates(report, reference, short, same)
+    if Part.MIRRORED in parts:
+        measure_mirrored(report, reference, short)
     if Part.PAIRS in parts:
         _measure_pairs(report, reference, short)
     return report

@@ -8,7 +8,7 @@ plain distance. What comes with facematch was fitted to all of these people, so 
 here, which are printed as well, flatter it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,16 @@ from facematch.calibration import Calibration, Floats, calibration
 from facematch.faces import Encodings
 
 #: Found at a true false match rate: what must be, and the aim.
-_FOUND = {1e-3: (0.95, 0.96), 1e-4: (0.86, 0.90), 1e-5: (0.69, 0.75)}
+FOUND = {1e-3: (0.95, 0.96), 1e-4: (0.86, 0.90), 1e-5: (0.69, 0.75)}
 #: Told rates that are compared with what is seen, and by which factor they may be off.
 _TOLD, _MUST_BE_WITHIN, _AIM_IS_WITHIN = (1e-2, 1e-3, 1e-4, 1e-5), 2.0, 1.3
 _THRESHOLDS = (0.6, 0.55, 0.5)
+#: Match sets that are compared: threshold, and at most so many false matches.
+_BOUNDS = {
+    "threshold 0.6": (0.6, None),
+    "threshold 0.5": (0.5, None),
+    "max_false_matches 1": (0.6, 1.0),
+}
 _CURVE = 10.0 ** np.arange(-6.0, -0.99, 0.25)
 _SEED, _PARTS, _BLOCK = 1, 8, 500
 #: Drawn faces: fewer than for what is shipped, of whose curve the tail below 1e-6 has use.
@@ -46,14 +52,19 @@ class Judged:
     far_apart: Floats
     expected: Sequence[float]
     there: Sequence[float]
+    faces: int
 
     def seen(self, told: float) -> float:
         """The part of pairs of two people that have at most this rate."""
         return float((self.far <= told).mean())
 
-    def found(self, told: float) -> float:
-        """The part of pairs of one person that have at most this rate."""
-        return float((self.near <= told).mean())
+    def listed(self, threshold: float, max_false_matches: float | None) -> tuple[int, int]:
+        """How many pairs of one person and of two the match sets of these faces would have, with
+        this policy."""
+        rate = 1.0 if max_false_matches is None else max_false_matches / self.faces
+        near = (self.near <= rate) & (self.near_apart <= threshold)
+        far = (self.far <= rate) & (self.far_apart <= threshold)
+        return int(near.sum()), int(far.sum())
 
 
 def found_at(near: Floats, far: Floats, rate: float) -> float:
@@ -70,17 +81,23 @@ def measure_rates(report: Report, reference: Reference, short: bool, same: Path 
         encodings, people = encodings[people % 4 == 0], people[people % 4 == 0]
     names = sorted({name.split("/")[0] for name in reference.files})
     alike = _alike(same, names) if same else set()
-    half = np.random.default_rng(_SEED).permutation(people.max() + 1)[people] % 2
     halves, fits = [], []
-    for judging in (0, 1):
-        learnt, judged = half != judging, half == judging
+    for learnt, left_out in halves_of(people):
         fits.append(measured(encodings[learnt], people[learnt], _PARTS, faces=_FEW))
         model = fitted(encodings[learnt], people[learnt], _SEED)
         own = calibrated(model, fits[-1], faces=_FACES)
-        halves.append(_judged(own, encodings[judged], people[judged], alike))
-    shipped = _judged(calibration("dlib-1"), encodings, people, alike)
+        halves.append(judged(own, encodings[left_out], people[left_out], alike))
+    shipped = judged(calibration("dlib-1"), encodings, people, alike)
     report.tables.append(_fits(fits, measured(encodings, people, _PARTS, faces=_FEW)))
     _tell(report, halves, shipped, required=not short)
+
+
+def halves_of(people: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Twice: which faces are of the people that something is fitted to, and which of those that
+    judge it; `people` (n,)."""
+    half = np.random.default_rng(_SEED).permutation(people.max() + 1)[people] % 2
+    for judging in (0, 1):
+        yield half != judging, half == judging
 
 
 def central(reference: Reference) -> tuple[Encodings, NDArray[np.int64]]:
@@ -90,9 +107,13 @@ def central(reference: Reference) -> tuple[Encodings, NDArray[np.int64]]:
     down = reference.boxes[:, 0] + reference.boxes[:, 2] - 250
     order = np.lexsort((across**2 + down**2, reference.images))
     first = order[np.unique(reference.images[order], return_index=True)[1]]
-    folders = [reference.files[row].split("/")[0] for row in reference.images[first]]
-    names = sorted({name.split("/")[0] for name in reference.files})
-    return reference.encodings[first], np.searchsorted(names, folders).astype(np.int64)
+    return reference.encodings[first], person_numbers(reference)[reference.images[first]]
+
+
+def person_numbers(reference: Reference) -> NDArray[np.int64]:
+    """Of each picture that of its person, in the order of their names."""
+    folders = [name.split("/")[0] for name in reference.files]
+    return np.unique(folders, return_inverse=True)[1].astype(np.int64)
 
 
 def _alike(file: Path, names: Sequence[str]) -> set[tuple[int, int]]:
@@ -102,9 +123,14 @@ def _alike(file: Path, names: Sequence[str]) -> set[tuple[int, int]]:
     return {(pair[0], pair[1]) for pair in pairs}
 
 
-def _judged(
-    own: Calibration, encodings: Encodings, people: NDArray[np.int64], alike: set[tuple[int, int]]
+def judged(
+    own: Calibration,
+    encodings: Encodings,
+    people: NDArray[np.int64],
+    alike: Collection[tuple[int, int]] = (),
 ) -> Judged:
+    """Let these faces (n, 128) of `people` (n,) judge; pairs of people in `alike` (the lower number
+    first) are left out."""
     norms, every = own.norms(encodings), np.arange(len(people))
     wide = encodings.astype(np.float64)
     squares = np.square(wide).sum(axis=1)
@@ -125,12 +151,21 @@ def _judged(
     others = len(people) - np.bincount(people)[people]
     expected = [float((own.within(threshold, norms) * others).sum()) for threshold in _THRESHOLDS]
     there = [2.0 * float((far_apart <= threshold).sum()) for threshold in _THRESHOLDS]
-    return Judged(near, far, near_apart, far_apart, expected, there)
+    return Judged(near, far, near_apart, far_apart, expected, there, len(people))
+
+
+def _precision(one: Judged, bound: tuple[float, float | None]) -> float:
+    near, far = one.listed(*bound)
+    return near / max(1, near + far)
+
+
+def _recall(one: Judged, bound: tuple[float, float | None]) -> float:
+    return one.listed(*bound)[0] / len(one.near)
 
 
 def _tell(report: Report, halves: Sequence[Judged], shipped: Judged, *, required: bool) -> None:
     rows = []
-    for rate, (must, aim) in _FOUND.items():
+    for rate, (must, aim) in FOUND.items():
         ours = [found_at(half.near, half.far, rate) for half in halves]
         plain = [found_at(half.near_apart, half.far_apart, rate) for half in halves]
         name = f"same-person pairs found at false match rate {rate:.0e}"
@@ -175,14 +210,18 @@ def _tell(report: Report, halves: Sequence[Judged], shipped: Judged, *, required
             _within(report, name, float(np.mean(ratios)))
         shown = f"{shipped.there[number] / shipped.expected[number]:.3f}"
         rows.append((f"seen / expected within {threshold:g}", "", _three(ratios), "", shown))
+    for name, bound in _BOUNDS.items():
+        for what, part in (("precision", _precision), ("recall", _recall)):
+            of_halves = _three([part(half, bound) for half in halves])
+            rows.append((f"{what}, {name}", "", of_halves, "", _three([part(shipped, bound)])))
     header = ("two halves of the people", "plain", "score", "all, plain", "all, as shipped")
     report.tables.append(Table(header, rows))
-    for name, judged in (("half 1", halves[0]), ("half 2", halves[1]), ("as shipped", shipped)):
-        points = [(float(told), judged.seen(told)) for told in _CURVE if judged.seen(told)]
+    for name, one in (("half 1", halves[0]), ("half 2", halves[1]), ("as shipped", shipped)):
+        points = [(float(told), one.seen(told)) for told in _CURVE if one.seen(told)]
         report.series.append(Series(f"seen false match rate, {name}", "", "told", points))
         for what, near, far in (
-            ("score", judged.near, judged.far),
-            (_PLAIN, judged.near_apart, judged.far_apart),
+            ("score", one.near, one.far),
+            (_PLAIN, one.near_apart, one.far_apart),
         ):
             curve = [(float(rate), found_at(near, far, rate)) for rate in _CURVE]
             report.series.append(Series(f"found by {what}, {name}", "", "false match rate", curve))
