@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.bounds import measure_bounds
 from benchmarks.finding import measure_finding
 from benchmarks.looking import look_at_all, looker
 from benchmarks.mirrored import measure_mirrored
@@ -37,6 +38,7 @@ class Part(StrEnum):
     FINDING = "finding"
     PAIRS = "pairs"
     RATES = "rates"
+    BOUNDS = "bounds"
     MIRRORED = "mirrored"
 
 
@@ -54,6 +56,8 @@ def run(
         return report
     if Part.RATES in parts:
         measure_rates(report, reference, short, same)
+    if Part.BOUNDS in parts:
+        measure_bounds(report, reference, short)
     if Part.MIRRORED in parts:
         measure_mirrored(report, reference, short)
     if Part.PAIRS in parts:

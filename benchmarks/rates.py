@@ -34,7 +34,7 @@ _BOUNDS = {
     "max_false_matches 1": (0.6, 1.0),
 }
 _CURVE = 10.0 ** np.arange(-6.0, -0.99, 0.25)
-_SEED, _PARTS, _BLOCK = 1, 8, 500
+_SEED, _PARTS, _BLOCK = 1, 5, 500
 #: Drawn faces: fewer than for what is shipped, of whose curve the tail below 1e-6 has use.
 _FEW, _FACES = 4000, 10_000
 _PLAIN = "plain distance"

@@ -57,7 +57,7 @@ def lines(told: Told, picture: Path) -> Iterator[str]:
     )
     for code, count in sorted(told.shown.failed.items()):
         why = CODES[code] if code else "no face was found"
-        yield f"{count:,} pictures left out: {why}"
+        yield f"left out: {count:,} ({why})"
     yield ""
     sizes = [f"among {size:,}" for size in told.sizes]
     rows: list[Sequence[str]] = [("threshold alone", "found", "false", *sizes)]
@@ -87,7 +87,7 @@ def lines(told: Told, picture: Path) -> Iterator[str]:
 def _advised(advice: Advice) -> Iterator[str]:
     setting, plain = advice.setting, advice.plain
     yield (
-        f"{advice.size:,} faces, at most {advice.most:g} false matches of each:"
+        f"{advice.size:,} faces, false matches of each {advice.most:g} at most:"
         f" max_false_matches {setting.max_false_matches:g}"
         f" with threshold {setting.threshold:g} finds {setting.found:.1%}"
     )

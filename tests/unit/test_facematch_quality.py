@@ -72,8 +72,8 @@ def test_people_read_what_it_finds_and_what_is_advised() -> None:
     told = judged(shown_people(40, 3), Request(Path("people"), SIZES, 0.6, 1.0))
     said = "\n".join(lines(told, Path("roc.png")))
     assert "120 faces of 40 people: 120 pairs of one person, 7,020 of two" in said
-    assert "2 pictures left out: no face was found" in said
-    assert "10,000,000 faces, at most 1 false matches of each: max_false_matches 1" in said
+    assert "left out: 2 (no face was found)" in said
+    assert "10,000,000 faces, false matches of each 1 at most: max_false_matches 1" in said
     assert said.endswith("ROC: roc.png")
     assert {each["size"] for each in document(told, Path("roc.png"))["advice"]} == set(SIZES)
 
