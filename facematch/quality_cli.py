@@ -8,7 +8,6 @@ import click
 
 from facematch.commands.count import count
 from facematch.commands.program import asked, output_options
-from facematch.faces import DEFAULT_THRESHOLD
 
 
 @click.command()
@@ -34,9 +33,7 @@ from facematch.faces import DEFAULT_THRESHOLD
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 2, min_open=True),
-    default=DEFAULT_THRESHOLD,
-    show_default=True,
-    help="That of the collection, which bounds its matches as well.",
+    help="That of the collection, which bounds its matches as well; 0.6 by default.",
 )
 @click.option(
     "--roc",
@@ -50,7 +47,7 @@ def quality(
     folder: Path,
     sizes: tuple[int, ...],
     most: float,
-    threshold: float,
+    threshold: float | None,
     roc: Path | None,
 ) -> None:
     """Say how well people are told apart in your own pictures, and which setting to use.
@@ -61,8 +58,10 @@ def quality(
     from facematch import progress
     from facematch.commands import quality as command
     from facematch.commands import quality_text as text
+    from facematch.faces import DEFAULT_THRESHOLD
 
-    request = command.Request(folder, sizes or command.SIZES, threshold, most)
+    sizes = sizes or command.SIZES
+    request = command.Request(folder, sizes, threshold or DEFAULT_THRESHOLD, most)
     with closing(progress.on(sys.stderr, "pictures")) as shown:
         told = command.run(request, shown.update)
     picture = roc or Path("facematch-roc.png")
