@@ -8,6 +8,7 @@ once it has looked at a drawn face the way a worker looks at pictures: for `face
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -230,6 +231,9 @@ def _check(settings: Settings, encoder: Encoder) -> None:
 
 
 def _look() -> int:
+    # What anything else may print, a library or a child, goes where complaints go.
+    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
         settings = load()
         logs.configure(settings, "worker")
@@ -239,8 +243,8 @@ def _look() -> int:
         with Sandbox(_child_settings(settings), lookers=slots, fetchers=1) as sandbox:
             looker = SandboxedLooker(sandbox, encoder)
             check_golden(looker, encoder.model)
-            sys.stdout.write(json.dumps(about) + "\n")
-            answer_all(sys.stdin, sys.stdout, looker, slots * HANDS_PER_SLOT)
+            told.write(json.dumps(about) + "\n")
+            answer_all(sys.stdin, told, looker, slots * HANDS_PER_SLOT)
     except Misconfigured as error:
         sys.stderr.write(f"{error}\n")
         return 1

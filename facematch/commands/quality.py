@@ -106,7 +106,10 @@ def look(folder: Path, shown: Update) -> People:
     with _worker([path for _, path in files]) as answers:
         first = next(answers, "")
         for done, ((person, _), line) in enumerate(zip(files, answers, strict=False), 1):
-            answer = Answer.of(line)
+            try:
+                answer = Answer.of(line)
+            except (ValueError, KeyError, TypeError) as error:
+                raise Misconfigured(f"the worker says what is no answer: {line!r:.200}") from error
             face = answer.central()
             if face is None:
                 failed[answer.code] += 1
