@@ -1,22 +1,27 @@
-"""How well faces are found with each setting, and told apart by both encoders.
+"""How well faces are found with each setting, told apart by both encoders, and by the false match
+rates of `benchmarks.rates`, and grouped into people.
 
-For the latter LFW's pairs protocol on the pictures given: all pairs of one person, and ten times
+For both encoders LFW's pairs protocol on the pictures given: all pairs of one person, and ten times
 as many pairs of two people drawn with a fixed seed. Of a picture with several faces the one
 nearest its middle counts, as LFW means it; pictures in which no face is found are left out, and
 counted.
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.bounds import measure_bounds
 from benchmarks.finding import measure_finding
 from benchmarks.looking import look_at_all, looker
+from benchmarks.mirrored import measure_mirrored
 from benchmarks.pairs import different_people, pair_distances, same_person
 from benchmarks.people import measure_people
 from benchmarks.pictures import Reference
+from benchmarks.rates import measure_rates
 from benchmarks.report import Measure, Report
 from facematch.faces import DEFAULT_THRESHOLD, Encodings, Face
 from facematch.startup import usable_cores
@@ -28,13 +33,43 @@ _BASELINE = "face_recognition"
 _DIGITS = 4
 
 
-def run(reference: Reference, short: bool) -> Report:
-    """Measure both encoders on all pictures; `short`: on every twentieth person."""
-    report = Report("quality", {"pictures": reference.exists, "short": short, "seed": _SEED})
-    measure_finding(report, reference, short)
+class Part(StrEnum):
+    """What may be measured alone."""
+
+    FINDING = "finding"
+    PAIRS = "pairs"
+    RATES = "rates"
+    BOUNDS = "bounds"
+    MIRRORED = "mirrored"
+    PEOPLE = "people"
+
+
+def run(
+    reference: Reference, parts: Sequence[Part], short: bool, same: Path | None = None
+) -> Report:
+    """Measure these parts; both encoders on all pictures, `short`: on every twentieth person.
+    `same`: see benchmarks.rates."""
+    options = {"pictures": reference.exists, "parts": list(parts), "short": short, "seed": _SEED}
+    report = Report("quality", options | {"same": same is not None})
+    if Part.FINDING in parts:
+        measure_finding(report, reference, short)
     if not reference.exists:
         print("No pictures of people, so no pairs are compared: --data")
         return report
+    if Part.RATES in parts:
+        measure_rates(report, reference, short, same)
+    if Part.BOUNDS in parts:
+        measure_bounds(report, reference, short)
+    if Part.MIRRORED in parts:
+        measure_mirrored(report, reference, short)
+    if Part.PEOPLE in parts:
+        measure_people(report, reference, short)
+    if Part.PAIRS in parts:
+        _measure_pairs(report, reference, short)
+    return report
+
+
+def _measure_pairs(report: Report, reference: Reference, short: bool) -> None:
     files = [reference.path(row) for row in range(len(reference.files))]
     people = np.unique([file.parent.name for file in files], return_inverse=True)[1]
     if short:
@@ -50,8 +85,6 @@ def run(reference: Reference, short: bool) -> Report:
             same = round(one, _DIGITS) == round(other, _DIGITS)
             detail = f"{one:.{_DIGITS + 2}f} and {other:.{_DIGITS + 2}f}"
             report.require(f"{name} to {_DIGITS} digits", same, detail)
-    measure_people(report, reference, short)
-    return report
 
 
 def _encoded(files: Sequence[Path], encoder: str) -> list[Encodings | None]:

@@ -2,10 +2,13 @@
 
 `python -m worker model` says what encodings a worker with these settings makes; `check` does, too,
 once it has looked at a drawn face the way a worker looks at pictures: for `facematch doctor`.
+`look` looks at files named on standard input: for `facematch quality`.
 `python -m worker reindex` is `facematch reindex`, for a Job that has the worker's image.
 """
 
 import contextlib
+import json
+import os
 import signal
 import sys
 import threading
@@ -41,6 +44,7 @@ from worker.metrics import Metrics, Readiness, gauges_of
 from worker.pipeline import Parts, finish, process
 from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
+from worker.requested import answer_all
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import keep_sweeping
 
@@ -223,6 +227,8 @@ def main(arguments: Sequence[str]) -> int:
         return _say_model(lambda settings, encoder: None)
     if list(arguments) == ["check"]:
         return _say_model(_check)
+    if list(arguments) == ["look"]:
+        return _look()
     from facematch.cli import main as command
 
     command(arguments, prog_name="python -m worker")
@@ -232,6 +238,27 @@ def main(arguments: Sequence[str]) -> int:
 def _check(settings: Settings, encoder: Encoder) -> None:
     with Sandbox(_child_settings(settings), lookers=1, fetchers=1) as sandbox:
         check_golden(SandboxedLooker(sandbox, encoder), encoder.model)
+
+
+def _look() -> int:
+    # What anything else may print, a library or a child, goes where complaints go.
+    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        settings = load()
+        logs.configure(settings, "worker")
+        encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
+        about = {"model": encoder.model, "calibration": calibration_of(encoder)}
+        slots = settings.slots or startup.usable_cores()
+        with Sandbox(_child_settings(settings), lookers=slots, fetchers=1) as sandbox:
+            looker = SandboxedLooker(sandbox, encoder)
+            check_golden(looker, encoder.model)
+            told.write(json.dumps(about) + "\n")
+            answer_all(sys.stdin, told, looker, slots * HANDS_PER_SLOT)
+    except Misconfigured as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 def _say_model(check: Callable[[Settings, Encoder], None]) -> int:

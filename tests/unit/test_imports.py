@@ -27,6 +27,7 @@ LAYERS = {
         "logs",
         "match_scores",
         "cache_folder",
+        "calibration",
         "collection_name",
         "corrections",
         "dense_linkage",
