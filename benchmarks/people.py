@@ -1,7 +1,6 @@
 """How well faces are grouped into people, beside what people do with distances alone.
 
-`python -m benchmarks.people [--data FOLDER]`, and a part of the benchmark `quality`. All faces of
-all pictures are grouped; judged is of each picture the face nearest its middle, which is the person
+All faces of all pictures are grouped; judged is of each picture the face nearest its middle, which is the person
 that the folder is named after, by B-cubed precision and recall (Bagga, Baldwin, 1998; Amigó et
 al., 2009): of each face, how many of its group are of its person, and how many of its person are
 in its group; the mean over all faces. The numbers in `facematch.linkage` and `facematch.grouping`
@@ -11,14 +10,12 @@ were chosen on the even half of the people; the odd half has none of them.
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import click
 import dlib
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pictures import DEFAULT_DATA, Reference
+from benchmarks.pictures import Reference
 from benchmarks.report import Measure, Report, Table
 from facematch.calibration import calibration
 from facematch.corrections import Corrections, FaceKey
@@ -229,18 +226,3 @@ def _in_any_order(report: Report, pictures: Pictures) -> None:
     report.details.append(Measure("people, a picture more", 1000 * each, "ms"))
     detail = f"{same} of {_ORDERS} orders of {len(images):,} pictures, {1000 * each:.1f} ms each"
     report.require("the same groups in any order", same == _ORDERS, detail)
-
-
-@click.command()
-@click.option("--data", type=click.Path(path_type=Path), default=DEFAULT_DATA)
-@click.option("--short", is_flag=True)
-def main(data: Path, short: bool) -> None:
-    """This part alone."""
-    report = Report("quality", {"short": short})
-    measure_people(report, Reference(data), short)
-    print("\n".join(report.lines()))
-    raise SystemExit(not report.passed)
-
-
-if __name__ == "__main__":
-    main()

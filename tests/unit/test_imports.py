@@ -27,7 +27,6 @@ LAYERS = {
         "logs",
         "match_scores",
         "cache_folder",
-        "calibration",
         "collection_name",
         "corrections",
         "dense_linkage",
