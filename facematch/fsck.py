@@ -7,7 +7,7 @@ or was erased meanwhile is left out.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from facematch.calibration import calibration
+from facematch.calibration import NAMES, calibration
 from facematch.errors import Unavailable
 from facematch.fsck_faces import Faces, check_faces
 from facematch.fsck_pairs import Finding
@@ -38,10 +38,14 @@ def run(store: Store, indexes: Iterable[Tail] = (), progress: Update | None = No
     """Check symmetry, soundness, completeness, bounds, erasure, norms, counters, the log and the
     given index positions.
 
-    Raises Unavailable when the store does not answer.
+    Raises Unavailable when the store does not answer, newer_data when its rates are by a
+    calibration that is not known here.
     """
     snapshot = store.snapshot()
     collection = snapshot.collection
+    if collection.rated_by not in {"", *NAMES}:
+        detail = f"its rates are by {collection.rated_by!r}, which this version has not"
+        raise Unavailable("newer_data", detail)
     rated_by = calibration(collection.rated_by) if collection.rated_by else None
     faces = Faces.load(store, sorted(snapshot.positions), rated_by)
     generations = collection.generations

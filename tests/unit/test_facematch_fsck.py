@@ -9,6 +9,7 @@ from interleaving import Crash
 from worlds import HASHES, World, code_of, distance_of
 
 from facematch import failpoints, fsck, fsck_faces, fsck_sets
+from facematch.errors import Unavailable
 from facematch.faces import pack_encodings
 from facematch.log import Tail
 from facematch.match_scores import scores_of
@@ -125,6 +126,13 @@ def test_lost_and_changed_norms_are_found(store: MemoryStore) -> None:
     assert found(store) == {"norms"}
     store._faces[2] = replace(whole, norms=whole.norms * np.float32(1.01)).pack()
     assert "norms" in found(store)
+
+
+def test_rates_by_a_calibration_of_a_newer_version_are_not_judged(store: MemoryStore) -> None:
+    store._calibration = "dlib-2000"
+    with pytest.raises(Unavailable) as raised:
+        fsck.run(store)
+    assert raised.value.code == "newer_data"
 
 
 def test_wrong_counters_are_found(store: MemoryStore) -> None:
