@@ -1,10 +1,10 @@
 """How well faces are grouped into people, beside what people do with distances alone.
 
-All faces of all pictures are grouped; judged is of each picture the face nearest its middle, which is the person
-that the folder is named after, by B-cubed precision and recall (Bagga, Baldwin, 1998; Amigó et
-al., 2009): of each face, how many of its group are of its person, and how many of its person are
-in its group; the mean over all faces. The numbers in `facematch.linkage` and `facematch.grouping`
-were chosen on the even half of the people; the odd half has none of them.
+All faces of all pictures are grouped; judged is of each picture the face nearest its middle, which
+is the person that the folder is named after, by B-cubed precision and recall (Bagga, Baldwin, 1998;
+Amigó et al., 2009): of each face, how many of its group are of its person, and how many of its
+person are in its group; the mean over all faces. The numbers in `facematch.linkage` and
+`facematch.grouping` were chosen on the even half of the people; the method itself by looks at all.
 """
 
 import time
