@@ -24,6 +24,7 @@ from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
 from servers import RedisServer
 from waiting import eventually
+from worlds import told
 
 from facematch.faces import distances
 from facematch.redis_connection import connect
@@ -107,7 +108,7 @@ class Client:
             near = distances(self._faces[image], faces).min(axis=0)
             nearest = np.minimum.reduceat(near, firsts)
             expected = {
-                other: float(distance)
+                other: told(float(distance))
                 for other, distance in zip(live, nearest, strict=True)
                 if other != image and distance <= THRESHOLD
             }
