@@ -147,7 +147,7 @@ def encode(reference: Reference, rounds: int, short: bool) -> Report:
 @click.option(
     "--part",
     "parts",
-    type=click.Choice(["finding", "rates", "bounds", "mirrored", "people", "pairs"]),
+    type=click.Choice(["finding", "rates", "bounds", "mirrored", "people", "served", "pairs"]),
     multiple=True,
     help="Only this; may be given again. pairs takes ten minutes, the others a few each.",
 )

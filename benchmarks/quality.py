@@ -23,6 +23,7 @@ from benchmarks.people import measure_people
 from benchmarks.pictures import Reference
 from benchmarks.rates import measure_rates
 from benchmarks.report import Measure, Report
+from benchmarks.served import measure_served
 from facematch.faces import DEFAULT_THRESHOLD, Encodings, Face
 from facematch.startup import usable_cores
 from worker.looking import Looked
@@ -42,6 +43,7 @@ class Part(StrEnum):
     BOUNDS = "bounds"
     MIRRORED = "mirrored"
     PEOPLE = "people"
+    SERVED = "served"
 
 
 def run(
@@ -64,6 +66,8 @@ def run(
         measure_mirrored(report, reference, short)
     if Part.PEOPLE in parts:
         measure_people(report, reference, short)
+    if Part.SERVED in parts:
+        measure_served(report, reference, short)
     if Part.PAIRS in parts:
         _measure_pairs(report, reference, short)
     return report
