@@ -57,8 +57,8 @@ class Parts:
     looker: Looker
     model: str
     max_attempts: int
-    calibration: str = ""
     ended: Callable[[Job, Mapping[str, float]], None] = _nobody
+    calibration: str = ""
 
 
 def process(job_id: str, parts: Parts) -> Job:
