@@ -297,3 +297,13 @@ def test_what_is_no_bound_is_refused(false: float) -> None:
         Bounds(max_false_matches=false)
     with pytest.raises(ValueError, match="matches"):
         Bounds(max_matches=0)
+
+
+def test_what_an_image_has_no_room_for_takes_nothing_from_others(store: Store) -> None:
+    places = filled(store, Bounds(max_matches=1), 9000)
+    for data in NAMES[2:4]:
+        places.append(place(store, data))
+    assert rated(store, NAMES[2], places[2]) is Linked.DONE
+    assert rated(store, NAMES[3], places[3], (3, 0.5, 3000), (1, 0.5, 8000)) is Linked.DONE
+    assert [listed(store, data) for data in NAMES[:4]] == [[2], [1], [4], [3]]
+    assert store.limits(0) == {1: math.inf, 4: float(scores_of(8000, 0.5))}
