@@ -609,7 +609,9 @@ class MemoryStore:
             return None
         norms = tuple((float(mean), float(deviation)) for mean, deviation in faces.norms)
         others = self._live_faces - len(faces.encodings)
-        return Chances(self._calibration or "", norms, self._size, others)
+        left_out = self._limits[self._served].get(position, math.inf)
+        codes_to = UNRATED if left_out == math.inf else split(left_out)[0]
+        return Chances(self._calibration or "", norms, self._size, others, codes_to)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""
