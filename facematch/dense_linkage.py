@@ -1,7 +1,7 @@
 """The same as `facematch.linkage`, to the bit, for large people, in matrices: a thousand faces in a
 tenth of a second."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ _Floats = NDArray[np.float64]
 
 
 def join_all(
-    clusters: Sequence[Cluster], sums: Sequence[Mapping[int, int]], doubt: int, highest: float
+    clusters: Sequence[Cluster], sums: Iterable[Mapping[int, int]], doubt: int, highest: float
 ) -> list[Cluster]:
     """Join the two clusters with the lowest (sum + doubt) / pairs, up to `highest`, again and
     again, of several those with the lowest numbers; the clusters that are left. `sums`: of each
@@ -26,7 +26,7 @@ class _Dense:
     def __init__(
         self,
         clusters: Sequence[Cluster],
-        sums: Sequence[Mapping[int, int]],
+        sums: Iterable[Mapping[int, int]],
         doubt: int,
         highest: float,
     ) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from facematch.calibration import NAMES, calibration
+from facematch.match_scores import UNRATED, rate_of
 from facematch.store import ALL, Filter, MatchPage
 
 
@@ -19,6 +20,8 @@ def expected_false_matches(page: MatchPage, only: Filter = ALL) -> float | None:
     bound = page.bounds.max_false_matches if page.bounds else None
     for most in _given(bound, only.max_false_matches):
         listed = np.minimum(listed, most / max(1, chances.size))
+    if chances.codes_to < UNRATED:
+        listed = np.minimum(listed, rate_of(chances.codes_to))
     return float(listed.sum() * chances.others)
 
 

@@ -1,20 +1,41 @@
 """The graph that people are grouped by: which faces match, as the store's match sets have it, and
 how sure each pair is. Used by `facematch.regrouping`."""
 
-from collections.abc import Collection, Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facematch.calibration import Calibration, Norms
 from facematch.corrections import FaceKey
 from facematch.faces import Encodings, distances
 from facematch.grouping import Near
-from facematch.match_scores import codes_of, split
+from facematch.match_scores import codes_of, scores_of
 from facematch.people import face_id, place_of
 from facematch.store import Generation, Store
 
 #: Images whose matches are read together: each may have thousands.
 _PORTION = 50
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """See facematch.grouping.Near: which of the faces in `known`, and their codes, (n,). In arrays,
+    because a person of thousands has millions of pairs."""
+
+    known: Sequence[FaceKey]
+    numbers: NDArray[np.int32]
+    codes: NDArray[np.int16]
+
+    def items(self) -> Iterable[tuple[FaceKey, int]]:
+        """Face and code."""
+        faces = map(self.known.__getitem__, self.numbers.tolist())
+        return zip(faces, self.codes.tolist(), strict=True)
+
+
+_NONE = _Row((), np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int16))
 
 
 class FaceGraph:
@@ -29,7 +50,12 @@ class FaceGraph:
         self._calibration, self._highest = known, highest
         self._hashes: dict[int, str] = {}
         self._ids: dict[FaceKey, int] = {}
-        self._near: dict[int, dict[FaceKey, dict[FaceKey, int]]] = {}
+        self._near: dict[int, dict[FaceKey, _Row]] = {}
+        #: All faces that were read, those of an image behind each other from a place on.
+        self._known: list[FaceKey] = []
+        self._firsts: dict[int, int] = {}
+        #: How many pairs were read.
+        self.pairs = 0
         #: Encodings and norms of live images, while a portion is looked at.
         self._faces: dict[int, tuple[Encodings, Norms]] = {}
 
@@ -84,46 +110,46 @@ class FaceGraph:
             if norms is None:
                 norms = self._calibration.norms(faces.encodings)
             self._faces[position] = faces.encodings, norms
-            for number in range(len(faces.encodings)):
-                self._ids[self._hashes[position], number] = face_id(position, number)
+            if position not in self._firsts:
+                self._firsts[position] = len(self._known)
+                keys = [(self._hashes[position], number) for number in range(len(norms))]
+                self._known += keys
+                self._ids.update((key, face_id(position, key[1])) for key in keys)
 
     def _look(self, positions: Collection[int]) -> None:
         scores = self._store.scores(list(positions), self._generation.number)
+        # No pair of faces is surer than the match of their images.
+        behind = float(scores_of(self._highest + 1, 0)) if self._generation.scored else math.inf
         peers = {
-            position: sorted(other for other, score in others.items() if self._counts(score))
+            position: sorted(other for other, score in others.items() if score < behind)
             for position, others in scores.items()
         }
         self._read({*positions, *(other for others in peers.values() for other in others)})
         for position in positions:
-            near: dict[FaceKey, dict[FaceKey, int]] = {}
+            near: dict[FaceKey, _Row] = {}
             self._near[position] = near
             if position not in self._faces:
                 continue
             image, count = self._hashes[position], len(self._faces[position][0])
-            near.update({(image, number): {} for number in range(count)})
+            near.update({(image, number): _NONE for number in range(count)})
             others = [other for other in peers.get(position, ()) if other in self._faces]
             if others:
                 self._compare(position, others, near)
         self._faces.clear()
 
-    def _counts(self, score: float) -> bool:
-        """Whether a match may have a pair of faces that does: none is surer than the match."""
-        return not self._generation.scored or split(score)[0] <= self._highest
-
-    def _compare(
-        self, position: int, others: Collection[int], near: dict[FaceKey, dict[FaceKey, int]]
-    ) -> None:
+    def _compare(self, position: int, others: Collection[int], near: dict[FaceKey, _Row]) -> None:
         own, own_norms = self._faces[position]
         theirs, norms = zip(*(self._faces[other] for other in others), strict=True)
-        keys = [
-            (self._hashes[other], number)
-            for other in others
-            for number in range(len(self._faces[other][0]))
-        ]
+        counts = np.fromiter(map(len, theirs), dtype=np.int32, count=len(theirs))
+        firsts = np.fromiter(map(self._firsts.__getitem__, others), np.int32, len(theirs))
+        numbers = np.repeat(firsts - np.cumsum(counts, dtype=np.int32) + counts, counts)
+        numbers += np.arange(counts.sum(), dtype=np.int32)
         apart = distances(own, np.concatenate(theirs))
         rates = self._calibration.rates(apart, own_norms[:, None], np.concatenate(norms)[None])
         found = codes_of(rates)
         image = self._hashes[position]
         close = (apart <= self._generation.threshold) & (found <= self._highest)
-        for number, row in zip(*(part.tolist() for part in np.nonzero(close)), strict=True):
-            near[image, number][keys[row]] = int(found[number, row])
+        for number, those in enumerate(close):
+            codes = found[number, those].astype(np.int16)
+            near[image, number] = _Row(self._known, numbers[those], codes)
+            self.pairs += len(codes)

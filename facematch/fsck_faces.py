@@ -171,8 +171,9 @@ def check_faces(snapshot: Snapshot, faces: Faces) -> Iterator[Finding]:
 
 
 def _check_counters(snapshot: Snapshot, faces: Faces, complete: bool) -> Iterator[Finding]:
-    size, live = snapshot.collection.size, snapshot.collection.live_faces
-    if not size:
+    collection = snapshot.collection
+    size, live = collection.size, collection.live_faces
+    if not (size or any(one.scored for one in collection.generations)):
         return  # before schema 2 nobody counts
     if live != len(faces.encodings) and complete:
         text = f"{live:,} faces are counted, there are {len(faces.encodings):,}"

@@ -13,8 +13,8 @@ So a change counts for components near it only: `touched` says from which faces 
 gives for those. The benchmark `quality` has how well it does, and beside what.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Protocol, TypeAlias
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
 
 from facematch.corrections import Corrections, FaceKey
 from facematch.linkage import FALSE_PAIRS, link
@@ -25,7 +25,15 @@ FEWEST_FACES = 1024
 #: Of the near faces of two, the geometric mean of their numbers, this part are of both.
 _SHARED, _OF = 1, 2
 
-Near: TypeAlias = Mapping[FaceKey, int]
+#: Entries of sets of faces that are kept for the next look: each takes some 50 bytes.
+_KEPT = 4_000_000
+
+
+class Near(Protocol):
+    """The pairs of a face. A dict is one."""
+
+    def items(self) -> Iterable[tuple[FaceKey, int]]:
+        """The other face of each, and its code."""
 
 
 class Graph(Protocol):
@@ -98,6 +106,7 @@ class _Seen:
         self._asked: set[FaceKey] = set()
         self.near: dict[FaceKey, Near] = {}
         self._within: dict[FaceKey, set[FaceKey]] = {}
+        self._kept = 0
 
     def there(self, faces: Collection[FaceKey]) -> set[FaceKey]:
         """Those of them that are there."""
@@ -109,10 +118,16 @@ class _Seen:
 
     def within(self, face: FaceKey) -> set[FaceKey]:
         """The face and those within the limit of it."""
-        if face not in self._within:
-            close = {other for other, code in self.near[face].items() if code <= self._limit}
-            self._within[face] = close | {face}
-        return self._within[face]
+        found = self._within.get(face)
+        if found is None:
+            found = {other for other, code in self.near[face].items() if code <= self._limit}
+            found.add(face)
+            if self._kept > _KEPT:
+                self._within.clear()
+                self._kept = 0
+            self._within[face] = found
+            self._kept += len(found)
+        return found
 
     def linked(self, faces: Collection[FaceKey], known: set[FaceKey]) -> set[FaceKey]:
         """Faces that are linked to these, beside those that are known already."""

@@ -6,7 +6,8 @@ numbers: so it ends the same whatever the order in which any of it is given.
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from facematch.corrections import Cluster, FaceKey
 
@@ -23,9 +24,14 @@ _FEWEST_DENSE, _MOST_DENSE = 64, 4096
 DOUBT = 1000
 
 
-def link(
-    clusters: Sequence[Cluster], near: Mapping[FaceKey, Mapping[FaceKey, int]], limit: int
-) -> list[Cluster]:
+class _Near(Protocol):
+    """See facematch.grouping.Near."""
+
+    def items(self) -> Iterable[tuple[FaceKey, int]]:
+        """The other face of each pair, and its code."""
+
+
+def link(clusters: Sequence[Cluster], near: Mapping[FaceKey, _Near], limit: int) -> list[Cluster]:
     """The clusters that are left. `near`: of each face the codes of its pairs, up to limit + REACH;
     a pair with a face that is in no cluster counts for nothing.
 
@@ -33,37 +39,39 @@ def link(
     with the lowest first.
     """
     ordered = sorted(clusters, key=lambda cluster: cluster.key)
-    linkage = _Linkage(ordered, near, limit + REACH)
+    sums = _sums(ordered, near, limit + REACH)
     if _FEWEST_DENSE <= len(ordered) <= _MOST_DENSE:
         from facematch.dense_linkage import join_all
 
-        return join_all(ordered, linkage.sums, DOUBT, DOUBT - REACH)
-    return linkage.run()
+        return join_all(ordered, sums, DOUBT, DOUBT - REACH)
+    return _Linkage(ordered, list(sums)).run()
 
 
-class _Linkage:
-    """Codes are counted from that of a pair that is missing: so only pairs that are there are
-    summed. A height is a quotient of whole numbers, rounded in one way only."""
-
-    def __init__(
-        self,
-        clusters: Sequence[Cluster],
-        near: Mapping[FaceKey, Mapping[FaceKey, int]],
-        missing: int,
-    ) -> None:
-        # Cluster n is the one with the n-th key, and keeps that number when it takes in others
-        # of higher ones: so numbers order clusters as their keys do.
-        self._clusters = clusters
-        number_of = {
-            face: number for number, one in enumerate(self._clusters) for face in one.faces
-        }
-        self.sums: list[dict[int, int]] = [{} for _ in self._clusters]
-        for face, own in number_of.items():
-            sums = self.sums[own]
-            for other_face, code in near.get(face, {}).items():
+def _sums(
+    clusters: Sequence[Cluster], near: Mapping[FaceKey, _Near], missing: int
+) -> Iterator[dict[int, int]]:
+    """Of each cluster, by number of each other one that it has pairs with, the sum of their codes.
+    These are counted from that of a pair that is missing: so only pairs that are there are summed.
+    """
+    number_of = {face: number for number, one in enumerate(clusters) for face in one.faces}
+    for own, cluster in enumerate(clusters):
+        sums: dict[int, int] = {}
+        for face in cluster.faces:
+            for other_face, code in near[face].items() if face in near else ():
                 other = number_of.get(other_face, own)
                 if other != own:
                     sums[other] = sums.get(other, 0) + min(code - missing, 0)
+        yield sums
+
+
+class _Linkage:
+    """A height is a quotient of whole numbers, rounded in one way only."""
+
+    def __init__(self, clusters: Sequence[Cluster], sums: list[dict[int, int]]) -> None:
+        # Cluster n is the one with the n-th key, and keeps that number when it takes in others
+        # of higher ones: so numbers order clusters as their keys do.
+        self._clusters = clusters
+        self.sums = sums
         self._joined = [0] * len(self._clusters)
         self._heap: list[tuple[float, int, int, int, int]] = []
 

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 
 from facematch.errors import Conflict
 from facematch.job import new_job_id
@@ -132,8 +134,8 @@ class MemoryReindexing:
             if store._unrated(number, link.calibration):
                 return Linked.MOVED
             store._note_exactness(number, link.first, link.exact)
-            for position, other, distance, code in link.pairs:
-                store._write(number, position, other, distance, code)
+            for position, pairs in groupby(link.pairs, key=itemgetter(0)):
+                store._write(number, position, [pair[1:] for pair in pairs])
             if not link.last:
                 kept.linking[link.first] = (link.token, link.offset + len(link.pairs))
                 kept.due[link.first] = store._clock()

@@ -377,8 +377,8 @@ class MemoryStore:
             for generation in list(self._generations.values()):
                 self._note_exactness(generation.number, place.position, link.exact)
                 codes = link.codes or [UNRATED] * len(link.pairs)
-                for (other, distance), code in zip(link.pairs, codes, strict=True):
-                    self._write(generation.number, place.position, other, distance, code)
+                found = [(*pair, code) for pair, code in zip(link.pairs, codes, strict=True)]
+                self._write(generation.number, place.position, found)
             if not link.last:
                 record.linker, record.linked = link.token, link.offset + len(link.pairs)
                 record.linked_at = self._clock()
@@ -406,35 +406,45 @@ class MemoryStore:
         """The faces that had been committed with the image there."""
         return self._stored([position])[position].size or self._size
 
-    def _write(self, number: int, position: int, other: int, distance: float, code: int) -> None:
-        """A match, in both directions, unless the policy keeps it out, or one of the two was erased
-        since the query."""
-        if position not in self._positions or other not in self._positions:
+    def _write(self, number: int, position: int, found: Sequence[tuple[int, float, int]]) -> None:
+        """Matches of an image, in both directions: other, distance, code. But for what the policy
+        keeps out, and where one of the two was erased since the query."""
+        if position not in self._positions:
             return
-        generation, links, limits = (
-            self._generations[number],
-            self._links[number],
-            self._limits[number],
-        )
-        if distance > generation.threshold or code > generation.codes_to(self._size_at(position)):
-            return
-        score = float(scores_of(code, distance)) if generation.scored else distance
-        if score >= min(limits.get(position, math.inf), limits.get(other, math.inf)):
-            limits.setdefault(position, math.inf)
-            limits.setdefault(other, math.inf)
-            return
-        for one, peer in ((position, other), (other, position)):
-            links.setdefault(one, {})[peer] = score
-        most = generation.bounds.max_matches
-        for one in (other, position):
-            if most is not None and len(links[one]) > most:
-                last = max(links[one], key=lambda peer: (links[one][peer], str(peer)))
-                limits[one] = links[one].pop(last)
-                limits.setdefault(last, math.inf)
-                del links[last][one]
-                if number == self._served:
-                    self._mark(one)
-                    self._mark(last)
+        generation = self._generations[number]
+        links, limits = self._links[number], self._limits[number]
+        highest = generation.codes_to(self._size_at(position))
+        own = links.setdefault(position, {})
+        new: list[int] = []
+        for other, distance, code in found:
+            if other not in self._positions or distance > generation.threshold or code > highest:
+                continue
+            score = float(scores_of(code, distance)) if generation.scored else distance
+            if score < min(limits.get(position, math.inf), limits.get(other, math.inf)):
+                own[other] = score
+                new.append(other)
+            else:
+                limits.setdefault(position, math.inf)
+                limits.setdefault(other, math.inf)
+        # What it has no room for goes before it is in the others' sets.
+        self._leave_out(number, position)
+        for other in new:
+            if other in own:
+                links.setdefault(other, {})[position] = own[other]
+                self._leave_out(number, other)
+
+    def _leave_out(self, number: int, position: int) -> None:
+        """The least certain matches of an image go, from both images, until there is room."""
+        links, limits = self._links[number], self._limits[number]
+        own, most = links[position], self._generations[number].bounds.max_matches
+        while most is not None and len(own) > most:
+            last = max(own, key=lambda peer: (own[peer], str(peer)))
+            limits[position] = own.pop(last)
+            limits.setdefault(last, math.inf)
+            links.get(last, {}).pop(position, None)
+            if number == self._served:
+                self._mark(position)
+                self._mark(last)
 
     # -- erase
 
@@ -599,7 +609,9 @@ class MemoryStore:
             return None
         norms = tuple((float(mean), float(deviation)) for mean, deviation in faces.norms)
         others = self._live_faces - len(faces.encodings)
-        return Chances(self._calibration or "", norms, self._size, others)
+        left_out = self._limits[self._served].get(position, math.inf)
+        codes_to = UNRATED if left_out == math.inf else split(left_out)[0]
+        return Chances(self._calibration or "", norms, self._size, others, codes_to)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""

@@ -10,7 +10,7 @@ from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
 from facematch.failed_jobs import Failed
 from facematch.log import Entry, Tail
-from facematch.match_scores import rate_of, split
+from facematch.match_scores import UNRATED, rate_of, split
 from facematch.reencoding import Edition, Editions, Standing
 from facematch.reindexing import Phase, Reindex
 from facematch.store import (
@@ -80,7 +80,7 @@ def page_of(image_: Image, result: Any) -> MatchPage:
     """Of matches.lua."""
     complete, more, exact, policy, about, *found = result
     threshold, scored, *bounds_ = policy
-    truncated, calibration_, size, live, length, norms = about
+    left_out, calibration_, size, live, length, norms = about
     rated = bool(scored and calibration_)
     matches = tuple(match(*told, scored=bool(scored), rated=rated) for told in found)
     chances = None
@@ -88,14 +88,15 @@ def page_of(image_: Image, result: Any) -> MatchPage:
         pairs = np.frombuffer(norms, dtype="<f4").reshape(-1, 2).tolist()
         others = int(live) - face_count(length)
         own = tuple((float(mean), float(deviation)) for mean, deviation in pairs)
-        chances = Chances(calibration_.decode(), own, int(size), others)
+        codes_to = split(float(left_out))[0] if left_out else UNRATED
+        chances = Chances(calibration_.decode(), own, int(size), others, codes_to)
     return MatchPage(
         *(image_, matches, int(complete)),
         threshold=float(threshold) if threshold else None,
         next=Cursor(matches[-1].score, matches[-1].position) if more else None,
         exact=bool(exact),
         bounds=bounds(*bounds_) if threshold else None,
-        truncated=bool(truncated),
+        truncated=left_out is not None,
         chances=chances,
     )
 

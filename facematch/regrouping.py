@@ -23,6 +23,10 @@ from facematch.store import Collection, Store
 #: Images that are grouped anew together, and placements that are written by one call.
 AT_ONCE = 200
 _CHUNK = 1000
+#: So many marks are looked at before it is asked whether there is room for more.
+_TOGETHER = 20
+#: Pairs of faces that are read for one look: some 20 bytes each. One person may have more.
+MOST_PAIRS = 5_000_000
 
 
 def regroup(
@@ -84,10 +88,8 @@ class _Regrouping:
         self._corrections = shown(self._said, graph)
 
     def run(self, new_id: Callable[[], str]) -> None:
-        changed = self._graph.keys(self._due.marks.keys()) | self._said_with_the_gone()
-        groups, person_of = self._groups(
-            touched(changed, self._graph, self._corrections, self._limit)
-        )
+        done, faces = self._take()
+        groups, person_of = self._groups(faces)
         reached("people_grouped")
         named = self._people.named(sorted(set(person_of.values())))
         ids = identify(groups, person_of, named, new_id)
@@ -97,7 +99,22 @@ class _Regrouping:
             for face in sorted(faces)
             if person_of.get(face) != person
         }
-        self._write(placed)
+        self._write(placed, done)
+
+    def _take(self) -> tuple[dict[int, int], set[FaceKey]]:
+        """The first marks, as many as there is room for, and from which faces on to look."""
+        marks, done = list(self._due.marks.items()), dict[int, int]()
+        faces = self._touched(self._said_with_the_gone())
+        for start in range(0, len(marks), _TOGETHER):
+            if done and self._graph.pairs > MOST_PAIRS:
+                break
+            some = dict(marks[start : start + _TOGETHER])
+            faces |= self._touched(self._graph.keys(some.keys()))
+            done |= some
+        return done, faces
+
+    def _touched(self, changed: set[FaceKey]) -> set[FaceKey]:
+        return touched(changed, self._graph, self._corrections, self._limit)
 
     def _said_with_the_gone(self) -> set[FaceKey]:
         """Faces that were said to be of the person of one that is gone now."""
@@ -123,7 +140,7 @@ class _Regrouping:
                 return groups, person_of
             faces = set(chain.from_iterable(found)) | set(others.values())
 
-    def _write(self, placed: dict[int, str]) -> None:
+    def _write(self, placed: dict[int, str], done: dict[int, int]) -> None:
         revision = self._due.revision
         moves = list(placed.items())
         for start in range(0, max(1, len(moves)), _CHUNK):
@@ -131,7 +148,7 @@ class _Regrouping:
             portion = Regrouped(
                 revision,
                 dict(moves[start : start + _CHUNK]),
-                self._due.marks if last else {},
+                done if last else {},
                 self._forgotten() if last else (),
             )
             written = self._people.commit(portion)

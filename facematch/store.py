@@ -290,12 +290,14 @@ class Match:
 @dataclass(frozen=True)
 class Chances:
     """What the false matches to be expected of an image follow from: the calibration, the norms of
-    its faces, the faces ever committed, and the faces of other live images."""
+    its faces, the faces ever committed, the faces of other live images, and the highest code of a
+    match that it has room for."""
 
     calibration: str
     norms: tuple[tuple[float, float], ...]
     size: int
     others: int
+    codes_to: int = UNRATED
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 -- A page of an image's matches as of one instant. ARGV: image, limit, after score ('': from the
 -- start), after position, most distance and most false matches asked for ('': any). Returns
 -- {complete_through, more, exact, policy, about, {hash, names, score, position}, …}, where policy is
--- {threshold, scored, max_false_matches, max_matches}, about {truncated, calibration, size,
--- live faces, length of the image's faces, their norms}.
+-- {threshold, scored, max_false_matches, max_matches}, about {score from which matches are left out
+-- ('': of others), calibration, size, live faces, length of the image's faces, their norms}.
 local image, limit, after, member = ARGV[1], number(ARGV[2]), ARGV[3], ARGV[4]
 local fields = redis.call('HMGET', key('image', image), 'state', 'position')
 local generation, position = served(), fields[2] or '0'
@@ -18,7 +18,7 @@ local length = redis.call('STRLEN', faces)
 local page = {complete, 0, exact,
   redis.call('HMGET', META, of(generation, 'threshold'), of(generation, 'scored'),
     of(generation, 'max_false_matches'), of(generation, 'max_matches')),
-  {redis.call('HEXISTS', key(of(generation, 'limits')), position), about[1], about[2], about[3],
+  {redis.call('HGET', key(of(generation, 'limits')), position), about[1], about[2], about[3],
     length, length % 512 == 0 and '' or redis.call('GETRANGE', faces, face_count(length) * 512, -10)}}
 if not known(fields[1]) then return page end
 

@@ -246,14 +246,16 @@ local function write_matches(generation, policy, position, found)
   end
   if #others == 0 then return end
   redis.call('ZADD', sets .. position, unpack(own))
+  -- What it has no room for goes before it is in the others' sets, where better ones may be.
+  local surplus = most and redis.call('ZCARD', sets .. position) - most or 0
+  for _ = 1, surplus do leave_out_last(generation, position, limits) end
   for i, other in ipairs(others) do
-    redis.call('ZADD', sets .. other, own[2 * i - 1], position)
-    if most and redis.call('ZCARD', sets .. other) > most then
-      leave_out_last(generation, other, limits)
+    if surplus <= 0 or redis.call('ZSCORE', sets .. position, other) then
+      redis.call('ZADD', sets .. other, own[2 * i - 1], position)
+      if most and redis.call('ZCARD', sets .. other) > most then
+        leave_out_last(generation, other, limits)
+      end
     end
-  end
-  while most and redis.call('ZCARD', sets .. position) > most do
-    leave_out_last(generation, position, limits)
   end
 end
 

@@ -9,7 +9,7 @@ from submitting import MODEL, RATED, place, rated, submit
 
 from facematch.errors import Conflict
 from facematch.faces import image_hash
-from facematch.match_scores import most_code, rate_of, scores_of
+from facematch.match_scores import UNRATED, most_code, rate_of, scores_of
 from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
 from facematch.redis_connection import connect
@@ -297,3 +297,21 @@ def test_what_is_no_bound_is_refused(false: float) -> None:
         Bounds(max_false_matches=false)
     with pytest.raises(ValueError, match="matches"):
         Bounds(max_matches=0)
+
+
+def test_how_sure_a_match_must_be_where_there_is_no_room_is_told(store: Store) -> None:
+    filled(store, Bounds(max_matches=2), 9000, 3000, 5000)
+    pages = [store.matches(image_hash(data), 1) for data in NAMES[:3]]
+    assert [page.truncated for page in pages] == [True, True, False]
+    told = [page.chances.codes_to for page in pages if page.chances]
+    assert told == [9000, UNRATED, UNRATED]
+
+
+def test_what_an_image_has_no_room_for_takes_nothing_from_others(store: Store) -> None:
+    places = filled(store, Bounds(max_matches=1), 9000)
+    for data in NAMES[2:4]:
+        places.append(place(store, data))
+    assert rated(store, NAMES[2], places[2]) is Linked.DONE
+    assert rated(store, NAMES[3], places[3], (3, 0.5, 3000), (1, 0.5, 8000)) is Linked.DONE
+    assert [listed(store, data) for data in NAMES[:4]] == [[2], [1], [4], [3]]
+    assert store.limits(0) == {1: math.inf, 4: float(scores_of(8000, 0.5))}

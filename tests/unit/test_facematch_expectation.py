@@ -45,6 +45,14 @@ def test_a_bound_on_false_matches_bounds_it() -> None:
     assert expected_false_matches(PAGE, Filter(0.1, 1e6)) == pytest.approx(10_000 * within(0.1))
 
 
+def test_matches_that_there_is_no_room_for_are_not_expected() -> None:
+    assert PAGE.chances is not None
+    full = replace(PAGE, truncated=True, chances=replace(PAGE.chances, codes_to=9000))
+    assert expected_false_matches(full) == pytest.approx(3 * 10_000 * 1e-7)
+    roomy = replace(PAGE, chances=replace(PAGE.chances, codes_to=15_999))
+    assert expected_false_matches(roomy) == expected_false_matches(PAGE)
+
+
 def test_without_rates_nothing_is_known() -> None:
     assert expected_false_matches(replace(PAGE, chances=None)) is None
     assert expected_false_matches(replace(PAGE, threshold=None)) is None

@@ -141,6 +141,8 @@ def test_wrong_counters_are_found(store: MemoryStore) -> None:
     store._live_faces -= 1
     store._size -= 1
     assert found(store) == {"counters"}
+    store._size = store._live_faces = 0
+    assert found(store) == {"counters"}
 
 
 def test_a_missing_pair_is_found(store: MemoryStore) -> None:

@@ -31,6 +31,8 @@ LOSSES = (World.remember, World.lose_the_tail)
 @pytest.fixture(autouse=True)
 def _stepped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(regrouping, "_CHUNK", 1)
+    monkeypatch.setattr(regrouping, "_TOGETHER", 1)
+    monkeypatch.setattr(regrouping, "MOST_PAIRS", 4)
     interleaving.install()
     yield
     interleaving.remove()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from planted import people as drawn_people
 from planted import pictures_of
 
+from facematch import regrouping
 from facematch.calibration import calibration
 from facematch.corrections import Apart, Corrections, FaceKey, Together
 from facematch.face_graph import FaceGraph
@@ -199,7 +200,7 @@ def test_the_graph_has_each_pair_once_for_each_of_its_faces(album: Album) -> Non
     graph = FaceGraph(album.store, generation, KNOWN, limit_for(0) + REACH)
     keys = graph.keys([1, 2, 3])
     assert keys == {(one, 0), (one, 1), (other, 0), (other, 1)}
-    near = graph.near(keys)
+    near = {face: dict(pairs.items()) for face, pairs in graph.near(keys).items()}
     faces = np.stack([ADAS[0], ADAS[1]])
     apart, norms = distances(faces[:1], faces[1:])[0, 0], KNOWN.norms(faces)
     code = int(codes_of(KNOWN.rates(apart, norms[0], norms[1])))
@@ -246,3 +247,18 @@ def test_no_id_is_given_twice_and_one_with_a_name_is_kept(
 def test_nothing_that_is_written_is_empty() -> None:
     assert Regrouped(0, {}, {}).said == ()
     assert Corrections([Together(frozenset()), Apart(frozenset(), frozenset())]).settle([]) == []
+
+
+def test_a_look_takes_no_more_marks_than_there_is_room_for(
+    album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for face in (*ADAS, *BOBS):
+        album.add(face)
+    monkeypatch.setattr(regrouping, "_TOGETHER", 1)
+    monkeypatch.setattr(regrouping, "MOST_PAIRS", 1)
+    looks = 0
+    while regroup(album.store, album.people):
+        looks += 1
+    assert looks == 1 + 8  # first all are marked
+    album.group()
+    assert [len(faces) for faces in album.groups.values()] == [4, 4]
