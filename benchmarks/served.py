@@ -93,9 +93,11 @@ def _submit(client: Client, pictures: Sequence[Picture]) -> Submitting:
 
 
 def _reindex(data: Path, policy: _Policy) -> None:
-    command = [sys.executable, "-m", "facematch", "reindex", "--data", str(data)]
-    command += [*policy.arguments, "--most-change", "1", "--no-fsck"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for arguments in ([*policy.arguments, "--most-change", "1", "--no-fsck"], ["drop"]):
+        command = [sys.executable, "-m", "facematch", "reindex", *arguments, "--data", str(data)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stdout + done.stderr)
 
 
 def _judged(
