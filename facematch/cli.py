@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from facematch import __version__
+from facematch.commands.numbers import Number
 from facematch.commands.program import (
     FILE,
     Program,
@@ -80,12 +81,10 @@ def _submit(ctx: click.Context, what: Sequence[Path | str], wait: float, limit: 
 @click.argument("what", metavar="HASH|FILE")
 @wait_option(30, 30)
 @limit_option
-@click.option(
-    "--max-distance", type=click.FloatRange(0, 2), help="Only matches at most so far apart."
-)
+@click.option("--max-distance", type=Number(0, 2), help="Only matches at most so far apart.")
 @click.option(
     "--max-false-matches",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Only the most certain: no more of a face are to be expected to be false.",
 )
 @service_options()
@@ -152,7 +151,7 @@ def delete(ctx: click.Context, hashes: tuple[str, ...]) -> None:
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=300,
     show_default=True,
     metavar="SECONDS",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from facematch.calibration import Calibration, Norms
 from facematch.corrections import FaceKey
 from facematch.faces import Encodings, distances
+from facematch.failpoints import reached
 from facematch.grouping import Near
 from facematch.match_scores import codes_of, scores_of
 from facematch.people import face_id, place_of
@@ -136,6 +137,7 @@ class FaceGraph:
             if others:
                 self._compare(position, others, near)
         self._faces.clear()
+        reached("people_read")
 
     def _compare(self, position: int, others: Collection[int], near: dict[FaceKey, _Row]) -> None:
         own, own_norms = self._faces[position]

@@ -36,6 +36,7 @@ NAMES = (
     "after_removal",
     "mid_pairs",
     "people_begun",
+    "people_read",
     "people_grouped",
     "people_written",
 )

@@ -26,7 +26,7 @@ FEWEST_FACES = 1024
 _SHARED, _OF = 1, 2
 
 #: Entries of sets of faces that are kept for the next look: each takes some 50 bytes.
-_KEPT = 4_000_000
+_KEPT = 1_000_000
 
 
 class Near(Protocol):

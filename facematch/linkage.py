@@ -71,12 +71,16 @@ class _Linkage:
         # Cluster n is the one with the n-th key, and keeps that number when it takes in others
         # of higher ones: so numbers order clusters as their keys do.
         self._clusters = clusters
-        self.sums = sums
+        # Of pairs that came or went while all were read, one of the two may not know.
+        for own, its in enumerate(sums):
+            for other in [other for other in its if own not in sums[other]]:
+                del its[other]
+        self._sums = sums
         self._joined = [0] * len(self._clusters)
         self._heap: list[tuple[float, int, int, int, int]] = []
 
     def run(self) -> list[Cluster]:
-        for own, sums in enumerate(self.sums):
+        for own, sums in enumerate(self._sums):
             for other in sums:
                 if own < other:
                     self._consider(own, other)
@@ -90,7 +94,7 @@ class _Linkage:
 
     def _consider(self, own: int, other: int) -> None:
         one, two = self._clusters[own], self._clusters[other]
-        height = (self.sums[own][other] + DOUBT) / (len(one.faces) * len(two.faces))
+        height = (self._sums[own][other] + DOUBT) / (len(one.faces) * len(two.faces))
         if height <= DOUBT - REACH and one.may_join(two):
             entry = (height, own, other, self._joined[own], self._joined[other])
             heapq.heappush(self._heap, entry)
@@ -99,11 +103,11 @@ class _Linkage:
         self._clusters[own].join(self._clusters[other])
         self._joined[own] += 1
         self._joined[other] = -1
-        mine, its = self.sums[own], self.sums[other]
-        self.sums[other] = {}
+        mine, its = self._sums[own], self._sums[other]
+        self._sums[other] = {}
         del mine[other], its[own]
         for third, total in its.items():
-            theirs = self.sums[third]
+            theirs = self._sums[third]
             del theirs[other]
             mine[third] = theirs[own] = mine.get(third, 0) + total
         for third in mine:

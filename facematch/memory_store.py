@@ -672,7 +672,9 @@ class MemoryStore:
     # -- inside
 
     def _mark(self, position: int) -> None:
-        """The image is to be grouped anew; see facematch.people."""
+        """The image is to be grouped anew, if any are; see facematch.people."""
+        if not self._calibration:
+            return
         self._last_mark += 1
         self._marks.pop(position, None)
         self._marks[position] = self._last_mark

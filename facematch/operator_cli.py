@@ -1,26 +1,13 @@
 """The commands of `facematch` for who looks after a service: they work on its store."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from facematch.commands.numbers import Number
 from facematch.commands.program import asked, data_option
-
-
-class _Number(click.FloatRange):
-    """Not NaN, which no range excludes."""
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """See click.ParamType."""
-        number: float = super().convert(value, parameter, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number", parameter, ctx)
-        return number
 
 
 class _Bound(click.ParamType):  # type: ignore[type-arg]
@@ -40,10 +27,10 @@ class _Bound(click.ParamType):  # type: ignore[type-arg]
         return self._number.convert(value, parameter, ctx)
 
 
-_FALSE, _MOST = _Bound(_Number(0, 1e9, min_open=True)), _Bound(click.IntRange(min=1))
-_THRESHOLD, _PART = _Number(0, 2, min_open=True), _Number(0, 1)
+_FALSE, _MOST = _Bound(Number(0, 1e9, min_open=True)), _Bound(click.IntRange(min=1))
+_THRESHOLD, _PART = Number(0, 2, min_open=True), Number(0, 1)
 #: Of less, a worker would rest longer than RabbitMQ waits for it.
-_SHARE = _Number(0.01, 1)
+_SHARE = Number(0.01, 1)
 
 
 @click.command()

@@ -5,6 +5,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from facematch.match_scores import UNRATED, most_code, scores_of, split
 from facematch.progress import Update
@@ -103,11 +104,12 @@ class _Policy:
         false = bounds.max_false_matches if self._scored else None
         self._highest = int(most_code(false, collection.size))
         self._left_out: Mapping[int, float] = {}
+        self._newest: Callable[[], Mapping[int, float]] | None = None
 
     def read(self, store: Store, positions: Sequence[int]) -> dict[int, _MatchSet]:
         """The match sets of images."""
         found = store.scores(positions, self._number)
-        self._left_out = store.limits(self._number)
+        self._newest = partial(store.limits, self._number)
         return {
             position: {other: self._split(score) for other, score in own.items()}
             for position, own in found.items()
@@ -119,8 +121,17 @@ class _Policy:
     def must_have(self, position: int, other: int, code: int, distance: float) -> bool:
         """Whether a match that is not there, but elsewhere, should be there for all that is
         known."""
-        left_out = position in self._left_out and other in self._left_out
-        return distance <= self._threshold and code <= self._highest and not left_out
+        kept = distance <= self._threshold and code <= self._highest
+        return kept and not self._has_left_out(position, other)
+
+    def _has_left_out(self, position: int, other: int) -> bool:
+        if position in self._left_out and other in self._left_out:
+            return True
+        # There may be as many as images, and few are asked about: once after each read, then.
+        if self._newest is None:
+            return False
+        self._left_out, self._newest = self._newest(), None
+        return position in self._left_out and other in self._left_out
 
 
 def _unrated(matches: Mapping[int, float]) -> _MatchSet:

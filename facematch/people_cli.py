@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from facematch.commands.numbers import Number
 from facematch.commands.program import asked, output_options, service_options
 from facematch.corrections import FaceKey
 from facematch.linkage import FALSE_PAIRS
@@ -148,7 +149,7 @@ def exclude(ctx: click.Context, person: str, faces: tuple[FaceKey, ...]) -> None
 @people.command()
 @click.option(
     "--false-pairs",
-    type=click.FloatRange(0, 100, min_open=True),
+    type=Number(0, 100, min_open=True),
     help="Links between two people to be expected for each face, at most: fewer make people purer,"
     f" more bring more of their faces together. Default: as before, at first {FALSE_PAIRS:g}.",
 )

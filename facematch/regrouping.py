@@ -129,6 +129,7 @@ class _Regrouping:
         self, faces: AbstractSet[FaceKey]
     ) -> tuple[Sequence[frozenset[int]], dict[int, str]]:
         """The groups of these faces and of all that their people have, and whose each was."""
+        asked = set(faces)
         while True:
             found = group(faces, self._graph, self._corrections, self._limit)
             groups = [frozenset(map(self._graph.id_of, its)) for its in found]
@@ -136,9 +137,12 @@ class _Regrouping:
             person_of = self._people.placed(sorted(known))
             members = self._people.members(sorted(set(person_of.values())))
             others = self._graph.keys_of(frozenset(chain.from_iterable(members.values())) - known)
-            if not others:
+            # What was asked for before and is not among them has lost its faces: fsck says so.
+            more = set(others.values()) - asked
+            if not more:
                 return groups, person_of
-            faces = set(chain.from_iterable(found)) | set(others.values())
+            asked |= more
+            faces = more.union(*found)
 
     def _write(self, placed: dict[int, str], done: dict[int, int]) -> None:
         revision = self._due.revision

@@ -77,6 +77,7 @@ class Api:
                 pairs=[(self.positions[image_hash(data)], distance) for data, distance in others],
                 last=True,
                 exact=exact,
+                calibration=self.store.collection().calibration,
             )
         )
 

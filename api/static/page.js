@@ -171,11 +171,11 @@ class Card {
 function verdict(page) {
   if (page.faces === 0) return "No face found";
   const faces = page.faces === 1 ? "1 face" : `${page.faces} faces`;
-  if (page.matches.length === 0) return `${faces}, no matches found`;
+  const left = page.matches_truncated ? "; others were left out for more certain ones" : "";
+  if (page.matches.length === 0) return `${faces}, no matches found${left}`;
   const count = page.next ? `more than ${page.matches.length}` : page.matches.length;
   const matches = `${faces}, ${count} ${page.matches.length === 1 ? "match" : "matches"}`;
   const expected = page.expected_false_matches;
-  const left = page.matches_truncated ? "; others were left out for more certain ones" : "";
   if (expected === null) return matches + left;
   return `${matches}, of which ${Number(expected.toPrecision(2))} may be false${left}`;
 }

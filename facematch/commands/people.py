@@ -8,6 +8,7 @@ from typing import TypeAlias
 from facematch import people_check
 from facematch.commands.stores import served_edition, urls
 from facematch.commands.text import Document
+from facematch.errors import Conflict
 from facematch.people_client import (
     FacePersonAnswer,
     PeopleAnswer,
@@ -35,12 +36,15 @@ Shown: TypeAlias = PeopleAnswer | PersonAnswer | PersonPageAnswer | people_check
 
 
 def regroup(data: Path | None, false_pairs: float | None) -> Begun:
-    """Have workers group all anew. Raises Misconfigured for a folder without data, Unavailable."""
+    """Have workers group all anew. Raises Misconfigured for a folder without data, Unavailable,
+    Conflict("no_rates") where nobody is grouped."""
     with urls(data) as (redis_url, _), connect(redis_url) as client:
         name = served_edition(client)
         people = RedisPeople(client, name)
         wanted = people.due(0).false_pairs if false_pairs is None else false_pairs
         collection = RedisStore(client, name).collection()
+        if not collection.calibration:
+            raise Conflict("no_rates")
         people.begin(way_of(collection, wanted), wanted)
         return Begun(collection.live_faces, wanted)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from facematch import DEFAULT_URL
+from facematch.commands.numbers import Number
 from facematch.errors import FacematchError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def wait_option(default: float, most: float | None = None) -> Callable[[_Command
     """Adds `--wait`, of up to `most` seconds."""
     return click.option(
         "--wait",
-        type=click.FloatRange(0, most),
+        type=Number(0, most),
         default=default,
         show_default=True,
         metavar="SECONDS",

@@ -71,7 +71,8 @@ def _outcome(result: Result) -> str:
     faces = _count(page.faces, "face") + (" (there are more)" if more_faces else "")
     unsure = " (approximate: some may be missing)" if page.exact is False else ""
     if not result.matches:
-        return f"done, {faces}, no match{unsure}"
+        left_out = " (some were left out for more certain ones)" if page.matches_truncated else ""
+        return f"done, {faces}, no match{left_out}{unsure}"
     count = len(result.matches)
     matches = _count(count, "match", "matches")
     if result.more:
@@ -84,7 +85,9 @@ def _outcome(result: Result) -> str:
 def _bounds(page: MatchesAnswer) -> str:
     words = [f"distance at most {page.threshold:g}"]
     if page.expected_false_matches is not None:
-        words.append(f"{page.expected_false_matches:.2g} false ones to be expected")
+        expected = page.expected_false_matches
+        told = f"{_rounded(expected):,}" if expected >= 10 else f"{expected:.2g}"
+        words.append(f"{told} false ones to be expected")
     return ", ".join(words)
 
 

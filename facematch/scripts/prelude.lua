@@ -192,8 +192,14 @@ local function unrated(policy, calibration)
   return policy.scored and pinned ~= '' and pinned ~= calibration
 end
 
--- A number of people that rises: as in next_number, none is given out again.
+-- A number of people that rises: as in next_number, none is given out again. A script may need
+-- thousands of them.
+local risen = {}
 local function higher(field)
+  if risen[PEOPLE .. field] then
+    return string.format('%d', redis.call('HINCRBY', PEOPLE, field, 1))
+  end
+  risen[PEOPLE .. field] = true
   local time = redis.call('TIME')
   local last = number(redis.call('HGET', PEOPLE, field))
   local new = string.format('%d', math.max(last + 1, time[1] * 1000000 + time[2]))
@@ -201,9 +207,19 @@ local function higher(field)
   return new
 end
 
+-- Whether faces of the edition are grouped: where there are rates. By prefix, once known.
+local grouped = {}
+local function is_grouped()
+  if grouped[prefix] == nil then
+    local calibration = schema >= 2 and redis.call('HGET', META, 'calibration') or ''
+    grouped[prefix] = calibration ~= ''
+  end
+  return grouped[prefix]
+end
+
 -- An image is to be grouped anew. The mark is taken away by who has looked at it since.
 local function mark(position)
-  redis.call('ZADD', MARKS, higher('mark'), position)
+  if is_grouped() then redis.call('ZADD', MARKS, higher('mark'), position) end
 end
 
 -- The least certain match of an image goes, from both images: from now on it takes better ones only.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 import pytest
-from submitting import MODEL, commit, link, upload
+from submitting import MODEL, RATED, commit, link, rated, upload
 
 from facematch.errors import Conflict, NotFound
 from facematch.faces import image_hash
@@ -38,11 +38,11 @@ def fresh(request: pytest.FixtureRequest) -> Iterator[tuple[Store, AnyPeople]]:
 def store(fresh: tuple[Store, AnyPeople]) -> Store:
     """Three images with two faces each, the last one not linked."""
     store = fresh[0]
-    store.create(MODEL, 0.6)
+    store.create(MODEL, 0.6, RATED)
     for image in IMAGES:
         place = commit(store, upload(store, image, f"{image.decode()}.jpg"), image, faces=2)
         if image != b"c":
-            link(store, image, place, *([(1, 0.3)] if image == b"b" else []))
+            rated(store, image, place, *([(1, 0.3, 9000)] if image == b"b" else []))
     return store
 
 
@@ -75,13 +75,22 @@ def test_nobody_is_there_before_faces_are_grouped(people: AnyPeople) -> None:
 def test_an_image_is_marked_when_its_matches_are_written(store: Store, people: AnyPeople) -> None:
     assert list(people.due(10).marks) == [1, 2]
     assert list(people.due(1).marks) == [1]
-    link(store, b"c", _place(store, b"c"), (2, 0.2))
+    rated(store, b"c", _place(store, b"c"), (2, 0.2, 9000))
     assert list(people.due(10).marks) == [1, 2, 3]
 
 
 def _place(store: Store, data: bytes) -> Committed:
     shown = store.image(image_hash(data))
     return Committed(shown.state, shown.position, shown.nonce)
+
+
+def test_where_nobody_is_grouped_nothing_is_marked(fresh: tuple[Store, AnyPeople]) -> None:
+    store, people = fresh
+    store.create(MODEL, 0.6)
+    link(store, b"a", commit(store, upload(store, b"a"), b"a"))
+    people.mark([1])
+    store.erase(image_hash(b"a"))
+    assert people.due(10).marks == {}
 
 
 def test_what_is_placed_is_listed_with_most_faces_first(people: AnyPeople) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_parts import Api, running_api
+from api_parts import MODEL, Api, running_api
 from flask.testing import FlaskClient
+from submitting import RATED
 
 from facematch.faces import image_hash
 from facematch.memory_people import MemoryPeople
+from facematch.memory_store import MemoryStore
 from facematch.people import Regrouped, face_id
 
 A, B = image_hash(b"a"), image_hash(b"b")
@@ -17,7 +19,9 @@ UNKNOWN = "0" * 64
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
-    with running_api(tmp_path) as api:
+    store = MemoryStore()
+    store.create(MODEL, 0.6, RATED)
+    with running_api(tmp_path, store) as api:
         yield api
 
 

@@ -375,17 +375,19 @@ def test_names_cannot_steer_the_terminal(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "told"),
+    ("rate", "told", "expected"),
     [
-        (1.0, "100%"),
-        (0.124, "12%"),
-        (0.05, "1 in 20"),
-        (8.1e-5, "1 in 12,000"),
-        (4.4e-7, "1 in 2 million"),
-        (1e-12, "1 in 1 10^12"),
+        (1.0, "100%", "6,200"),
+        (0.124, "12%", "540"),
+        (0.05, "1 in 20", "12"),
+        (8.1e-5, "1 in 12,000", "9.7"),
+        (4.4e-7, "1 in 2 million", "0.012"),
+        (1e-12, "1 in 1 10^12", "0"),
     ],
 )
-def test_matches_are_shown_with_how_sure_they_are(run: Run, rate: float, told: str) -> None:
+def test_matches_are_shown_with_how_sure_they_are(
+    run: Run, rate: float, told: str, expected: str
+) -> None:
     page = {
         "hash": A,
         "state": "done",
@@ -399,16 +401,21 @@ def test_matches_are_shown_with_how_sure_they_are(run: Run, rate: float, told: s
         "truncated": True,
         "next": None,
         "matches_truncated": True,
-        "expected_false_matches": 0.01234,
+        "expected_false_matches": float(expected.replace(",", "")) * 1.001,
         "matches": [{"hash": B, "names": ["b"], "distance": 0.5, "false_match_rate": rate}],
     }
     with scripted(lambda request: Reply(200, page)) as service:
         result = run("--url", service.url, "match", A)
     assert result.stdout.splitlines() == [
         f"{A}: done, 1 face, 1 match (others were left out for them)"
-        " (distance at most 0.6, 0.012 false ones to be expected)",
+        f" (distance at most 0.6, {expected} false ones to be expected)",
         f"  0.5000  {told:<18}{B}  b",
     ]
+    page["matches"] = []
+    with scripted(lambda request: Reply(200, page)) as service:
+        result = run("--url", service.url, "match", A)
+    some = "some were left out for more certain ones"
+    assert result.stdout == f"{A}: done, 1 face, no match ({some})\n"
 
 
 def test_fewer_matches_are_asked_for_by_distance_or_by_how_sure_they_are(run: Run) -> None:

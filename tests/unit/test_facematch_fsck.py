@@ -78,6 +78,17 @@ def test_what_was_left_out_for_better_matches_need_not_be_there(store: MemorySto
     assert found(store) == {"bounds"}
 
 
+def test_what_an_approximate_index_did_not_find_need_not_be_said_to_be_left_out(
+    store: MemoryStore,
+) -> None:
+    bounded(store, Bounds(max_matches=4))
+    store._limits[0] = {2: drop(store, 2, 3)}
+    store._generations[0] = replace(store._generations[0], approximate_since=3)
+    assert found(store) == {"approximate"}
+    store._limits[0][3] = math.inf
+    assert found(store) == set()
+
+
 def test_more_matches_than_are_kept_are_found(store: MemoryStore) -> None:
     bounded(store, Bounds(max_matches=4))
     assert found(store) == set()
@@ -133,6 +144,16 @@ def test_rates_by_a_calibration_of_a_newer_version_are_not_judged(store: MemoryS
     with pytest.raises(Unavailable) as raised:
         fsck.run(store)
     assert raised.value.code == "newer_data"
+
+
+def test_matches_of_faces_that_are_given_norms_meanwhile_are_no_findings(
+    store: MemoryStore,
+) -> None:
+    store._generations[0] = replace(store._generations[0], building_to=5)
+    store._faces[2] = replace(StoredFaces.unpack(store._faces[2]), norms=None).pack()
+    score = drop(store, 1, 2)
+    store._links[0][1][2] = store._links[0][2][1] = score + 2**21
+    assert found(store) == set()
 
 
 def test_wrong_counters_are_found(store: MemoryStore) -> None:

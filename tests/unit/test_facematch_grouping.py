@@ -61,6 +61,13 @@ def test_the_order_makes_no_difference(
     assert sorted(face for faces in first for face in faces) == sorted(FACES)
 
 
+def test_a_pair_that_came_while_it_was_read_does_no_harm() -> None:
+    one, other, third = FACES[:3]
+    near = {one: {other: 0}, other: {one: 0, third: 0}, third: {}}
+    clusters = link(Corrections().settle([one, other, third]), near, LIMIT)
+    assert [cluster.faces for cluster in clusters] == [[one, other], [third]]
+
+
 @settings(max_examples=150, deadline=None)
 @given(drawn_pairs, drawn_corrections)
 def test_large_people_are_joined_as_small_ones(

@@ -15,6 +15,8 @@ from facematch.faces import Box, image_hash
 from facematch.memory_people import MemoryPeople
 from facematch.people import Regrouped, face_id
 from facematch.people_client import PersonAnswer, PersonFaceAnswer
+from facematch.redis_connection import connect
+from facematch.redis_store import RedisStore
 
 IMAGES = [image_hash(f"ann {number}".encode()) for number in range(3)]
 ADA, BOB = "ad", "b0b"
@@ -105,3 +107,22 @@ def test_what_does_not_go_is_said_on_one_line(run: Run) -> None:
     assert run("split", ADA, IMAGES[2]).exit_code == 1
     for wrong in ("short", f"{IMAGES[0]}:x", f"{IMAGES[0]}:256"):
         assert run("split", ADA, wrong).exit_code == 2
+
+
+def test_without_rates_nobody_is_grouped_anew(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEMATCH_REDIS_URL", redis_url)
+    client = connect(redis_url)
+    RedisStore(client).create("a-model", 0.6)
+    client.close()
+    told = CliRunner().invoke(main, ["people", "regroup"])
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "no_rates" in told.stderr
+
+
+def test_false_pairs_are_a_number(run: Run) -> None:
+    for number in ("nan", "0", "101", "many"):
+        told = run("regroup", "--false-pairs", number)
+        assert told.exit_code == 2, told.output
+        assert "--false-pairs" in told.output

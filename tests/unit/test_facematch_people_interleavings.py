@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from worlds import World
 
-from facematch import regrouping
+from facematch import face_graph, regrouping
 from facematch.memory_store import MemoryStore
 from facematch.redis_connection import connect
 from facematch.redis_people import RedisPeople
@@ -30,6 +30,7 @@ LOSSES = (World.remember, World.lose_the_tail)
 
 @pytest.fixture(autouse=True)
 def _stepped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(face_graph, "_PORTION", 1)
     monkeypatch.setattr(regrouping, "_CHUNK", 1)
     monkeypatch.setattr(regrouping, "_TOGETHER", 1)
     monkeypatch.setattr(regrouping, "MOST_PAIRS", 4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from planted import people as drawn_people
 from planted import pictures_of
 
-from facematch import regrouping
+from facematch import face_graph, regrouping
 from facematch.calibration import calibration
 from facematch.corrections import Apart, Corrections, FaceKey, Together
 from facematch.face_graph import FaceGraph
@@ -247,6 +248,38 @@ def test_no_id_is_given_twice_and_one_with_a_name_is_kept(
 def test_nothing_that_is_written_is_empty() -> None:
     assert Regrouped(0, {}, {}).said == ()
     assert Corrections([Together(frozenset()), Apart(frozenset(), frozenset())]).settle([]) == []
+
+
+def test_an_image_that_comes_while_others_are_looked_at_does_no_harm(
+    album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(face_graph, "_PORTION", 1)
+    album.group()
+    album.add(ADAS[0])
+    album.add(ADAS[1])
+    assert regroup(album.store, album.people)
+    album.add(ADAS[2])
+    read, late = album.store.scores, [ADAS[3]]
+
+    def scores(*asked: Any) -> Any:
+        found = read(*asked)
+        while late:
+            album.add(late.pop())
+        return found
+
+    monkeypatch.setattr(album.store, "scores", scores)
+    album.group()
+    assert [len(faces) for faces in album.groups.values()] == [4]
+
+
+def test_a_person_with_a_face_that_was_lost_is_looked_at_once(album: Album) -> None:
+    for face in ADAS[:3]:
+        album.add(face)
+    album.group()
+    del album.store._faces[2]
+    album.people.mark([1])
+    assert regroup(album.store, album.people)
+    assert not regroup(album.store, album.people)
 
 
 def test_a_look_takes_no_more_marks_than_there_is_room_for(
