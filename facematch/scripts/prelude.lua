@@ -448,13 +448,6 @@ local function settle(job, state, ttl)
   tell('job', job)
 end
 
--- How many seconds a job or image has waited; 0 for none.
-local function age_of(record)
-  local fields = redis.call('HMGET', record, 'number', 'since')
-  local since = number(fields[2] or fields[1])
-  return since > 0 and math.max(0, now() - since / 1000000) or 0
-end
-
 local function erased_since(job_number, erased_at)
   return erased_at and number(erased_at) >= number(job_number)
 end

@@ -2,6 +2,13 @@
 -- ARGV: how many jobs are looked at. Writes nothing.
 local time = number(now())
 
+-- How many seconds a job or image has waited; 0 for none.
+local function age_of(record)
+  local fields = redis.call('HMGET', record, 'number', 'since')
+  local since = number(fields[2] or fields[1])
+  return since > 0 and math.max(0, time - since / 1000000) or 0
+end
+
 -- The sweeper and who has one in hand move jobs towards the end.
 local function oldest_job()
   local oldest = 0
