@@ -5,7 +5,6 @@ Used by the RabbitMQ broker, whose driver must go on answering heartbeats while 
 
 import asyncio
 import concurrent.futures
-import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from facematch.errors import Unavailable
+from facematch.jitter import jittered
 
 _LONGEST_PAUSE = 2.0
 _JOIN_SECONDS = 0.5
@@ -147,7 +147,7 @@ class Link(Generic[_Session]):
             async with asyncio.timeout(self._seconds):
                 session = await self._open()
         except (Unavailable, TimeoutError) as error:
-            pause = min(_LONGEST_PAUSE, 0.1 * 2**self._failures) * random.uniform(0.5, 1)
+            pause = jittered(min(_LONGEST_PAUSE, 0.1 * 2**self._failures))
             self._not_before = asyncio.get_running_loop().time() + pause
             self._why = str(error) or "no answer while connecting"
             self._failures += 1

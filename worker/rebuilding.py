@@ -1,7 +1,6 @@
 """A worker's part in a reindex, beside its jobs: it works on ranges as they come, and looks after
 those that were left lying."""
 
-import random
 import secrets
 import threading
 import time
@@ -12,6 +11,7 @@ import structlog
 from facematch.background import stand_back
 from facematch.broker import Broker
 from facematch.errors import Unavailable
+from facematch.jitter import jittered
 from facematch.job import RangeMessage
 from facematch.reindex import BREATH_SECONDS, publish_due
 from facematch.reindexing import Phase, Range
@@ -94,7 +94,7 @@ def _keep_sweeping(
     stop: threading.Event,
 ) -> None:
     name = secrets.token_hex(8)
-    while not stop.wait(seconds * random.uniform(0.5, 1.0)):
+    while not stop.wait(jittered(seconds)):
         try:
             publish_due(parts.reindexing, broker, age)
             while parts.store.lease("dropping", name, _LEASE_SECONDS):

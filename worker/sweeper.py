@@ -4,7 +4,6 @@ Every worker sweeps. The store hands a job or image that was left lying to one o
 steps are idempotent: so no locks and no leases.
 """
 
-import random
 import threading
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ import structlog
 
 from facematch.broker import QUEUE_ENOUGH, Broker
 from facematch.errors import Unavailable
+from facematch.jitter import jittered
 from facematch.job import Message
 from facematch.store import Store
 
@@ -63,7 +63,7 @@ def keep_sweeping(
     stop: threading.Event,
 ) -> None:
     """Sweep every `seconds` or so until `stop` is set; for a thread of its own."""
-    while not stop.wait(seconds * random.uniform(0.5, 1.0)):
+    while not stop.wait(jittered(seconds)):
         try:
             sweep(store, broker, finish, age)
         except Unavailable as error:

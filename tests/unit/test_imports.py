@@ -33,6 +33,7 @@ LAYERS = {
         "encoding_model",
         "grouping",
         "identities",
+        "jitter",
         "linkage",
         "presence",
         "probe",
