@@ -8,11 +8,14 @@ from facematch.commands.text import Document
 from facematch.redis_connection import connect
 from facematch.redis_schema import RedisSchema, Standing
 
+#: Seconds. Counting the faces of a million images takes some six.
+_PATIENCE = 600.0
+
 
 def run(data: Path | None, apply: bool) -> Standing:
     """How a store stands (see facematch.commands.stores.urls), or stood before it was brought to
     the schema of this version. Raises Misconfigured for a folder without data, Unavailable."""
-    with urls(data) as (redis_url, _), connect(redis_url) as client:
+    with urls(data) as (redis_url, _), connect(redis_url, timeout=_PATIENCE) as client:
         schema = RedisSchema(client)
         return schema.migrate() if apply else schema.standing()
 
