@@ -85,7 +85,7 @@ check: $(VENV)/dev ## formatting, lint and types
 	$(BIN)/mypy
 
 unit: $(VENV)/dev ## tests of single parts, no server; ARGS= for pytest
-	$(PYTEST) --numprocesses 2 --dist worksteal tests/unit
+	$(PYTEST) --numprocesses 2 --dist loadfile tests/unit
 
 # Three where much of the time is waiting for servers.
 contract: $(VENV)/dev servers ## one body of tests for every implementation of a port
