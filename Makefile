@@ -23,7 +23,10 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check \
              $(if $(CI),--quiet --progress-bar off)
-PYTEST  := $(BIN)/python -m pytest $(if $(CI),--durations 15 --color no) $(ARGS)
+# One thread for linear algebra, as the service's processes have it: more of them spin, and take
+# ten times the processor time for the same.
+PYTEST  := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+             $(BIN)/python -m pytest $(if $(CI),--durations 15 --color no) $(ARGS)
 SET     := requirements.txt setup.cfg pyproject.toml packaging/dlib-shim/pyproject.toml
 FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 
@@ -85,7 +88,7 @@ check: $(VENV)/dev ## formatting, lint and types
 	$(BIN)/mypy
 
 unit: $(VENV)/dev ## tests of single parts, no server; ARGS= for pytest
-	$(PYTEST) --numprocesses 2 --dist worksteal tests/unit
+	$(PYTEST) --numprocesses 2 --dist loadfile tests/unit
 
 # Three where much of the time is waiting for servers.
 contract: $(VENV)/dev servers ## one body of tests for every implementation of a port
