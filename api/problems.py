@@ -33,6 +33,8 @@ STATUS: dict[str, int] = {
     "bad_url": 400,
     "broker_unavailable": 503,
     "changed": 422,
+    "collection_erasing": 503,
+    "collection_exists": 409,
     "decoder_crashed": 422,
     "empty": 400,
     "erased": 410,
@@ -74,6 +76,7 @@ STATUS: dict[str, int] = {
     "too_many_redirects": 422,
     "truncated_image": 422,
     "unfinished": 409,
+    "unknown_collection": 404,
     "unreachable": 422,
     "unreadable": 422,
 }

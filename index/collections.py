@@ -14,18 +14,20 @@ import numpy as np
 import structlog
 
 from facematch.collection_name import DEFAULT, check_edition, collection_of
-from facematch.errors import Unavailable
+from facematch.errors import NotFound, Unavailable
 from facematch.sidecar import IndexStatus
 from facematch.startup import usable_cores
 from facematch.store import Store
 from facematch.wire import Candidates, Pairs, Query
 from index.budget import Budget
 from index.engine import AnyEngine, Engine
-from index.follower import Follower
+from index.follower import GONE, Follower
 from index.metrics import Metrics
 
 #: A collection in use is asked more often than that.
 LEAST_IDLE_SECONDS = 5.0
+#: Collections that are held at the most, if none of them is in use.
+MOST_HELD = 100
 #: How long the end of an idle follower is waited for: it hangs as long as its store does.
 _END_SECONDS = 10.0
 
@@ -127,6 +129,32 @@ class Collections:
         with self._in_use(name) as follower, self._metrics.query(name):
             return follower.within(query)
 
+    def tidy(self) -> None:
+        """Drop those that were erased, and what was used least lately of more than MOST_HELD: each
+        has a thread that follows its log. To be called now and then."""
+        dropped: dict[str, _Held] = {}
+        with self._lock:
+            for name, held in self._held.items():
+                if not self._is_edition(name) and held.follower.status().code == GONE:
+                    dropped[name] = held
+            by_use = sorted(self._held.items(), key=lambda item: item[1].used)
+            surplus = len(self._held) - len(dropped) - MOST_HELD
+            for name, held in by_use:
+                if surplus <= 0:
+                    break
+                idle = held.queries == 0 and held.follower.idle(held.used, self._least_idle)
+                if name not in dropped and idle and not self._is_edition(name):
+                    dropped[name] = held
+                    surplus -= 1
+            for name in dropped:
+                del self._held[name]
+        for name, held in dropped.items():
+            _log.info("dropped a collection", collection=name, code=held.follower.status().code)
+            self._metrics.dropped(name)
+            held.stop()
+        for held in dropped.values():
+            held.join(_END_SECONDS)
+
     def pairs(self, name: str, query: Query) -> Pairs:
         """The same: see Follower. Also raises Rejected("answer_too_large"). As many at once as
         there are cores, so that other queries find one soon; the others wait for their turn."""
@@ -227,8 +255,9 @@ class Collections:
         store = self._open_store(name)
         try:
             store.collection()
-        except Unavailable as error:
-            store.check()  # raises when it is the store that is not there
+        except (NotFound, Unavailable) as error:
+            if isinstance(error, Unavailable):
+                store.check()  # raises when it is the store that is not there
             raise Unavailable("no_collection", f"there is no collection {name}") from error
 
     def _is_edition(self, name: str) -> bool:

@@ -18,6 +18,7 @@ from facematch.reindexing import Phase, Range
 from worker import rebuilding
 from worker.ranges import RangeParts
 from worker.rebuilding import keep_rebuilding, rest
+from worker.rounds import only
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def test_ranges_are_published_and_built_and_what_was_given_up_is_forgotten(
     assert isinstance(store, MemoryStore)
 
     def run(stop: threading.Event) -> None:
-        forget = parts.reindexing.drop_some
-        keep_rebuilding(parts, broker, forget, seconds=0.02, age=1, stop=stop)
+        of, forget = (lambda name: parts), (lambda one: one.reindexing.drop_some())
+        keep_rebuilding(of, only(parts), broker, forget, seconds=0.02, age=1, stop=stop)
 
     with running(run):
         made = parts.reindexing.begin(0.5, span=2)
@@ -61,12 +62,14 @@ def test_an_index_that_is_away_and_an_error_of_ours_do_not_end_it(
             raise failures.pop()
 
     broken.before["current"] = fail
+    failing = replace(parts, reindexing=broken)
 
     def run(stop: threading.Event) -> None:
         keep_rebuilding(
-            replace(parts, reindexing=broken),
+            lambda name: failing,
+            only(failing),
             MemoryBroker(),
-            parts.reindexing.drop_some,
+            lambda one: parts.reindexing.drop_some(),
             seconds=0.02,
             age=1,
             stop=stop,
