@@ -17,7 +17,7 @@ from api import (
     problems,
     v1_routes,
 )
-from api.collection_of import choose, collection_of_request, mount
+from api.collection_of import choose, collection_of_request, mount, require_name
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -95,6 +95,7 @@ def create_app(
     app.before_request(_begin)
     app.after_request(_secure)
     metrics.count_requests(app)
+    app.before_request(require_name)
     return app
 
 

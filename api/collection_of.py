@@ -55,12 +55,14 @@ def mount(app: APIFlask, blueprint: APIBlueprint, *, of_collection: bool = True)
 
 def choose(endpoint: str | None, values: dict[str, Any] | None) -> None:
     """For `url_value_preprocessor`: note the collection of the request, and take it out of what its
-    function is given. Raises NotFound("unknown_collection") for what is no name."""
+    function is given."""
     del endpoint
-    blueprint = request.blueprint or ""
-    if values is None or not blueprint.endswith(_SUFFIX):
-        return
-    name = values.pop("collection")
-    if not is_name(name):
+    if values is not None and (request.blueprint or "").endswith(_SUFFIX):
+        g.collection = values.pop("collection")
+
+
+def require_name() -> None:
+    """For `before_request`, the last one: an error before them would leave out what they begin.
+    Raises NotFound("unknown_collection") for what is no name."""
+    if not is_name(collection_of_request()):
         raise NotFound("unknown_collection")
-    g.collection = name

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api import cursors
 from facematch.collection_name import check_name
@@ -23,6 +23,7 @@ class CollectionsQuery(BaseModel):
 class CollectionIn(BaseModel):
     """A collection to be made; what is left out or null is as the collection `default` has it."""
 
+    model_config = ConfigDict(extra="forbid")
     name: str = Field(
         description="up to 63 lower-case letters, digits, _ and -, the first of them a letter or a"
         " digit",

@@ -61,6 +61,7 @@ STATUS: dict[str, int] = {
     "not_found": 404,
     "not_theirs": 409,
     "old_data": 409,
+    "other_collections": 409,
     "other_version": 503,
     "out_of_memory": 422,
     "reindex_behind": 409,

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from facematch import __version__
+from facematch.collections_cli import collections
 from facematch.commands.numbers import Number
 from facematch.commands.program import (
     FILE,
@@ -228,5 +229,17 @@ def _check_hash(text: str) -> None:
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
 
 
-for _command in (doctor, fsck, index, jobs, migrate, people, plan, quality, reindex, status):
+for _command in (
+    collections,
+    doctor,
+    fsck,
+    index,
+    jobs,
+    migrate,
+    people,
+    plan,
+    quality,
+    reindex,
+    status,
+):
     main.add_command(_command)

@@ -49,6 +49,8 @@ CODES: dict[str, str] = {
     "not_found": "no such thing here",
     "not_theirs": "a face that is not one of the person",
     "old_data": "the data is still of the form of an older version; run facematch migrate",
+    "other_collections": "there are other collections, which no worker with another encoder could"
+    " work for",
     "other_version": "a worker and its index are of different versions",
     "out_of_memory": "looking at the picture took too much memory",
     "reindex_behind": "what is to be served lacks too much of what is served",

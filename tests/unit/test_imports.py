@@ -69,6 +69,7 @@ LAYERS = {
     "drivers": {
         "brokers",
         "client",
+        "collections_client",
         "compiled",
         "compiled_cache",
         "feeder",
