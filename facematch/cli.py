@@ -180,7 +180,7 @@ def ingest(
     # A second try of a call would only hide from the run that the service is away.
     with options.client(attempts=1) as client:
         report, signal = run(client, source, concurrency, patience)
-    options.show(report_document(report, str(source), client.url), report_lines(report))
+    options.show(report_document(report, str(source), client.where), report_lines(report))
     if report.error is not None:
         raise report.error
     if report.interrupted:

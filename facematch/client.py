@@ -172,6 +172,11 @@ class Client:
         """Where the service is, without a password."""
         return self._rest.shown
 
+    @property
+    def where(self) -> str:
+        """Where the collection is, without a password."""
+        return self._rest.shown + self._rest.below
+
     def close(self) -> None:
         """Close idle connections; the client stays usable."""
         self._rest.close()

@@ -115,7 +115,8 @@ class Rest:
         self._url = url.rstrip("/")
         if not is_name(collection):
             raise Misconfigured(f"{collection!r} is no name of a collection")
-        self._below = "" if collection == DEFAULT else f"{COLLECTIONS}/{collection}"
+        #: Where the collection is, below the URL; "" for the default one.
+        self.below = "" if collection == DEFAULT else f"{COLLECTIONS}/{collection}"
         #: For messages: the URL without a password.
         self.shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
         self._headers = {"User-Agent": f"facematch/{__version__}", "Accept": "application/json"}
@@ -187,7 +188,7 @@ class Rest:
     def _mounted(self, path: str) -> str:
         """Where this is, of the collection: below its name there is what is below /v1."""
         of_none = not path.startswith("/v1/") or path.partition("/v1/collections")[0] == ""
-        return path if of_none or not self._below else self._below + path.removeprefix("/v1")
+        return path if of_none or not self.below else self.below + path.removeprefix("/v1")
 
     def _session(self) -> requests.Session:
         try:
