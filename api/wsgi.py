@@ -26,7 +26,7 @@ from facematch.redis_durability import check_durable
 from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
-from facematch.redis_vitals import RedisVitals
+from facematch.redis_vitals import RedisOthers, RedisVitals
 from facematch.settings import Settings
 
 _log = structlog.get_logger()
@@ -131,7 +131,8 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     traces = startup.Tracing(settings, "api")
     if port is None:
         return Service(app, publisher, waiting, replayer, traces)
-    watch = Watch(RedisVitals(client).read, queues, settings.backlog_bytes, LOOK_SECONDS)
+    vitals = RedisVitals(client).read, RedisOthers(client).read
+    watch = Watch(*vitals, queues, settings.backlog_bytes, LOOK_SECONDS)
     metrics.registry.watch(watch.gauges)
     metrics.registry.watch(
         gauges_of(

@@ -57,7 +57,6 @@ class MemoryCollections:
         store.create(like.model, threshold, like.calibration, bounds)
         self._made[name] = store._next_number()
         self._stores[name] = store
-        self.touch(name)
 
     def about(self, name: str) -> CollectionAbout:
         """See Collections."""

@@ -88,7 +88,6 @@ class RedisCollections:
             raise Unavailable("collection_erasing")
         # Again: who forgets an earlier one of this name may have taken it out meanwhile.
         self._redis.zadd(_NAMES, {name: 0})
-        self.touch(name)
         made, about = told
         return _about(name, about), bool(made)
 
@@ -134,6 +133,11 @@ class RedisCollections:
             found += portion
             portion = self._names(portion[-1], _PORTION)
         return with_default(found)
+
+    @translated()
+    def count(self) -> int:
+        """How many there are but the default one, with those that are being erased."""
+        return int(self._redis.zcard(_NAMES))
 
     def _names(self, after: str, limit: int) -> list[str]:
         least = f"({after}" if after else "-"

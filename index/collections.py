@@ -28,6 +28,8 @@ from index.metrics import Metrics
 LEAST_IDLE_SECONDS = 5.0
 #: Collections that are held at the most, if none of them is in use.
 MOST_HELD = 100
+#: The first query of a collection waits for it so long: a small one is there by then.
+_LOAD_SECONDS = 0.5
 #: How long the end of an idle follower is waited for: it hangs as long as its store does.
 _END_SECONDS = 10.0
 
@@ -39,9 +41,11 @@ _log = structlog.get_logger()
 class _Held:
     """A collection's follower and the thread that it runs in."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, loaded: threading.Event) -> None:
+        """`loaded`: set once it is."""
         self.follower = follower
-        self.used = time.monotonic()
+        self.used = self._begun = time.monotonic()
+        self._loaded = loaded
         self.queries = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -53,6 +57,12 @@ class _Held:
 
     def stop(self) -> None:
         self._stop.set()
+
+    def wait_loaded(self) -> None:
+        """Until it is loaded, for a moment after its beginning."""
+        left = self._begun + _LOAD_SECONDS - time.monotonic()
+        if left > 0:
+            self._loaded.wait(left)
 
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)
@@ -223,6 +233,7 @@ class Collections:
             held = self._have(name)
             held.queries += 1
         try:
+            held.wait_loaded()
             yield held.follower
         finally:
             with self._lock:
@@ -233,16 +244,20 @@ class Collections:
         held = self._held.get(name)
         if held is None:
             _log.info("a collection is used", collection=name)
-            held = self._held[name] = _Held(
-                Follower(
-                    self._open_store(name),
-                    self._budget,
-                    self._new_engine,
-                    lambda needed: self._make_room(name, needed),
-                    lambda: self._metrics.loaded(name),
-                )
+            loaded = threading.Event()
+            follower = Follower(
+                self._open_store(name),
+                self._budget,
+                self._new_engine,
+                lambda needed: self._make_room(name, needed),
+                lambda: self._loaded(name, loaded),
             )
+            held = self._held[name] = _Held(follower, loaded)
         return held
+
+    def _loaded(self, name: str, loaded: threading.Event) -> None:
+        loaded.set()
+        self._metrics.loaded(name)
 
     def _check_known(self, name: str) -> None:
         """Raise Unavailable unless there is such a collection. Nothing is left behind of a name

@@ -7,8 +7,6 @@ once it has looked at a drawn face the way a worker looks at pictures: for `face
 """
 
 import contextlib
-import json
-import os
 import signal
 import sys
 import threading
@@ -17,10 +15,10 @@ from typing import TypeVar
 
 import structlog
 
-from facematch import logs, startup, tracing
+from facematch import startup, tracing
 from facematch.brokers import open_broker, open_queues
 from facematch.collection_name import DEFAULT, edition_name
-from facematch.errors import Misconfigured, Unavailable
+from facematch.errors import Unavailable
 from facematch.indexes import forget, open_feeder, open_neighbours
 from facematch.job import REINDEX_QUEUE, Message, queue_of
 from facematch.metrics_port import open_port
@@ -32,33 +30,26 @@ from facematch.redis_people import RedisPeople
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
-from facematch.settings import Settings, load
+from facematch.settings import Settings
 from facematch.store import Store
 from worker.benches import MOST, Bench, opener
 from worker.consumer import HANDS_PER_SLOT, consume
-from worker.encoder import Encoder, calibration_of, load_encoder
+from worker.encoder import calibration_of, load_encoder
 from worker.feeding import keep_feeding
-from worker.fetch import FetchLimits
 from worker.forgetting import keep_forgetting
-from worker.frames import ChildSettings
 from worker.golden import check_golden
 from worker.grouping import keep_grouping
 from worker.in_hand import InHand
 from worker.joining import check, join
-from worker.looking import PictureLimits
 from worker.memory import give_back_early
 from worker.metrics import Metrics, Readiness, gauges_of
 from worker.pipeline import Parts, finish, process
 from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
-from worker.requested import answer_all
 from worker.rounds import JUST_NOW, LATELY, Rounds, each
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.sweeper import Swept, keep_sweeping
-
-#: A picture of 1600 × 1600 pixels took 5 to 7 seconds of processor time with the detector `cnn`,
-#: about 1 with `hog`: each may take some ten times what it needs.
-_CNN_TIMES = 8
+from worker.telling import check_here, child_settings, look, say_model
 
 _Part = TypeVar("_Part")
 
@@ -83,7 +74,7 @@ def serve(settings: Settings) -> int:
     traces = startup.Tracing(settings, "worker")
     with (
         # Its children need not know where traces go.
-        Sandbox(_child_settings(settings), lookers=slots, fetchers=hands) as sandbox,
+        Sandbox(child_settings(settings), lookers=slots, fetchers=hands) as sandbox,
         traces,
     ):
         return _serve(settings, sandbox, hands, stop, metrics)
@@ -196,17 +187,19 @@ def _serve(
     def looked_at(seconds: float, of: Callable[[Bench], _Part]) -> Callable[[], Iterator[_Part]]:
         return each(Rounds(collections, seconds), lambda name: of(benches.of(name)))
 
+    def swept(bench: Bench) -> Swept:
+        if bench.collection != DEFAULT:
+            about = collections.about(bench.collection)
+            if about.jobs or about.pending:
+                collections.touch(bench.collection)
+        return Swept(bench.store, lambda image: finish(image, bench.parts), bench.collection)
+
     sweeping = {"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop}
     ranges = open_broker(broker_url, HANDS, REINDEX_QUEUE)
     threads = [
         _thread(
             keep_sweeping,
-            looked_at(
-                LATELY,
-                lambda bench: Swept(
-                    bench.store, lambda image: finish(image, bench.parts), bench.collection
-                ),
-            ),
+            looked_at(LATELY, swept),
             broker,
             **sweeping,
         ),
@@ -256,75 +249,19 @@ def _thread(target: Callable[..., object], *args: object, **more: object) -> thr
     return threading.Thread(target=target, args=args, kwargs=more, daemon=True)
 
 
-def _child_settings(settings: Settings) -> ChildSettings:
-    return ChildSettings(
-        encoder=settings.encoder,
-        detector=settings.detector,
-        picture=PictureLimits(settings.max_pixels, settings.max_side, settings.max_faces),
-        fetch=FetchLimits(
-            settings.max_bytes,
-            settings.fetch_timeout,
-            settings.fetch_redirects,
-            settings.fetch_allowed,
-        ),
-        memory=settings.picture_memory,
-        cpu_seconds=settings.picture_seconds * (_CNN_TIMES if settings.detector == "cnn" else 1),
-    )
-
-
 def main(arguments: Sequence[str]) -> int:
     """Serve, or do what the arguments say to `facematch`."""
     if not arguments:
         return startup.run("worker", serve)
     if list(arguments) == ["model"]:
-        return _say_model(lambda settings, encoder: None)
+        return say_model(lambda settings, encoder: None)
     if list(arguments) == ["check"]:
-        return _say_model(_check)
+        return say_model(check_here)
     if list(arguments) == ["look"]:
-        return _look()
+        return look()
     from facematch.cli import main as command
 
     command(arguments, prog_name="python -m worker")
-    return 0
-
-
-def _check(settings: Settings, encoder: Encoder) -> None:
-    with Sandbox(_child_settings(settings), lookers=1, fetchers=1) as sandbox:
-        check_golden(SandboxedLooker(sandbox, encoder), encoder.model)
-
-
-def _look() -> int:
-    # What anything else may print, a library or a child, goes where complaints go.
-    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    try:
-        settings = load()
-        logs.configure(settings, "worker")
-        encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
-        about = {"model": encoder.model, "calibration": calibration_of(encoder)}
-        slots = settings.slots or startup.usable_cores()
-        with Sandbox(_child_settings(settings), lookers=slots, fetchers=1) as sandbox:
-            looker = SandboxedLooker(sandbox, encoder)
-            check_golden(looker, encoder.model)
-            told.write(json.dumps(about) + "\n")
-            answer_all(sys.stdin, told, looker, slots * HANDS_PER_SLOT)
-    except Misconfigured as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
-def _say_model(check: Callable[[Settings, Encoder], None]) -> int:
-    try:
-        settings = load()
-        # On standard output there is the answer alone.
-        logs.configure(settings, "worker")
-        encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
-        check(settings, encoder)
-    except Misconfigured as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write(f"{encoder.model}\n")
     return 0
 
 

@@ -12,7 +12,6 @@ from facematch.commands.reindex_parts import Wanted, parts_of
 from facematch.embedded import environment
 from facematch.errors import Conflict, Misconfigured
 from facematch.job import queue_of
-from facematch.redis_collections import RedisCollections
 from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, judge, switch
 from facematch.reindexing import Phase
 from facematch.settings import load
@@ -42,7 +41,7 @@ def run(data: Path | None, wanted: Wanted, other: OtherEncoder) -> Outcome | Non
     encoder = Encoder(model_of(other.name, detector), other.name, detector)
     with parts_of(data) as parts, progress.one_after_another(sys.stderr) as shown:
         parts.require_service()
-        if len(RedisCollections(parts.client).page(2)[0]) > 1:
+        if parts.has_other_collections():
             raise Conflict("other_collections")
         there = begin_or_go_on(parts.reencoding, encoder, wanted.policy)
         if there.phase is Phase.SWITCHED:

@@ -12,6 +12,7 @@ from facematch.commands.stores import served_edition, urls
 from facematch.errors import Unavailable
 from facematch.indexes import forget
 from facematch.policy import PolicyChange
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
@@ -48,6 +49,10 @@ class Parts:
     def store(self, number: int) -> RedisStore:
         """That of an edition."""
         return RedisStore(self.client, edition_name(self.collection, number))
+
+    def has_other_collections(self) -> bool:
+        """Whether there are any but the default one. Raises Unavailable."""
+        return len(RedisCollections(self.client).page(2)[0]) > 1
 
     def drop_some(self) -> bool:
         """Forget a portion of what was given up; whether nothing is left. Raises Unavailable."""

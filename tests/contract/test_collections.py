@@ -229,6 +229,8 @@ def test_the_default_one_is_emptied_and_stays_as_it_was(service: Service) -> Non
 
 def test_whoever_says_so_is_looked_at_for_a_while(service: Service) -> None:
     service.collections.create("holiday", AS_IT_IS)
+    assert service.collections.touched(60) == [DEFAULT]
+    service.collections.touch("holiday")
     assert service.collections.touched(60) == [DEFAULT, "holiday"]
     assert service.collections.touched(-60) == [DEFAULT]
     service.collections.touch(DEFAULT)
