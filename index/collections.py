@@ -21,7 +21,7 @@ from facematch.store import Store
 from facematch.wire import Candidates, Pairs, Query
 from index.budget import Budget
 from index.engine import AnyEngine, Engine
-from index.follower import GONE, Follower
+from index.follower import Follower
 from index.metrics import Metrics
 
 #: A collection in use is asked more often than that.
@@ -145,7 +145,7 @@ class Collections:
         dropped: dict[str, _Held] = {}
         with self._lock:
             for name, held in self._held.items():
-                if not self._is_edition(name) and held.follower.status().code == GONE:
+                if not self._is_edition(name) and held.follower.gone:
                     dropped[name] = held
             by_use = sorted(self._held.items(), key=lambda item: item[1].used)
             surplus = len(self._held) - len(dropped) - MOST_HELD
@@ -159,7 +159,7 @@ class Collections:
             for name in dropped:
                 del self._held[name]
         for name, held in dropped.items():
-            _log.info("dropped a collection", collection=name, code=held.follower.status().code)
+            _log.info("dropped a collection", collection=name, erased=held.follower.gone)
             self._metrics.dropped(name)
             held.stop()
         for held in dropped.values():

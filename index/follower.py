@@ -32,8 +32,7 @@ _POLL_SECONDS = 0.05
 #: makes up what came meanwhile.
 _QUIET_SECONDS, _QUIET_POLL_SECONDS = 10.0, 1.0
 _MOST_SECONDS_BETWEEN_TRIES = 5.0
-#: What a follower says whose collection was erased.
-GONE = "no_collection"
+_GONE = "no_collection"
 _NOWHERE = Tail(0, "")
 
 _log = structlog.get_logger()
@@ -173,6 +172,11 @@ class Follower:
             exact=engine is None or engine.exact,
             recall=self._recall.value,
         )
+
+    @property
+    def gone(self) -> bool:
+        """Whether its collection was erased, as far as it knows."""
+        return self._trouble.code == _GONE
 
     @property
     def taken(self) -> int:
@@ -317,7 +321,7 @@ class Follower:
         if isinstance(error, Unavailable):
             self._trouble = _Trouble(error.code, str(error))
         elif gone:
-            self._trouble = _Trouble(GONE, CODES[GONE])
+            self._trouble = _Trouble(_GONE, CODES[_GONE])
         else:
             self._trouble = _Trouble("internal_error", CODES["internal_error"])
         if planned and self._trouble == before:
