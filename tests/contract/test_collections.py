@@ -10,6 +10,8 @@ from waiting import eventually
 
 from facematch.collection_name import DEFAULT, served_name
 from facematch.collections import Collections
+from facematch.commands import fsck
+from facematch.commands.reindex_parts import Parts
 from facematch.errors import Conflict, NotFound, Unavailable
 from facematch.faces import image_hash
 from facematch.memory_collections import MemoryCollections
@@ -17,6 +19,8 @@ from facematch.memory_store import MemoryStore
 from facematch.policy import PolicyChange
 from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import connect
+from facematch.redis_reencoding import RedisReencoding
+from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.store import Bounds, NewJob, State, Store
 
@@ -290,3 +294,58 @@ def test_a_crash_between_name_and_collection_leaves_a_name_that_is_taken_out_aga
         assert collections.names() == [DEFAULT, "half"]
         assert collections.drop_some("half")
         assert collections.names() == [DEFAULT]
+
+
+def test_fsck_looks_at_all_collections_or_at_one(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEMATCH_REDIS_URL", redis_url)
+    monkeypatch.setenv("FACEMATCH_INDEX_URL", "unix:/nowhere/index.sock")
+    with connect(redis_url) as client:
+        RedisStore(client).create(MODEL, 0.6)
+        RedisCollections(client).create("holiday", AS_IT_IS)
+        for name in (DEFAULT, "holiday"):
+            store = RedisStore(client, name)
+            link(store, b"a", submit(store, b"a"))
+            link(store, b"b", submit(store, b"b"), (1, 0.0))
+        assert fsck.check(None).findings == ()
+        client.delete("fm:{holiday}:matches:1")
+        report = fsck.check(None)
+        assert report.images == 4
+        assert report.findings
+        assert all(one.detail.startswith("collection holiday: ") for one in report.findings)
+        assert fsck.check(None, DEFAULT).findings == ()
+        assert len(fsck.check(None, "holiday").findings) == len(report.findings)
+        with pytest.raises(NotFound):
+            fsck.check(None, "nobody")
+
+
+def test_while_there_are_others_no_other_encoder_is_changed_over_to(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        RedisStore(client).create(MODEL, 0.6)
+        reencoding = RedisReencoding(client)
+        parts = Parts(client, reencoding, RedisReindexing(client), None, None)
+        assert not parts.has_other_collections()
+        reencoding.begin("another-model", 0.6, "e", "hog")
+        with pytest.raises(Conflict) as raised:
+            RedisCollections(client).create("holiday", AS_IT_IS)
+        assert raised.value.code == "reindex_exists"
+        reencoding.built(1)
+        reencoding.switch(1)
+        reencoding.drop(1)
+        while not reencoding.drop_some():
+            pass
+        about, _ = RedisCollections(client).create("holiday", AS_IT_IS)
+        assert about.collection.model == "another-model"
+        # Its jobs are for the workers that have that model.
+        job = RedisStore(client, served_name("holiday")).accept(
+            NewJob("job", "a.jpg", image=IMAGE, data=b"a"), 1000
+        )
+        assert (job.edition, job.collection) == (1, "holiday")
+        assert RedisStore(client, "holiday~1").begin("job").state is State.ACCEPTED
+        assert parts.has_other_collections()
+        RedisCollections(client).drop(DEFAULT)
+        while not RedisCollections(client).drop_some(DEFAULT):
+            pass
+        assert reencoding.editions().served.number == 1
+        assert RedisStore(client, "default~1").collection().model == "another-model"
