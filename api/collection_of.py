@@ -54,11 +54,13 @@ def mount(app: APIFlask, blueprint: APIBlueprint, *, of_collection: bool = True)
 
 
 def choose(endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """For `url_value_preprocessor`: note the collection of the request, and take it out of what its
-    function is given."""
+    """For `url_value_preprocessor`: note the collection of the request, and take it out of what the
+    function of a blueprint of one collection is given."""
     del endpoint
-    if values is not None and (request.blueprint or "").endswith(_SUFFIX):
-        g.collection = values.pop("collection")
+    if values is not None and "collection" in values:
+        g.collection = values["collection"]
+        if (request.blueprint or "").endswith(_SUFFIX):
+            del values["collection"]
 
 
 def require_name() -> None:

@@ -13,9 +13,7 @@ from api.dropping import drop
 from api.ledger import Ledger
 from api.openapi import also, problems
 from api.schemas import Answer
-from facematch.collection_name import is_name
 from facematch.collections import Collections
-from facematch.errors import NotFound
 
 
 def blueprint(collections: Collections, ledger: Ledger) -> APIBlueprint:
@@ -51,7 +49,7 @@ def blueprint(collections: Collections, ledger: Ledger) -> APIBlueprint:
     @routes.doc(responses=problems(404, 503))
     def about(collection: str) -> Answer:
         """A collection: its model and policy, and what is in it"""
-        return CollectionOut.of(collections.about(_checked(collection)))
+        return CollectionOut.of(collections.about(collection))
 
     @routes.delete(LONG)
     @routes.doc(responses={204: "Erased", **problems(404, 503)})
@@ -61,13 +59,7 @@ def blueprint(collections: Collections, ledger: Ledger) -> APIBlueprint:
         Nothing of it is told from then on; workers forget it in the background, and until they
         have, its name is not free. The collection `default` is emptied, and stays.
         """
-        drop(collections, ledger, _checked(collection))
+        drop(collections, ledger, collection)
         return Response(status=HTTPStatus.NO_CONTENT)
 
     return routes
-
-
-def _checked(name: str) -> str:
-    if not is_name(name):
-        raise NotFound("unknown_collection")
-    return name

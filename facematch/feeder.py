@@ -78,6 +78,10 @@ class Feeder:
                 self._let_others()
         self._let_others()
 
+    def close(self) -> None:
+        """Disconnect from the database."""
+        self._generations.close()
+
     def turn(self, stop: threading.Event) -> None:
         """Feed until there is nothing more to do for now, unless somebody else does; for who has
         many to feed. Raises Unavailable."""

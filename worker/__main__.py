@@ -141,7 +141,7 @@ def _serve(
         return Bench(collection, parts, ranges, people, feeder)
 
     open_bench = opener(joined.number, encoder.model, open_store, make_bench)
-    benches = OfCollections(open_bench, MOST, lambda bench: bench.neighbours.close())
+    benches = OfCollections(open_bench, MOST, Bench.close)
 
     def check_parts() -> None:
         if joined.number not in reencoding.editions().numbers:

@@ -29,6 +29,12 @@ class Bench:
     people: People
     feeder: Feeder | None = None
 
+    def close(self) -> None:
+        """Close idle connections."""
+        self.parts.neighbours.close()
+        if self.feeder is not None:
+            self.feeder.close()
+
     @property
     def store(self) -> Store:
         """Its store."""
