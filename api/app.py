@@ -1,12 +1,23 @@
 """The application: every route, given the parts it works with."""
 
+from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 
 import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import course_routes, health, openapi, people_routes, problems, v1_routes
+from api import (
+    collections_routes,
+    course_routes,
+    health,
+    openapi,
+    people_routes,
+    problems,
+    v1_routes,
+)
+from api.collection_of import choose, collection_of_request, mount, require_name
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -15,12 +26,15 @@ from api.replaying import Replayer
 from api.submission import Submission
 from api.waiting import Waiting
 from facematch import __version__
+from facematch.collections import Collections
+from facematch.errors import Unavailable
 from facematch.people import PeopleFront
 from facematch.settings import Settings
 from facematch.store import Front
 
 #: In the environment of a request: its route as a pattern. Its path may have the name of a picture.
 ROUTE = "facematch.route"
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -42,9 +56,14 @@ def create_app(
     people: PeopleFront,
     settings: Settings,
     metrics: Metrics | None = None,
+    collections: Collections | None = None,
 ) -> APIFlask:
-    """The WSGI application. It starts nothing: who calls this starts the parts. `metrics`: where
-    its requests are counted, if anywhere."""
+    """The WSGI application. It starts nothing: who calls this starts the parts.
+
+    `store`, `people` and `ledger`: of the collection of the request, see api.collection_of.
+    `metrics`: where its requests are counted, if anywhere. `collections`: those there are; without,
+    the default one is the only one.
+    """
     metrics = metrics or Metrics()
     app = APIFlask("api", title="facematch", version=__version__, docs_path=None)
     app.config.update(
@@ -63,20 +82,34 @@ def create_app(
     submission = Submission(store, publisher, settings.backlog_bytes, metrics.accepted)
     reading = Reading(store, waiting)
     app.register_blueprint(course_routes.blueprint(submission, reading, settings.max_bytes))
-    app.register_blueprint(
-        v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
-    )
-    app.register_blueprint(people_routes.blueprint(people))
+    for routes in (
+        v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes),
+        people_routes.blueprint(people),
+    ):
+        mount(app, routes, of_collection=collections is not None)
+    if collections is not None:
+        app.register_blueprint(collections_routes.blueprint(collections, ledger))
+        app.url_value_preprocessor(choose)
+        app.after_request(partial(_touch, collections))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
     app.before_request(_begin)
     app.after_request(_secure)
     metrics.count_requests(app)
+    app.before_request(require_name)
     return app
 
 
 def _begin() -> None:
     structlog.contextvars.clear_contextvars()
     request.environ[ROUTE] = request.url_rule.rule if request.url_rule else None
+
+
+def _touch(collections: Collections, response: Response) -> Response:
+    """Whatever may have changed something leaves something to be done."""
+    if request.method not in _READS and response.status_code < HTTPStatus.BAD_REQUEST:
+        with suppress(Unavailable):  # who looks at all collections now and then finds it
+            collections.touch(collection_of_request())
+    return response
 
 
 def _secure(response: Response) -> Response:

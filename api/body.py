@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
-from flask import Request
+from flask import Request, request
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
 from facematch.errors import Rejected
@@ -22,6 +24,8 @@ BODY_SECONDS = 120.0
 _PATIENCE_LIMITS = 8
 _PATIENCE_SECONDS = 10.0
 _CHUNK = 64 * 1024
+_DOCUMENT = 1024**2
+_Form = TypeVar("_Form", bound=BaseModel)
 _TOO_SLOW = "the body came too slowly"
 
 
@@ -52,6 +56,18 @@ def read_body(request: Request, limit: int, room: int = 0) -> bytes:
     if announced is not None and size < announced:
         raise Rejected("bad_request", "the body ends early")
     return b"".join(chunks)
+
+
+def read_document(form: type[_Form]) -> _Form:
+    """What the request being answered says as JSON, whatever its content type. Raises Rejected."""
+    try:
+        return form.model_validate_json(read_body(request, _DOCUMENT))
+    except ValidationError as error:
+        wrong = (
+            ".".join(map(str, one["loc"])) + f": {one['msg']}" if one["loc"] else one["msg"]
+            for one in error.errors(include_input=False, include_url=False)
+        )
+        raise Rejected("bad_request", "; ".join(wrong)) from None
 
 
 def too_large(limit: int) -> Rejected:

@@ -5,6 +5,7 @@ import binascii
 import math
 import struct
 
+from facematch.collection_name import is_name
 from facematch.errors import Rejected
 from facematch.people import PeopleCursor
 from facematch.store import Cursor
@@ -43,6 +44,19 @@ def decode_people(text: str) -> PeopleCursor:
     if not (_is_count(faces) and person):
         raise Rejected("bad_cursor")
     return PeopleCursor(int(faces), person)
+
+
+def encode_name(name: str) -> str:
+    """Of a page of collections."""
+    return _text(name)
+
+
+def decode_name(text: str) -> str:
+    """The inverse of `encode_name`. Raises Rejected("bad_cursor") for anything else."""
+    name = _plain(text)
+    if not is_name(name):
+        raise Rejected("bad_cursor")
+    return name
 
 
 def encode_face(face: int) -> str:

@@ -2,36 +2,56 @@
 
 A store that comes back from a backup, or without its last writes, has forgotten erasures; the
 api plays the ledger back before it calls itself ready. One file a host in a common folder,
-one JSON object a line: image, up to which submission (`upto`), collection, time.
+one JSON object a line: image, up to which submission (`upto`), collection, time. A line without an
+image is of a collection that was erased as a whole.
 """
 
+import copy
 import json
 import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from facematch.errors import Misconfigured, Unavailable
+from facematch.collection_name import DEFAULT, is_name
+from facematch.collections import Collections
+from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.faces import is_image_hash
 from facematch.store import Erased, Front
 
 _log = structlog.get_logger()
 
 
-class Ledger:
-    """The ledger in `folder`; this process appends to the file of its host."""
+@dataclass(frozen=True)
+class Record:
+    """An erasure in a collection: of an image, or of all of it where that is ""."""
 
-    def __init__(self, folder: Path, collection: str = "default", host: str = "") -> None:
+    collection: str
+    image: str
+    upto: int
+
+
+class Ledger:
+    """The ledger in `folder`, for a collection; this process appends to the file of its host."""
+
+    def __init__(self, folder: Path, collection: str = DEFAULT, host: str = "") -> None:
         self._folder = folder
         self._collection = collection
         name = re.sub(r"[^A-Za-z0-9.-]", "_", host or socket.gethostname())
         self._file = folder / f"erasures-{name}.jsonl"
         self._lock = threading.Lock()
+
+    def of(self, collection: str) -> "Ledger":
+        """The same for another collection."""
+        other = copy.copy(self)
+        other._collection = collection
+        return other
 
     def check(self) -> None:
         """Raise Misconfigured unless the ledger can be written; makes the folder."""
@@ -48,12 +68,15 @@ class Ledger:
 
         Raises Unavailable("ledger_unavailable").
         """
-        record = {
-            "image": erased.image,
-            "upto": erased.upto,
-            "collection": self._collection,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
+        self._append({"image": erased.image, "upto": erased.upto})
+
+    def append_dropped(self, upto: int) -> None:
+        """Write that the whole collection was erased, up to a number. As `append`."""
+        self._append({"upto": upto})
+
+    def _append(self, what: dict[str, object]) -> None:
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        record = {**what, "collection": self._collection, "time": time}
         line = json.dumps(record).encode() + b"\n"
         try:
             with self._lock:
@@ -63,41 +86,31 @@ class Ledger:
             raise Unavailable("ledger_unavailable") from error
 
     def erasures(self) -> Iterator[Erased]:
-        """Every erasure that any host wrote for this collection, each once.
+        """Every erasure of an image that any host wrote for this collection, each once. See
+        `records`."""
+        for record in self.records():
+            if record.image and record.collection == self._collection:
+                yield Erased(record.image, record.upto)
+
+    def records(self) -> Iterator[Record]:
+        """Every erasure that any host wrote, in whichever collection, each once.
 
         A line that is no record (a write cut short by a crash) is logged and left out. Raises
         Unavailable("ledger_unavailable") when the files cannot be read.
         """
-        seen: set[tuple[str, int]] = set()
+        seen: set[Record] = set()
         try:
             for file in sorted(self._folder.glob("*.jsonl")):
                 with file.open("rb") as lines:
                     for number, line in enumerate(lines, 1):
-                        erased = self._parsed(line, file, number)
-                        if erased and (erased.image, erased.upto) not in seen:
-                            seen.add((erased.image, erased.upto))
-                            yield erased
+                        record = _parsed(line, file, number)
+                        if record and record not in seen:
+                            seen.add(record)
+                            yield record
         except OSError as error:
             raise Unavailable(
                 "ledger_unavailable", f"the ledger cannot be read: {error}"
             ) from error
-
-    def _parsed(self, line: bytes, file: Path, number: int) -> Erased | None:
-        try:
-            record = json.loads(line)
-            image, upto = record["image"], record["upto"]
-            mine = record["collection"] == self._collection
-            if not (is_image_hash(image) and isinstance(upto, int) and upto > 0):
-                raise ValueError("no image or number")  # noqa: TRY301
-        except (ValueError, KeyError, TypeError) as error:
-            _log.error(
-                "a line of the ledger cannot be read",
-                file=str(file),
-                line=number,
-                error=repr(error),
-            )
-            return None
-        return Erased(image, upto) if mine else None
 
     def _open(self) -> int:
         new = not self._file.exists()
@@ -124,6 +137,21 @@ class Ledger:
             os.close(handle)
 
 
+def _parsed(line: bytes, file: Path, number: int) -> Record | None:
+    try:
+        told = json.loads(line)
+        collection, image, upto = told["collection"], told.get("image", ""), told["upto"]
+        known = is_name(collection) and (image == "" or is_image_hash(image))
+        if not (known and isinstance(upto, int) and upto > 0):
+            raise ValueError("no collection, image or number")  # noqa: TRY301
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.error(
+            "a line of the ledger cannot be read", file=str(file), line=number, error=repr(error)
+        )
+        return None
+    return Record(collection, image, upto)
+
+
 def erase(store: Front, ledger: Ledger, image: str) -> None:
     """Erase an image: hidden first, then in the ledger for good, then out of every match set.
 
@@ -141,13 +169,27 @@ def unlink(store: Front, erased: Erased) -> None:
         pass
 
 
-def replay(store: Front, ledger: Ledger) -> int:
+def replay(store_of: Callable[[str], Front], collections: Collections, ledger: Ledger) -> int:
     """Repeat every erasure in the ledger, whatever the store has forgotten; how many they are.
 
     Raises Unavailable when the ledger cannot be read or the store does not answer.
     """
-    count = 0
-    for record in ledger.erasures():
-        unlink(store, store.erase(record.image, record.upto))
-        count += 1
-    return count
+    records = list(ledger.records())
+    dropped = {one.collection: 0 for one in records}
+    for record in records:
+        if not record.image:
+            dropped[record.collection] = max(dropped[record.collection], record.upto)
+    for name, upto in dropped.items():
+        if upto:
+            collections.drop(name, upto)
+    gone: set[str] = set()
+    for record in records:
+        name = record.collection
+        if not record.image or name in gone or record.upto <= dropped[name]:
+            continue
+        try:
+            store = store_of(name)
+            unlink(store, store.erase(record.image, record.upto))
+        except NotFound:
+            gone.add(name)
+    return len(records)

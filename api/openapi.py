@@ -5,10 +5,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.collections_schemas import NAME_PATTERN, CollectionIn
 from api.people_schemas import FacesIn, MergeIn, NameIn
 from api.problems import CONTENT_TYPE
 from api.schemas import Problem, UrlBody
 
+_LONG = "/v1/collections/{collection}"
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
     "schema": {
@@ -31,6 +33,7 @@ _BODIES: dict[str, dict[str, Any]] = {
 
 #: Bodies that are JSON whatever their content type, by path and method.
 _DOCUMENTS: dict[tuple[str, str], type[BaseModel]] = {
+    ("/v1/collections", "post"): CollectionIn,
     ("/v1/people/{person}", "patch"): NameIn,
     ("/v1/people/{person}/merge", "post"): MergeIn,
     ("/v1/people/{person}/split", "post"): FacesIn,
@@ -59,12 +62,33 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for model in (Problem, UrlBody):
         schemas[model.__name__] = model.model_json_schema()
     for path, content in _BODIES.items():
-        document["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}
+        for operations in _mounted(document, path):
+            operations["post"]["requestBody"] = {"required": True, "content": content}
+    for path, operations in document["paths"].items():
+        if path.startswith(_LONG):
+            _of_collection(operations)
     for (path, method), form in _DOCUMENTS.items():
         reference = {"$ref": f"#/components/schemas/{form.__name__}"}
         body = {"required": True, "content": {"application/json": {"schema": reference}}}
-        document["paths"][path][method]["requestBody"] = body
+        for operations in _mounted(document, path):
+            operations[method]["requestBody"] = body
         shown = form.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= shown.pop("$defs", {})
         schemas[form.__name__] = shown
     return document
+
+
+def _of_collection(operations: dict[str, Any]) -> None:
+    """What holds of every route of the collection in its path."""
+    for operation in operations.values():
+        operation["responses"].setdefault("404", problems(HTTPStatus.NOT_FOUND)[404])
+        for parameter in operation["parameters"]:
+            if parameter["name"] == "collection":
+                parameter["schema"]["pattern"] = f"^{NAME_PATTERN}$"
+
+
+def _mounted(document: dict[str, Any], path: str) -> list[dict[str, Any]]:
+    """The operations of a path, and of the same below a collection where there are any."""
+    below = path.replace("/v1", _LONG, 1)
+    paths = dict.fromkeys((path, below))
+    return [document["paths"][one] for one in paths if one in document["paths"]]

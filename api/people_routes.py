@@ -1,13 +1,9 @@
 """The routes about people: who is who, and what somebody says of it."""
 
-from typing import TypeVar
-
 from apiflask import APIBlueprint
-from flask import request
-from pydantic import BaseModel, ValidationError
 
 from api import cursors
-from api.body import read_body
+from api.body import read_document
 from api.openapi import problems
 from api.people_schemas import (
     FacesIn,
@@ -27,14 +23,10 @@ from facematch.errors import Rejected
 from facematch.faces import is_image_hash
 from facematch.people import PeopleFront
 
-_ROOM = 1024**2
-
-_Body = TypeVar("_Body", bound=BaseModel)
-
 
 def blueprint(people: PeopleFront) -> APIBlueprint:
-    """All routes under /v1/people, and that of the people of an image."""
-    routes = APIBlueprint("people", __name__, url_prefix="/v1", tag="People")
+    """The routes about people, and that of the people of an image."""
+    routes = APIBlueprint("people", __name__, tag="People")
 
     @routes.get("/people")
     @routes.input(PeopleQuery, location="query")
@@ -59,14 +51,14 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.doc(responses=problems(400, 404, 413, 503))
     def name(person: str) -> Answer:
         """Name a person"""
-        return PersonOut.of(people.rename(person, clean_name(_body(NameIn).name)))
+        return PersonOut.of(people.rename(person, clean_name(read_document(NameIn).name)))
 
     @routes.post("/people/<person>/merge")
     @routes.output(PersonOut)
     @routes.doc(responses=problems(400, 404, 413, 503))
     def merge(person: str) -> Answer:
         """Say that other people are this person"""
-        others = list(dict.fromkeys(_body(MergeIn).people))
+        others = list(dict.fromkeys(read_document(MergeIn).people))
         if person in others:
             raise Rejected("bad_request", "a person is not merged with itself")
         return PersonOut.of(people.merge(person, others))
@@ -76,7 +68,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.doc(responses=problems(400, 404, 409, 413, 503))
     def split(person: str) -> Answer:
         """Say that some faces are one other person"""
-        faces = [face.key for face in _body(FacesIn).faces]
+        faces = [face.key for face in read_document(FacesIn).faces]
         return OthersOut.of(people.split(person, faces, together=True))
 
     @routes.post("/people/<person>/exclude")
@@ -84,7 +76,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.doc(responses=problems(400, 404, 409, 413, 503))
     def exclude(person: str) -> Answer:
         """Say that some faces are not this person, whoever they are"""
-        faces = [face.key for face in _body(FacesIn).faces]
+        faces = [face.key for face in read_document(FacesIn).faces]
         return OthersOut.of(people.split(person, faces, together=False))
 
     @routes.get("/images/<image>/people")
@@ -97,15 +89,3 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
         return ImagePeopleOut.of(image, people.people_of(image))
 
     return routes
-
-
-def _body(form: type[_Body]) -> _Body:
-    """What the request says, whatever its content type. Raises Rejected."""
-    try:
-        return form.model_validate_json(read_body(request, _ROOM))
-    except ValidationError as error:
-        wrong = (
-            ".".join(map(str, one["loc"])) + f": {one['msg']}" if one["loc"] else one["msg"]
-            for one in error.errors(include_input=False, include_url=False)
-        )
-        raise Rejected("bad_request", "; ".join(wrong)) from None

@@ -7,6 +7,7 @@ queue is full, the process dies) is published by a worker's sweeper later.
 import queue
 import threading
 import time
+from dataclasses import replace
 
 import structlog
 from tenacity import (
@@ -21,6 +22,7 @@ from tenacity.nap import sleep_using_event
 
 from facematch import failpoints, tracing
 from facematch.broker import Queues
+from facematch.collection_name import DEFAULT
 from facematch.errors import Unavailable
 from facematch.job import Message
 
@@ -59,11 +61,14 @@ class Publisher:
         """Start the thread."""
         self._thread.start()
 
-    def publish(self, job: str, edition: int = 0, traceparent: str = "") -> None:
+    def publish(
+        self, job: str, edition: int = 0, traceparent: str = "", collection: str = DEFAULT
+    ) -> None:
         """Send the workers of an edition a wake-up for this job soon, or leave it to the sweeper.
         Never waits. `traceparent`: see facematch.tracing."""
+        message = Message(job, traceparent, collection)
         try:
-            self._queue.put_nowait((edition, Message(job, traceparent), time.monotonic()))
+            self._queue.put_nowait((edition, message, time.monotonic()))
         except queue.Full:
             if not self._full:
                 _log.warning("too many jobs to publish; the sweeper will", job=job)
@@ -114,7 +119,7 @@ class Publisher:
         about = tracing.fields(message.job, message.traceparent)
         try:
             with tracing.working("publish", message.job, message.traceparent, kind="producer"):
-                told = Message(message.job, tracing.here())
+                told = replace(message, traceparent=tracing.here())
                 patient(self._queues.of(edition).publish, told)
         except RetryError as error:
             self._note(_down(error.last_attempt.exception()))

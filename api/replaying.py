@@ -4,12 +4,14 @@ A store that was away may have come back without its last writes, or from a back
 """
 
 import threading
+from collections.abc import Callable
 
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
 from tenacity.nap import sleep_using_event
 
 from api.ledger import Ledger, replay
+from facematch.collections import Collections
 from facematch.errors import Unavailable
 from facematch.store import Front
 
@@ -19,8 +21,12 @@ _log = structlog.get_logger()
 class Replayer:
     """One thread; `request` makes it replay."""
 
-    def __init__(self, store: Front, ledger: Ledger) -> None:
-        self._store = store
+    def __init__(
+        self, store_of: Callable[[str], Front], collections: Collections, ledger: Ledger
+    ) -> None:
+        """`store_of`: the store of a collection, which need not exist."""
+        self._store_of = store_of
+        self._collections = collections
         self._ledger = ledger
         self._asked = 0
         self._done = 0
@@ -72,6 +78,6 @@ class Replayer:
             sleep=sleep_using_event(self._stopped),
             retry_error_callback=lambda state: None,
         )
-        count = patient(replay, self._store, self._ledger)
+        count = patient(replay, self._store_of, self._collections, self._ledger)
         if count is not None:
             _log.info("ledger replayed", erasures=count)

@@ -77,7 +77,8 @@ class Submission:
             failpoints.reached("after_accept")
             self._count("url" if isinstance(submitted, Address) else "bytes")
             if job.state is State.ACCEPTED:
-                self._publisher.publish(job.id, job.edition, tracing.here())
+                told = (job.id, job.edition, tracing.here(), job.collection)
+                self._publisher.publish(*told)
         return job
 
 

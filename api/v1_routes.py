@@ -7,6 +7,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 
 from api import cursors
+from api.collection_of import path_here
 from api.ledger import Ledger, erase
 from api.openapi import also, problems
 from api.problems import problem
@@ -34,8 +35,8 @@ _NOT_KNOWN_YET = also(202, "Not known yet: `matches` is null", MatchesOut)
 def blueprint(
     store: Front, submission: Submission, reading: Reading, ledger: Ledger, max_bytes: int
 ) -> APIBlueprint:
-    """All routes under /v1."""
-    routes = APIBlueprint("v1", __name__, url_prefix="/v1", tag="Images")
+    """The routes about jobs and images."""
+    routes = APIBlueprint("v1", __name__, tag="Images")
 
     @routes.post("/images")
     @routes.input(SubmitQuery, location="query")
@@ -93,7 +94,7 @@ def blueprint(
 
 def job_answer(job: Job) -> Answer:
     """A submission's answer: 202 until its job has ended."""
-    headers = {"Location": f"/v1/jobs/{job.id}"}
+    headers = {"Location": path_here(f"/jobs/{job.id}")}
     if job.state in UNFINISHED:
         return JobOut.of(job), _NOT_YET, headers | RETRY_AFTER
     return JobOut.of(job), headers

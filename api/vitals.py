@@ -12,7 +12,7 @@ from facematch.broker import Queues
 from facematch.errors import Unavailable
 from facematch.metrics import Gauge, gauge
 from facematch.reindexing import Phase
-from facematch.vitals import Checked, EditionVitals, Vitals
+from facematch.vitals import Checked, EditionVitals, Others, Vitals
 
 LOOK_SECONDS = 2.0
 #: What was missed because an approximate index was asked for is what was asked for.
@@ -39,6 +39,17 @@ _OF_EDITION: dict[str, tuple[str, Callable[[EditionVitals], float]]] = {
     "reindex_ranges_left": ("Of these, not done", lambda one: one.ranges_left),
 }
 
+#: Of each other collection in which something was done lately.
+_OF_OTHER: tuple[tuple[str, str, Callable[[EditionVitals], float]], ...] = (
+    ("jobs_waiting", "Jobs accepted and not ended, in that collection", lambda one: one.jobs),
+    ("jobs_oldest_seconds", "Since the oldest was submitted", lambda one: one.oldest_job),
+    (
+        "images_pending_oldest_seconds",
+        "Since the first image whose matches are not all written was submitted",
+        lambda one: one.oldest_pending,
+    ),
+)
+
 _log = structlog.get_logger()
 
 
@@ -46,10 +57,17 @@ class Watch:
     """What was seen last."""
 
     def __init__(
-        self, read: Callable[[], Vitals], queues: Queues, upload_limit: int, seconds: float
+        self,
+        read: Callable[[], Vitals],
+        read_others: Callable[[], Others],
+        queues: Queues,
+        upload_limit: int,
+        seconds: float,
     ) -> None:
-        """`read` raises Unavailable. `seconds`: between two looks."""
-        self._read = read
+        """`read`, and `read_others` of the other collections, raise Unavailable. `seconds`: between
+        two looks."""
+        self._read, self._read_others = read, read_others
+        self._others: Others | None = None
         self._queues = queues
         self._upload_limit = upload_limit
         self._seconds = seconds
@@ -73,6 +91,10 @@ class Watch:
             self._seen = self._read()
         except Unavailable:
             self._seen = None
+        try:
+            self._others = self._read_others()
+        except Unavailable:
+            self._others = None
         editions = self._seen.editions if self._seen else ()
         try:
             self._depths = {
@@ -104,6 +126,8 @@ class Watch:
         yield from _of_editions(seen.editions)
         if seen.checked is not None:
             yield from _of_fsck(seen.checked)
+        if self._others is not None:
+            yield from _of_others(self._others)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -111,7 +135,8 @@ class Watch:
                 self.look()
             except Exception:  # noqa: BLE001 - the next look may do better, a dead thread cannot
                 _log.exception("cannot look at the store and the queue")
-                self._seen, self._depths, self._broker_up = None, {}, False
+                self._seen, self._others = None, None
+                self._depths, self._broker_up = {}, False
             self._stopped.wait(self._seconds)
 
 
@@ -125,6 +150,14 @@ def _of_editions(editions: tuple[EditionVitals, ...]) -> Iterator[Gauge]:
         ((str(one.number), str(phase)), one.phase is phase) for one in editions for phase in Phase
     ]
     yield Gauge("reindex_phase", "1 for the phase of a reindex", phases, ("edition", "phase"))
+
+
+def _of_others(others: Others) -> Iterator[Gauge]:
+    yield gauge("collections", "Collections, with the default one", others.count + 1)
+    yield gauge("collections_erasing", "Of these, being erased", others.erasing)
+    for name, text, of in _OF_OTHER:
+        values = [((collection,), of(one)) for collection, one in others.busy.items()]
+        yield Gauge(f"collection_{name}", text, values, ("collection",))
 
 
 def _of_fsck(checked: Checked) -> Iterator[Gauge]:

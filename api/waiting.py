@@ -1,19 +1,19 @@
 """Waiting for jobs and images to change state: one listener for all requests, and no polling.
 
 A request says what it waits for *before* it reads the state, so that no change falls between.
+That the same image changes in another collection may wake it for nothing: it looks, and waits on.
 """
 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from facematch.errors import Unavailable
-from facematch.store import Front
 
 _LISTEN_SECONDS = 1.0
 _PAUSE_MIN = 0.1
@@ -32,6 +32,13 @@ class Awaited(Generic[_Value]):
     events: tuple[str, ...] = ()
 
 
+class Listened(Protocol):
+    """What tells of changes: see facematch.collections."""
+
+    def listen(self, timeout: float) -> Iterator[str | None]:
+        """See facematch.store.Front."""
+
+
 def _nothing() -> None:
     pass
 
@@ -41,7 +48,7 @@ class Waiting:
     there for the first time or again."""
 
     def __init__(
-        self, store: Front, places: int, on_connect: Callable[[], None] = _nothing
+        self, store: Listened, places: int, on_connect: Callable[[], None] = _nothing
     ) -> None:
         self._store = store
         self._places = threading.Semaphore(places)

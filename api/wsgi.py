@@ -8,6 +8,7 @@ import structlog
 from apiflask import APIFlask
 
 from api.app import create_app
+from api.collection_of import Parts
 from api.ledger import Ledger
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
@@ -16,15 +17,16 @@ from api.vitals import LOOK_SECONDS, Watch
 from api.waiting import Waiting
 from facematch import startup
 from facematch.brokers import open_queues
-from facematch.collection_name import DEFAULT, served_name
+from facematch.collection_name import served_name
 from facematch.errors import Misconfigured
 from facematch.metrics_port import MetricsPort
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
 from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
-from facematch.redis_vitals import RedisVitals
+from facematch.redis_vitals import RedisOthers, RedisVitals
 from facematch.settings import Settings
 
 _log = structlog.get_logger()
@@ -109,21 +111,28 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     """The api with the real parts; nothing is started, and nothing connects before that. `port`:
     where it tells its metrics, if anywhere."""
     client = connect(settings.redis_url.get_secret_value(), part="api")
-    store = RedisStore(
-        client, served_name(DEFAULT), job_days=settings.job_days, log_keep=settings.log_keep
+    stores = Parts(
+        lambda name: RedisStore(
+            client, served_name(name), job_days=settings.job_days, log_keep=settings.log_keep
+        )
     )
-    people = RedisPeople(client, served_name(DEFAULT))
+    people = Parts(lambda name: RedisPeople(client, served_name(name)))
+    collections = RedisCollections(client)
     queues = open_queues(settings.broker_url.get_secret_value())
     publisher = Publisher(queues, patience=settings.sweep_age)
     ledger = Ledger(Path(settings.ledger))
-    replayer = Replayer(store, ledger)
-    waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
+    replayer = Replayer(stores.of, collections, ledger)
+    waiting = Waiting(collections, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
-    app = create_app(store, publisher, waiting, ledger, replayer, people, settings, metrics)
+    app = create_app(
+        *(stores.here, publisher, waiting, Parts(ledger.of).here, replayer, people.here),
+        *(settings, metrics, collections),
+    )
     traces = startup.Tracing(settings, "api")
     if port is None:
         return Service(app, publisher, waiting, replayer, traces)
-    watch = Watch(RedisVitals(client).read, queues, settings.backlog_bytes, LOOK_SECONDS)
+    vitals = RedisVitals(client).read, RedisOthers(client).read
+    watch = Watch(*vitals, queues, settings.backlog_bytes, LOOK_SECONDS)
     metrics.registry.watch(watch.gauges)
     metrics.registry.watch(
         gauges_of(

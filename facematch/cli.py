@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from facematch import __version__
+from facematch.collections_cli import collections
 from facematch.commands.numbers import Number
 from facematch.commands.program import (
     FILE,
@@ -179,7 +180,7 @@ def ingest(
     # A second try of a call would only hide from the run that the service is away.
     with options.client(attempts=1) as client:
         report, signal = run(client, source, concurrency, patience)
-    options.show(report_document(report, str(source), client.url), report_lines(report))
+    options.show(report_document(report, str(source), client.where), report_lines(report))
     if report.error is not None:
         raise report.error
     if report.interrupted:
@@ -228,5 +229,17 @@ def _check_hash(text: str) -> None:
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
 
 
-for _command in (doctor, fsck, index, jobs, migrate, people, plan, quality, reindex, status):
+for _command in (
+    collections,
+    doctor,
+    fsck,
+    index,
+    jobs,
+    migrate,
+    people,
+    plan,
+    quality,
+    reindex,
+    status,
+):
     main.add_command(_command)

@@ -18,6 +18,8 @@ import requests
 from pydantic import TypeAdapter, ValidationError
 
 from facematch import DEFAULT_URL
+from facematch.collection_name import DEFAULT
+from facematch.collections_client import CollectionsClient
 from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.faces import Box
 from facematch.people_client import PeopleClient
@@ -143,12 +145,16 @@ class Client:
         key: str | None = None,
         timeout: float = 30.0,
         attempts: int = 4,
+        collection: str = DEFAULT,
     ) -> None:
         """`timeout`: seconds the service may be silent beyond what it is asked to wait, and how
-        long a call is tried again, at most `attempts` times. Raises Misconfigured."""
-        self._rest = Rest(url, key, timeout, attempts)
+        long a call is tried again, at most `attempts` times. `collection`: that of all methods but
+        `ready`. Raises Misconfigured."""
+        self._rest = Rest(url, key, timeout, attempts, collection)
         #: Who is who.
         self.people = PeopleClient(self._rest, self._read)
+        #: Which collections there are.
+        self.collections = CollectionsClient(self._rest, self._read)
 
     def __enter__(self) -> "Client":
         return self
@@ -165,6 +171,11 @@ class Client:
     def url(self) -> str:
         """Where the service is, without a password."""
         return self._rest.shown
+
+    @property
+    def where(self) -> str:
+        """Where the collection is, without a password."""
+        return self._rest.shown + self._rest.below
 
     def close(self) -> None:
         """Close idle connections; the client stays usable."""

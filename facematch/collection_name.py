@@ -14,9 +14,14 @@ _EDITION = re.compile(rf"({_NAME.pattern})(?:~([1-9][0-9]{{0,8}}))?")
 _SERVED = "?"
 
 
+def is_name(text: str) -> bool:
+    """Whether it is the name of a collection, there or not."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(name: str) -> str:
     """The name itself. Raises ValueError for what is no name of a collection."""
-    if _NAME.fullmatch(name) is None:
+    if not is_name(name):
         raise ValueError(
             "a collection's name is up to 63 lower-case letters, digits, _ and -, the first of them"
             " a letter or a digit"
@@ -42,6 +47,12 @@ def collection_of(name: str) -> str:
     return check_edition(name).partition("~")[0]
 
 
+def whose(name: str) -> str:
+    """The collection that this name of an edition, or of the one that is served, is about. Raises
+    ValueError."""
+    return collection_of(name.removesuffix(_SERVED))
+
+
 def served_name(collection: str) -> str:
     """What stands for the edition that is served at the time. Raises ValueError."""
     return check_name(collection) + _SERVED
@@ -49,7 +60,7 @@ def served_name(collection: str) -> str:
 
 def base_prefix(name: str) -> str:
     """What the Redis keys begin with that all editions of a collection share. Raises ValueError."""
-    return f"fm:{{{collection_of(name.removesuffix(_SERVED))}}}:"
+    return f"fm:{{{whose(name)}}}:"
 
 
 def key_prefix(name: str) -> str:

@@ -20,6 +20,8 @@ CODES: dict[str, str] = {
     "bad_url": "not an http or https URL with a host",
     "broker_unavailable": "the message broker does not answer",
     "changed": "the bytes behind the URL are no longer those of the image",
+    "collection_erasing": "the collection is being erased; try again in a moment",
+    "collection_exists": "there is a collection of this name with another policy",
     "decoder_crashed": "looking at the picture crashed the process that did it",
     "empty": "there are no bytes to look at",
     "erased": "the image was erased",
@@ -36,7 +38,7 @@ CODES: dict[str, str] = {
     "method_not_allowed": "this route does not take that method",
     "misconfigured": "a process cannot work as it is set up",
     "newer_data": "the data is of a newer version than this process; run that version",
-    "no_collection": "there is no such collection",
+    "no_collection": "the index knows of no such collection",
     "no_person": "there is no such person, or not any more",
     "no_rates": "there are no false match rates: the encoder has no calibration, or the match sets"
     " were made before there were any",
@@ -47,6 +49,8 @@ CODES: dict[str, str] = {
     "not_found": "no such thing here",
     "not_theirs": "a face that is not one of the person",
     "old_data": "the data is still of the form of an older version; run facematch migrate",
+    "other_collections": "there are other collections, which no worker with another encoder could"
+    " work for",
     "other_version": "a worker and its index are of different versions",
     "out_of_memory": "looking at the picture took too much memory",
     "reindex_behind": "what is to be served lacks too much of what is served",
@@ -62,6 +66,7 @@ CODES: dict[str, str] = {
     "too_many_redirects": "the URL redirects too often",
     "truncated_image": "the picture's data ends too early",
     "unfinished": "the image is still being worked on",
+    "unknown_collection": "there is no such collection",
     "unreachable": "the URL's server cannot be reached",
     "unreadable": "the file cannot be read",
 }

@@ -78,6 +78,20 @@ class Feeder:
                 self._let_others()
         self._let_others()
 
+    def close(self) -> None:
+        """Disconnect from the database."""
+        self._generations.close()
+
+    def turn(self, stop: threading.Event) -> None:
+        """Feed until there is nothing more to do for now, unless somebody else does; for who has
+        many to feed. Raises Unavailable."""
+        try:
+            while self._store.lease(LEASE, self._me, _LEASE_SECONDS):
+                if self.step(stop) or stop.is_set():
+                    break
+        finally:
+            self._let_others()
+
     def step(self, stop: threading.Event) -> bool:
         """Do a portion; True when there is nothing more to do for now. Raises Unavailable."""
         now = time.monotonic()

@@ -8,6 +8,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from facematch.collection_name import DEFAULT, is_name
+
 #: What comes to workers: jobs from the api (see `queue_of`), and the ranges of a reindex.
 QUEUE = "facematch.jobs"
 REINDEX_QUEUE = "facematch.reindex"
@@ -28,11 +30,14 @@ def queue_of(edition: int) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """Look at this job. `traceparent`: see facematch.tracing; "" for none. Who knows no such field
-    passes over it."""
+    """Look at this job of a collection. `traceparent`: see facematch.tracing; "" for none.
+
+    Who knows no such field passes over it; one without a collection is of the default one.
+    """
 
     job: str
     traceparent: str = ""
+    collection: str = DEFAULT
 
     def __str__(self) -> str:
         return self.job
@@ -42,6 +47,8 @@ class Message:
         fields = {"v": VERSION, "job": self.job}
         if self.traceparent:
             fields["traceparent"] = self.traceparent
+        if self.collection != DEFAULT:
+            fields["collection"] = self.collection
         return json.dumps(fields).encode()
 
     @classmethod
@@ -54,15 +61,17 @@ class Message:
         if not isinstance(job, str) or not job.encode():
             raise ValueError("a job message without a job")
         # No job is lost over what only tells of it.
-        return cls(job, traceparent if isinstance(traceparent, str) else "")
+        told = traceparent if isinstance(traceparent, str) else ""
+        return cls(job, told, _collection(fields))
 
 
 @dataclass(frozen=True)
 class RangeMessage:
-    """Look at the range of this reindex that begins at position `first`."""
+    """Look at the range of this reindex of a collection that begins at position `first`."""
 
     reindex: str
     first: int
+    collection: str = DEFAULT
 
     def __str__(self) -> str:
         return f"{self.reindex}:{self.first}"
@@ -70,6 +79,8 @@ class RangeMessage:
     def encode(self) -> bytes:
         """JSON, UTF-8."""
         fields = {"v": VERSION, "reindex": self.reindex, "first": self.first}
+        if self.collection != DEFAULT:
+            fields["collection"] = self.collection
         return json.dumps(fields).encode()
 
     @classmethod
@@ -81,12 +92,19 @@ class RangeMessage:
             raise ValueError("a range message without a reindex")
         if type(first) is not int or first < 1:
             raise ValueError("a range message without a range")
-        return cls(reindex, first)
+        return cls(reindex, first, _collection(fields))
 
 
 def new_job_id() -> str:
     """A fresh job id: 32 hexadecimal digits, unguessable."""
     return secrets.token_hex(16)
+
+
+def _collection(fields: dict[str, Any]) -> str:
+    name = fields.get("collection", DEFAULT)
+    if not isinstance(name, str) or not is_name(name):
+        raise ValueError("a message about what is no collection")
+    return name
 
 
 def _fields(data: bytes) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from facematch.calibration import Norms
+from facematch.collection_name import DEFAULT
 from facematch.errors import Conflict, Misconfigured, NotFound, Unavailable
 from facematch.faces import Encodings, face_ids
 from facematch.job import new_job_id
@@ -69,6 +70,8 @@ class MemoryStore:
     """See facematch.store.Store. One lock stands for the atomicity of a script."""
 
     def __init__(self, clock: Callable[[], float] = time.time, log_keep: int = 100_000) -> None:
+        #: That of its collection.
+        self.name = DEFAULT
         self._clock = clock
         self._log_keep = log_keep
         self._lock = threading.RLock()
@@ -111,6 +114,17 @@ class MemoryStore:
     def check(self) -> None:
         """See Store; always answers."""
 
+    def empty(self) -> None:
+        """Forget everything but the model and the policy that is served, and the numbers that were
+        given: what `MemoryCollections.drop` makes of the default collection."""
+        with self._lock:
+            before, served = self.collection(), self.collection().generations[0]
+            own = ("name", "_clock", "_log_keep", "_lock", "_listeners", "_numbers")
+            kept = {name: getattr(self, name) for name in own}
+            self.__init__(self._clock, self._log_keep)  # type: ignore[misc]
+            self.__dict__.update(kept)
+            self.create(before.model, served.threshold, before.calibration, served.bounds)
+
     def create(
         self, model: str, threshold: float, calibration: str = "", bounds: Bounds = DEFAULT_BOUNDS
     ) -> Collection:
@@ -144,7 +158,7 @@ class MemoryStore:
         """See Store."""
         with self._lock:
             if job.id in self._jobs:
-                return self.job(job.id)
+                return self._accepted_as(job.id)
             record = self._images.get(job.image)
             known = record is not None and _is_known(record.image.state)
             if job.data and not known and job.image not in self._blobs:
@@ -160,7 +174,10 @@ class MemoryStore:
                 self._expect(job.image, number).names.add(job.name)
             if known:
                 self._settle(job.id, State.INDEXED)
-            return self.job(job.id)
+            return self._accepted_as(job.id)
+
+    def _accepted_as(self, job: str) -> Job:
+        return replace(self.job(job), collection=self.name)
 
     def job(self, job: str) -> Job:
         """See Store."""

@@ -6,6 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from facematch.collection_name import DEFAULT
 from facematch.commands.numbers import Number
 from facematch.commands.program import asked, data_option
 
@@ -34,7 +35,7 @@ _SHARE = Number(0.01, 1)
 
 
 @click.command()
-@data_option()
+@data_option(without="all of them")
 @click.pass_context
 def fsck(ctx: click.Context, data: Path | None) -> None:
     """Recompute every match set by brute force and compare.
@@ -43,14 +44,14 @@ def fsck(ctx: click.Context, data: Path | None) -> None:
     """
     from facematch.commands import fsck as command
 
-    report = command.check(data)
+    report = command.check(data, asked(ctx).collection_named)
     asked(ctx).show(command.document(report), command.lines(report))
     ctx.exit(1 if report.findings else 0)
 
 
 @click.command()
 @click.option("--apply", is_flag=True, help="Do it. Without, it is only told.")
-@data_option()
+@data_option(of_collection=False)
 @click.pass_context
 def migrate(ctx: click.Context, data: Path | None, apply: bool) -> None:
     """Bring the data of an older version to the form of this one.
@@ -79,7 +80,7 @@ def index_status(ctx: click.Context, data: Path | None) -> None:
     """
     from facematch.commands import index as command
 
-    answer = command.status(data)
+    answer = command.status(data, asked(ctx).collection)
     asked(ctx).show(command.document(answer), command.status_lines(answer))
     ctx.exit(0 if answer.ready else 1)
 
@@ -94,7 +95,7 @@ def index_rebuild(ctx: click.Context, data: Path | None) -> None:
     """
     from facematch.commands import index as command
 
-    answer = command.rebuild(data)
+    answer = command.rebuild(data, asked(ctx).collection)
     asked(ctx).show(command.document(answer), command.status_lines(answer))
     ctx.exit(0 if answer.ready else 1)
 
@@ -116,7 +117,7 @@ def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
     """
     from facematch.commands import index as command
 
-    answer = command.check(data, sample)
+    answer = command.check(data, sample, asked(ctx).collection)
     asked(ctx).show(command.document(answer), command.verified_lines(answer))
     ctx.exit(1 if answer.findings else 0)
 
@@ -206,9 +207,11 @@ def reindex(
     outcome: reindex_text.Outcome | None
     try:
         if encoder is None:
-            outcome = command.run(data, wanted)
+            outcome = command.run(data, wanted, asked(ctx).collection)
         else:
             other = reencode.OtherEncoder(encoder, detector, pictures)
+            if asked(ctx).collection != DEFAULT:
+                raise click.UsageError(f"--encoder is for the collection {DEFAULT} alone")
             outcome = reencode.run(data, wanted, other)
     except KeyboardInterrupt:
         click.echo(
@@ -240,7 +243,7 @@ def _plain(name: str, help_: str, gone: str = "") -> None:
         from facematch.commands import reindex as command
         from facematch.commands import reindex_text as text
 
-        there = getattr(command, name)(data)
+        there = getattr(command, name)(data, asked(ctx).collection)
         asked(ctx).show(text.document(there), [gone] if gone else text.lines(there))
 
 
@@ -271,5 +274,5 @@ def reindex_resume(ctx: click.Context, data: Path | None, share: float | None) -
     from facematch.commands import reindex as command
     from facematch.commands import reindex_text as text
 
-    there = command.resume(data, share)
+    there = command.resume(data, share, asked(ctx).collection)
     asked(ctx).show(text.document(there), text.lines(there))

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from facematch.commands.numbers import Number
-from facematch.commands.program import asked, output_options, service_options
+from facematch.commands.program import asked, collection_option, output_options, service_options
 from facematch.corrections import FaceKey
 from facematch.linkage import FALSE_PAIRS
 
@@ -154,6 +154,7 @@ def exclude(ctx: click.Context, person: str, faces: tuple[FaceKey, ...]) -> None
     f" more bring more of their faces together. Default: as before, at first {FALSE_PAIRS:g}.",
 )
 @_DATA
+@collection_option()
 @output_options
 @click.pass_context
 def regroup(ctx: click.Context, data: Path | None, false_pairs: float | None) -> None:
@@ -164,12 +165,13 @@ def regroup(ctx: click.Context, data: Path | None, false_pairs: float | None) ->
     """
     from facematch.commands import people as command
 
-    begun = command.regroup(data, false_pairs)
+    begun = command.regroup(data, false_pairs, asked(ctx).collection)
     asked(ctx).show(command.document(begun), command.begun_lines(begun))
 
 
 @people.command()
 @_DATA
+@collection_option()
 @output_options
 @click.pass_context
 def check(ctx: click.Context, data: Path | None) -> None:
@@ -179,6 +181,6 @@ def check(ctx: click.Context, data: Path | None) -> None:
     """
     from facematch.commands import people as command
 
-    checked = command.check(data)
+    checked = command.check(data, asked(ctx).collection)
     asked(ctx).show(command.document(checked), command.checked_lines(checked))
     ctx.exit(1 if checked.wrong or checked.ungrouped else 0)

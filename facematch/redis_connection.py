@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
-from facematch.errors import Misconfigured, Unavailable
+from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.presence import Process
 
 __all__ = [
@@ -36,6 +36,7 @@ _CONNECT_TIMEOUT = 5.0
 _MAX_CONNECTIONS = 1024
 #: What prelude.lua says; in a transaction, the driver puts words before it.
 _NEWER = re.compile(r"NEWERDATA (\S+) (\S+)$")
+_NO_COLLECTION, _ERASING = re.compile(r"NOCOLLECTION$"), re.compile(r"ERASING$")
 
 
 def connect(url: str, *, timeout: float = 10.0, part: str = "") -> Redis:
@@ -81,10 +82,13 @@ def _named(part: str) -> Callable[[AbstractConnection], None]:
 
 
 class Subscription:
-    """The messages of one channel, over a connection of its own that is never replaced: what
-    was published while it was away is lost, and whoever listens has to hear of that."""
+    """The messages of one channel, or of those of a pattern, over a connection of its own that is
+    never replaced: what was published while it was away is lost, and whoever listens has to hear
+    of that."""
 
-    def __init__(self, client: Redis, channel: str, timeout: float) -> None:
+    def __init__(
+        self, client: Redis, channel: str, timeout: float, *, pattern: bool = False
+    ) -> None:
         """Returns once the server has confirmed. Raises RedisError."""
         pool = client.connection_pool
         settings = {**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
@@ -94,15 +98,16 @@ class Subscription:
         self._channel = self._client.pubsub()  # type: ignore[no-untyped-call]
         self._pinged = False
         try:
-            self._channel.subscribe(channel)
+            (self._channel.psubscribe if pattern else self._channel.subscribe)(channel)
             if self._channel.get_message(timeout=timeout) is None:
                 raise RedisConnectionError("no answer to a subscription")  # noqa: TRY301
         except BaseException:
             self.close()
             raise
 
-    def next(self, timeout: float) -> bytes | None:
-        """The next message, or None after `timeout` seconds without one.
+    def next(self, timeout: float, ending: bytes = b"") -> bytes | None:
+        """The next message, or None after `timeout` seconds without one. `ending`: that of the
+        names of the channels that are meant.
 
         Raises RedisError when the connection is lost, or the server has not answered for so long.
         """
@@ -111,7 +116,8 @@ class Subscription:
             message = self._channel.get_message(timeout=left)
             if message is not None:
                 self._pinged = False
-                if message["type"] == "message":
+                its_own = message["type"] in ("message", "pmessage")
+                if its_own and message["channel"].endswith(ending):
                     return cast(bytes, message["data"])
         if self._pinged:
             raise RedisConnectionError("no answer to a ping")
@@ -161,12 +167,17 @@ class _Translated(ContextDecorator):
                 f" this one knows schemas up to {newer[2]}"
             )
             raise Unavailable("newer_data", detail) from error
+        if isinstance(error, ResponseError) and _NO_COLLECTION.search(str(error)):
+            raise NotFound("unknown_collection") from error
+        if isinstance(error, ResponseError) and _ERASING.search(str(error)):
+            raise Unavailable("collection_erasing") from error
         if isinstance(error, RedisError):
             raise Unavailable(self._code, f"{type(error).__name__}: {error}") from error
 
 
 def translated(code: str = "store_unavailable") -> _Translated:
-    """Turn what the driver raises into Unavailable(code).
+    """Turn what the driver raises into Unavailable(code); what prelude.lua refuses with, into
+    Unavailable: newer_data, collection_erasing; or NotFound("unknown_collection").
 
     For a `with` block or a function; a generator function needs the block inside.
     """

@@ -12,6 +12,10 @@ from facematch.redis_connection import Redis, Script
 #: Of the data that this version writes; see facematch.redis_schema. What older versions must not
 #: work on has a higher one, and is refused by prelude.lua, in each script.
 SCHEMA = 2
+#: Those that also run where there is no collection, or where it is being erased.
+_FOR_ANY = frozenset(
+    {"create", "collection_make", "collection_drop", "collection_forget", "collection_standing"}
+)
 
 
 class Scripted:
@@ -40,5 +44,8 @@ class Scripted:
 def _source(name: str) -> str:
     scripts = files("facematch") / "scripts"
     prelude, script = ((scripts / f"{one}.lua").read_text() for one in ("prelude", name))
-    constants = f"local SCHEMA, FACES_PER_POSITION = {SCHEMA}, {FACES_PER_POSITION}\n"
+    any_ = str(name in _FOR_ANY).lower()
+    constants = (
+        f"local SCHEMA, FACES_PER_POSITION, FOR_ANY = {SCHEMA}, {FACES_PER_POSITION}, {any_}\n"
+    )
     return f"{constants}{prelude}{script}"

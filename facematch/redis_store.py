@@ -5,8 +5,11 @@ of its keys and scripts.
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
 
-    editions           hash    schema (that of all keys here; none: 0); if there was ever more than
-                               edition 0: served, other (their numbers),
+    editions           hash    schema (that of all keys here; none: 0); created, the number that the
+                               collection was made with (none: before there were others); dropping,
+                               up to which number it is being erased, and of the default one
+                               kept.*, what it is to be afterwards; if there was ever more than
+                               edition 0, or the first was not 0: served, other (their numbers),
                                last (the highest given), built, ended (the later one when one of two
                                was given up last), encoder.<n>, detector.<n>
     editions:dropped   set     numbers of those given up, of which something is left
@@ -71,7 +74,7 @@ from typing import Any, cast
 
 from facematch import redis_records as decode
 from facematch.calibration import Norms
-from facematch.collection_name import DEFAULT
+from facematch.collection_name import DEFAULT, whose
 from facematch.errors import Conflict, Misconfigured, NotFound, Unavailable
 from facematch.faces import Encodings, pack_encodings
 from facematch.job import new_job_id
@@ -125,6 +128,7 @@ class RedisStore(Scripted):
         """`name`: that of an edition of a collection; or what stands for the one that is served,
         for the methods of facematch.store.Front. Raises ValueError for any other."""
         super().__init__(client, name)
+        self._collection = whose(name)
         self._job_ttl = int(job_days * 86_400)
         self._log_keep = log_keep
 
@@ -161,7 +165,7 @@ class RedisStore(Scripted):
         if result == b"backlog_full":
             raise Unavailable("backlog_full")
         view, edition = result
-        return replace(decode.job(job.id, view), edition=int(edition))
+        return replace(decode.job(job.id, view), edition=int(edition), collection=self._collection)
 
     @translated()
     def job(self, job: str) -> Job:

@@ -5,10 +5,15 @@ from typing import Any
 
 from facematch import redis_server
 from facematch.collection_name import DEFAULT, served_name
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, translated
 from facematch.redis_scripts import Scripted
 from facematch.reindexing import Phase
-from facematch.vitals import JOBS_LOOKED_AT, Checked, EditionVitals, Vitals
+from facematch.vitals import JOBS_LOOKED_AT, Checked, EditionVitals, Others, Vitals
+
+#: Of other collections than the default one: those in which something was done within so many
+#: seconds, and no more than so many of them.
+_LATELY_SECONDS, _MOST_BUSY = 600.0, 100
 
 
 class RedisVitals(Scripted):
@@ -34,6 +39,29 @@ class RedisVitals(Scripted):
         """That `fsck` of all has ended, now, with so many findings by invariant. Raises
         Unavailable("store_unavailable")."""
         self._run("vitals_checked", *(part for found in findings.items() for part in found))
+
+
+class RedisOthers:
+    """Those of the other collections. Safe to share between threads."""
+
+    def __init__(self, client: Redis) -> None:
+        self._redis = client
+        self._collections = RedisCollections(client)
+
+    @translated()
+    def read(self) -> Others:
+        """How they are now. Raises Unavailable("store_unavailable")."""
+        names = self._collections.touched(_LATELY_SECONDS)[1:][-_MOST_BUSY:]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                RedisVitals(self._redis, name)._run("vitals", JOBS_LOOKED_AT, client=pipe)
+            told = pipe.execute(raise_on_error=False)
+        busy = {
+            name: _edition(*views[0][0])
+            for name, views in zip(names, told, strict=True)
+            if not isinstance(views, Exception)  # erased meanwhile
+        }
+        return Others(self._collections.count(), len(self._collections.dropping()), busy)
 
 
 def _edition(

@@ -11,6 +11,7 @@ from functools import partial
 
 from facematch import fsck
 from facematch.broker import QUEUE_ENOUGH, Broker
+from facematch.collection_name import DEFAULT
 from facematch.errors import Conflict, Unavailable
 from facematch.job import RangeMessage
 from facematch.parity import Parity, compare
@@ -39,7 +40,12 @@ class Outcome:
     stopped: str = ""
 
 
-def publish_due(reindexing: Reindexing, broker: Broker, age: float = _LEFT_LYING_SECONDS) -> int:
+def publish_due(
+    reindexing: Reindexing,
+    broker: Broker,
+    age: float = _LEFT_LYING_SECONDS,
+    collection: str = DEFAULT,
+) -> int:
     """Publish the ranges nobody has looked after for `age` seconds, as far as the queue is short;
     how many. Raises Unavailable."""
     reindex = reindexing.current()
@@ -48,7 +54,7 @@ def publish_due(reindexing: Reindexing, broker: Broker, age: float = _LEFT_LYING
     room = QUEUE_ENOUGH - broker.depth()
     due = reindexing.due_ranges(room, age) if room > 0 else []
     for first in due:
-        broker.publish(RangeMessage(reindex.id, first))
+        broker.publish(RangeMessage(reindex.id, first, collection))
     return len(due)
 
 

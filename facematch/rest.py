@@ -28,6 +28,7 @@ from tenacity import (
 )
 
 from facematch import __version__
+from facematch.collection_name import DEFAULT, is_name
 from facematch.errors import (
     CODES,
     FacematchError,
@@ -38,6 +39,8 @@ from facematch.errors import (
 )
 
 KEY_HEADER = "X-API-Key"
+#: Where the collections are, and what is of one of them below its name.
+COLLECTIONS = "/v1/collections"
 _PROBLEM_TYPE = "application/problem+json"
 _CONNECT_SECONDS = 10.0
 #: A larger file is sent as it is read.
@@ -91,7 +94,14 @@ class NotNow(Unavailable):
 class Rest:
     """A service at a URL. Safe to share between threads: each exchange has its own connection."""
 
-    def __init__(self, url: str, key: str | None, timeout: float, attempts: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        timeout: float,
+        attempts: int,
+        collection: str = DEFAULT,
+    ) -> None:
         """See `facematch.client.Client`. Raises Misconfigured for what is no HTTP URL."""
         try:
             parts = urlsplit(url)
@@ -103,6 +113,10 @@ class Rest:
         if key and not (key.isascii() and key.isprintable()):
             raise Misconfigured("the key has characters that cannot be sent")
         self._url = url.rstrip("/")
+        if not is_name(collection):
+            raise Misconfigured(f"{collection!r} is no name of a collection")
+        #: Where the collection is, below the URL; "" for the default one.
+        self.below = "" if collection == DEFAULT else f"{COLLECTIONS}/{collection}"
         #: For messages: the URL without a password.
         self.shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
         self._headers = {"User-Agent": f"facematch/{__version__}", "Accept": "application/json"}
@@ -155,7 +169,7 @@ class Rest:
             try:
                 response = session.request(
                     method,
-                    f"{self._url}{path}",
+                    f"{self._url}{self._mounted(path)}",
                     params=parameters,
                     data=data,
                     headers=headers,
@@ -170,6 +184,11 @@ class Rest:
                 raise
             self._idle.append(session)
             return response
+
+    def _mounted(self, path: str) -> str:
+        """Where this is, of the collection: below its name there is what is below /v1."""
+        of_none = not path.startswith("/v1/") or path.partition("/v1/collections")[0] == ""
+        return path if of_none or not self.below else self.below + path.removeprefix("/v1")
 
     def _session(self) -> requests.Session:
         try:

@@ -43,7 +43,7 @@ def status(ctx: click.Context, data: Path | None) -> None:
     """
     from facematch.commands import status as command
 
-    told = command.look(data)
+    told = command.look(data, asked(ctx).collection)
     asked(ctx).show(command.document(told), command.lines(told))
     ctx.exit(0 if not told.problems and told.index and told.index.ready else 1)
 
@@ -71,7 +71,7 @@ def jobs_failed(ctx: click.Context, data: Path | None, codes: tuple[str, ...], l
     """
     from facematch.commands import jobs as command
 
-    listed = command.failed(data, codes, limit)
+    listed = command.failed(data, codes, limit, asked(ctx).collection)
     asked(ctx).show(command.document(listed), command.failed_lines(listed))
 
 
@@ -110,14 +110,14 @@ def jobs_retry(
 
     if not (ids or codes or every):
         raise click.UsageError("name jobs, or give --code or --all")
-    tally = command.retry(data, ids, codes, every)
+    tally = command.retry(data, ids, codes, every, asked(ctx).collection)
     asked(ctx).show(command.document(tally), command.retried_lines(tally))
     left = {*tally.no_source, *tally.not_failed, *tally.not_found}
     ctx.exit(1 if left & set(ids) else 0)
 
 
 @click.command()
-@data_option()
+@data_option(of_collection=False)
 @click.pass_context
 def doctor(ctx: click.Context, data: Path | None) -> None:
     """Check whether the service can work here, and say what to fix.

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from facematch.calibration import Norms
+from facematch.collection_name import DEFAULT
 from facematch.faces import Box, Encodings, Face
 from facematch.log import Entry, Tail
 from facematch.match_scores import UNRATED, most_code
@@ -168,6 +169,8 @@ class Job:
     settled: bool = False
     #: Of `accept`: the number of the edition that is served.
     edition: int = 0
+    #: Whose job it is, where `accept` says it.
+    collection: str = DEFAULT
     #: Seconds since 1970, by the store's clock, when it was accepted, or, if it had failed, tried
     #: again; about: see the number that it was given.
     submitted: float = field(default=0.0, compare=False)

@@ -46,6 +46,16 @@ class EditionVitals:
 
 
 @dataclass(frozen=True)
+class Others:
+    """The collections but the default one: how many there are, how many are being erased, and of
+    those in which something was done lately, by name, the edition that is served."""
+
+    count: int
+    erasing: int
+    busy: Mapping[str, EditionVitals]
+
+
+@dataclass(frozen=True)
 class Checked:
     """The last `fsck` of all: how many findings by invariant, and how many seconds ago it ended."""
 

@@ -67,9 +67,10 @@ def serve(settings: Settings) -> int:
 
 
 def _keep_editions(collections: Collections, reencoding: Reencoding, stop: threading.Event) -> None:
-    """Have the edition loaded that is served, and none that was given up."""
+    """Have the edition loaded that is served, and none that was given up or erased."""
     while there := _wait_for_editions(reencoding, stop):
         collections.keep([edition_name(DEFAULT, edition.number) for edition in there.all])
+        collections.tidy()
         stop.wait(_EDITIONS_SECONDS)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import structlog
 
 from facematch.collection_name import DEFAULT, check_edition, collection_of
-from facematch.errors import Unavailable
+from facematch.errors import NotFound, Unavailable
 from facematch.sidecar import IndexStatus
 from facematch.startup import usable_cores
 from facematch.store import Store
@@ -26,6 +26,10 @@ from index.metrics import Metrics
 
 #: A collection in use is asked more often than that.
 LEAST_IDLE_SECONDS = 5.0
+#: Collections that are held at the most, if none of them is in use.
+MOST_HELD = 100
+#: The first query of a collection waits for it so long: a small one is there by then.
+_LOAD_SECONDS = 0.5
 #: How long the end of an idle follower is waited for: it hangs as long as its store does.
 _END_SECONDS = 10.0
 
@@ -37,9 +41,11 @@ _log = structlog.get_logger()
 class _Held:
     """A collection's follower and the thread that it runs in."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, loaded: threading.Event) -> None:
+        """`loaded`: set once it is."""
         self.follower = follower
-        self.used = time.monotonic()
+        self.used = self._begun = time.monotonic()
+        self._loaded = loaded
         self.queries = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -51,6 +57,12 @@ class _Held:
 
     def stop(self) -> None:
         self._stop.set()
+
+    def wait_loaded(self) -> None:
+        """Until it is loaded, for a moment after its beginning."""
+        left = self._begun + _LOAD_SECONDS - time.monotonic()
+        if left > 0:
+            self._loaded.wait(left)
 
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)
@@ -127,6 +139,32 @@ class Collections:
         with self._in_use(name) as follower, self._metrics.query(name):
             return follower.within(query)
 
+    def tidy(self) -> None:
+        """Drop those that were erased, and what was used least lately of more than MOST_HELD: each
+        has a thread that follows its log. To be called now and then."""
+        dropped: dict[str, _Held] = {}
+        with self._lock:
+            for name, held in self._held.items():
+                if not self._is_edition(name) and held.follower.gone:
+                    dropped[name] = held
+            by_use = sorted(self._held.items(), key=lambda item: item[1].used)
+            surplus = len(self._held) - len(dropped) - MOST_HELD
+            for name, held in by_use:
+                if surplus <= 0:
+                    break
+                idle = held.queries == 0 and held.follower.idle(held.used, self._least_idle)
+                if name not in dropped and idle and not self._is_edition(name):
+                    dropped[name] = held
+                    surplus -= 1
+            for name in dropped:
+                del self._held[name]
+        for name, held in dropped.items():
+            _log.info("dropped a collection", collection=name, erased=held.follower.gone)
+            self._metrics.dropped(name)
+            held.stop()
+        for held in dropped.values():
+            held.join(_END_SECONDS)
+
     def pairs(self, name: str, query: Query) -> Pairs:
         """The same: see Follower. Also raises Rejected("answer_too_large"). As many at once as
         there are cores, so that other queries find one soon; the others wait for their turn."""
@@ -195,6 +233,7 @@ class Collections:
             held = self._have(name)
             held.queries += 1
         try:
+            held.wait_loaded()
             yield held.follower
         finally:
             with self._lock:
@@ -205,16 +244,20 @@ class Collections:
         held = self._held.get(name)
         if held is None:
             _log.info("a collection is used", collection=name)
-            held = self._held[name] = _Held(
-                Follower(
-                    self._open_store(name),
-                    self._budget,
-                    self._new_engine,
-                    lambda needed: self._make_room(name, needed),
-                    lambda: self._metrics.loaded(name),
-                )
+            loaded = threading.Event()
+            follower = Follower(
+                self._open_store(name),
+                self._budget,
+                self._new_engine,
+                lambda needed: self._make_room(name, needed),
+                lambda: self._loaded(name, loaded),
             )
+            held = self._held[name] = _Held(follower, loaded)
         return held
+
+    def _loaded(self, name: str, loaded: threading.Event) -> None:
+        loaded.set()
+        self._metrics.loaded(name)
 
     def _check_known(self, name: str) -> None:
         """Raise Unavailable unless there is such a collection. Nothing is left behind of a name
@@ -227,8 +270,9 @@ class Collections:
         store = self._open_store(name)
         try:
             store.collection()
-        except Unavailable as error:
-            store.check()  # raises when it is the store that is not there
+        except (NotFound, Unavailable) as error:
+            if isinstance(error, Unavailable):
+                store.check()  # raises when it is the store that is not there
             raise Unavailable("no_collection", f"there is no collection {name}") from error
 
     def _is_edition(self, name: str) -> bool:

@@ -13,7 +13,7 @@ import structlog
 from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
-from facematch.errors import CODES, Unavailable
+from facematch.errors import CODES, NotFound, Unavailable
 from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION, face_ids
 from facematch.failpoints import reached
 from facematch.loading import Portion, load, read_on
@@ -28,7 +28,11 @@ from index.room import RESTS, Room
 from index.sharing import SharedLock
 
 _POLL_SECONDS = 0.05
+#: When nothing has come and nobody has asked for so long, it looks less often: whoever asks next
+#: makes up what came meanwhile.
+_QUIET_SECONDS, _QUIET_POLL_SECONDS = 10.0, 1.0
 _MOST_SECONDS_BETWEEN_TRIES = 5.0
+_GONE = "no_collection"
 _NOWHERE = Tail(0, "")
 
 _log = structlog.get_logger()
@@ -81,6 +85,7 @@ class Follower:
         self._radius = DEFAULT_THRESHOLD
         self._recall = Recall()
         self._anew = False
+        self._stirred = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Load, then follow, until `stop` is set. No error ends it: it tries again."""
@@ -96,7 +101,8 @@ class Follower:
             except RetryError:
                 return
             if caught_up:
-                stop.wait(_POLL_SECONDS)
+                quiet = time.monotonic() - self._stirred > _QUIET_SECONDS
+                stop.wait(_QUIET_POLL_SECONDS if quiet else _POLL_SECONDS)
 
     def close(self) -> None:
         """Give its memory back; once `run` has ended."""
@@ -107,7 +113,7 @@ class Follower:
         index_full when the collection does not fit."""
         with self._lock.reading():
             engine = self._answering()
-            self._radius = query.radius
+            self._radius, self._stirred = query.radius, time.monotonic()
             # It may become another one meanwhile, but not there and back.
             exact = engine.exact
             faces = engine.within(query.encodings, query.radius, query.before)
@@ -166,6 +172,11 @@ class Follower:
             exact=engine is None or engine.exact,
             recall=self._recall.value,
         )
+
+    @property
+    def gone(self) -> bool:
+        """Whether its collection was erased, as far as it knows."""
+        return self._trouble.code == _GONE
 
     @property
     def taken(self) -> int:
@@ -265,6 +276,8 @@ class Follower:
     def _follow(self, engine: AnyEngine, stop: threading.Event) -> bool:
         portion = read_on(self._store, self._tail, self._fence)
         self._end = portion.end.position
+        if portion.entries:
+            self._stirred = time.monotonic()
         try:
             for entry in portion.entries:
                 reached("before_apply")
@@ -303,9 +316,12 @@ class Follower:
 
     def _failed(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        planned, before = isinstance(error, Unavailable), self._trouble
+        gone = isinstance(error, NotFound)
+        planned, before = isinstance(error, Unavailable) or gone, self._trouble
         if isinstance(error, Unavailable):
             self._trouble = _Trouble(error.code, str(error))
+        elif gone:
+            self._trouble = _Trouble(_GONE, CODES[_GONE])
         else:
             self._trouble = _Trouble("internal_error", CODES["internal_error"])
         if planned and self._trouble == before:

@@ -10,10 +10,11 @@ import threading
 from pathlib import Path
 
 import structlog
-from api_parts import MODEL, Api
+from api_parts import MODEL, Api, people_of, stores_of
 
 from api import body
 from api.app import create_app
+from api.collection_of import Parts
 from api.ledger import Ledger
 from api.publishing import Publisher
 from api.replaying import Replayer
@@ -22,7 +23,7 @@ from api.waiting import Waiting
 from api.wsgi import Service
 from facematch import logs
 from facematch.broker import MemoryBroker, Queues
-from facematch.memory_people import MemoryPeople
+from facematch.memory_collections import MemoryCollections
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
 from facematch.startup import Tracing
@@ -35,10 +36,15 @@ def make(folder: Path, settings: Settings) -> Service:
     publisher = Publisher(Queues(lambda edition: broker))
     ledger = Ledger(folder)
     ledger.check()
-    replayer = Replayer(store, ledger)
-    waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), settings)
-    api = Api(store, broker, publisher, waiting, ledger, replayer, app)
+    collections = MemoryCollections(store)
+    stores = stores_of(collections)
+    replayer = Replayer(stores.of, collections, ledger)
+    waiting = Waiting(collections, settings.api_waiters, on_connect=replayer.request)
+    app = create_app(
+        *(stores.here, publisher, waiting, Parts(ledger.of).here, replayer),
+        *(people_of(collections).here, settings, None, collections),
+    )
+    api = Api(store, broker, publisher, waiting, ledger, replayer, app, collections=collections)
     threading.Thread(target=work, args=(api,), daemon=True).start()
     return Service(app, publisher, waiting, replayer, Tracing(settings, "api"))
 

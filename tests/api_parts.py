@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from apiflask import APIFlask
 from waiting import eventually
+from werkzeug.local import LocalProxy
 
 from api.app import create_app
+from api.collection_of import Parts
 from api.ledger import Ledger
 from api.publishing import Publisher
 from api.replaying import Replayer
@@ -18,10 +21,12 @@ from api.waiting import Waiting
 from facematch.broker import MemoryBroker, Queues
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
+from facematch.memory_collections import MemoryCollections
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
+from facematch.people import PeopleFront
 from facematch.settings import Settings
-from facematch.store import Commit, Link
+from facematch.store import Commit, Front, Link
 
 MODEL = "told"
 FACE = Face(Box(1, 20, 30, 4), np.zeros(128, dtype=np.float32))
@@ -39,6 +44,7 @@ class Api:
     replayer: Replayer
     app: APIFlask
     positions: dict[str, int] = field(default_factory=dict)
+    collections: MemoryCollections = field(kw_only=True)
 
     def next_job(self) -> str:
         """The job of the next message, as a worker takes it."""
@@ -91,6 +97,18 @@ class Api:
         return commit.image
 
 
+def stores_of(collections: MemoryCollections) -> Parts[Front]:
+    """The store of each collection, as long as it is there."""
+    return Parts(lambda name: cast(Front, LocalProxy(lambda: collections.store(name))))
+
+
+def people_of(collections: MemoryCollections) -> Parts[PeopleFront]:
+    """The people of each."""
+    return Parts(
+        lambda name: cast(PeopleFront, LocalProxy(lambda: MemoryPeople(collections.store(name))))
+    )
+
+
 @contextmanager
 def running_api(
     folder: Path, store: MemoryStore | None = None, **settings: object
@@ -102,16 +120,21 @@ def running_api(
     publisher = Publisher(Queues(lambda edition: broker))
     ledger = Ledger(folder / "ledger")
     ledger.check()
-    replayer = Replayer(store, ledger)
+    collections = MemoryCollections(store)
+    stores = stores_of(collections)
+    replayer = Replayer(stores.of, collections, ledger)
     chosen = Settings(**settings)  # type: ignore[arg-type]
-    waiting = Waiting(store, chosen.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), chosen)
+    waiting = Waiting(collections, chosen.api_waiters, on_connect=replayer.request)
+    app = create_app(
+        *(stores.here, publisher, waiting, Parts(ledger.of).here, replayer),
+        *(people_of(collections).here, chosen, None, collections),
+    )
     publisher.start()
     replayer.start()
     waiting.start()
     eventually(lambda: replayer.replayed)
     try:
-        yield Api(store, broker, publisher, waiting, ledger, replayer, app)
+        yield Api(store, broker, publisher, waiting, ledger, replayer, app, collections=collections)
     finally:
         waiting.stop()
         replayer.stop()

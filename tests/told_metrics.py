@@ -21,7 +21,7 @@ from facematch.reindexing import Phase
 from facematch.settings import Settings
 from facematch.sidecar import IndexStatus
 from facematch.store import Job, State
-from facematch.vitals import Checked, EditionVitals, Server, Vitals
+from facematch.vitals import Checked, EditionVitals, Others, Server, Vitals
 from index.budget import Budget
 from index.metrics import Metrics as IndexMetrics
 from worker.metrics import Metrics as WorkerMetrics
@@ -37,6 +37,8 @@ VITALS = Vitals(
     Server(memory=2**20, most_memory=2**30),
     checked=Checked({"log": 1, "symmetry": 2, "approximate": 40}, 60.0),
 )
+#: One of two is busy.
+OTHERS = Others(2, 1, {"holiday": EditionVitals(0, 3, 1, 2.5)})
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def of_api(folder: Path) -> str:
     """After an upload, a URL, and a question with a wrong hash."""
     metrics = ApiMetrics()
     broker = MemoryBroker()
-    watch = Watch(lambda: VITALS, Queues(lambda edition: broker), 10**9, 1.0)
+    watch = Watch(lambda: VITALS, lambda: OTHERS, Queues(lambda edition: broker), 10**9, 1.0)
     watch.look()
     metrics.registry.watch(watch.gauges)
     with running_api(folder) as api:

@@ -19,6 +19,7 @@ import structlog
 from api_parts import Api, running_api
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from facematch.collection_name import DEFAULT
 from facematch.faces import image_hash
 from facematch.job import Message
 from facematch.store import State
@@ -114,8 +115,9 @@ class ToldService:
         while not self._stopped.is_set():
             delivery = self.api.broker.receive(0.05)
             if delivery is not None:
-                job = Message.decode(delivery.body).job
-                self._look_at(job)
+                message = Message.decode(delivery.body)
+                if message.collection == DEFAULT:  # it knows no other
+                    self._look_at(message.job)
                 delivery.ack()
 
     def _look_at(self, job_id: str) -> None:

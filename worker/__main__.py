@@ -7,50 +7,51 @@ once it has looked at a drawn face the way a worker looks at pictures: for `face
 """
 
 import contextlib
-import json
-import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import structlog
 
-from facematch import logs, startup, tracing
+from facematch import startup, tracing
 from facematch.brokers import open_broker, open_queues
 from facematch.collection_name import DEFAULT, edition_name
-from facematch.errors import Misconfigured, Unavailable
+from facematch.errors import Unavailable
 from facematch.indexes import forget, open_feeder, open_neighbours
 from facematch.job import REINDEX_QUEUE, Message, queue_of
 from facematch.metrics_port import open_port
+from facematch.opened import OfCollections
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
 from facematch.redis_people import RedisPeople
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
-from facematch.settings import Settings, load
+from facematch.settings import Settings
+from facematch.store import Store
+from worker.benches import MOST, Bench, opener
 from worker.consumer import HANDS_PER_SLOT, consume
-from worker.encoder import Encoder, calibration_of, load_encoder
-from worker.fetch import FetchLimits
-from worker.frames import ChildSettings
+from worker.encoder import calibration_of, load_encoder
+from worker.feeding import keep_feeding
+from worker.forgetting import keep_forgetting
 from worker.golden import check_golden
 from worker.grouping import keep_grouping
 from worker.in_hand import InHand
 from worker.joining import check, join
-from worker.looking import PictureLimits
 from worker.memory import give_back_early
 from worker.metrics import Metrics, Readiness, gauges_of
 from worker.pipeline import Parts, finish, process
 from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
-from worker.requested import answer_all
+from worker.rounds import JUST_NOW, LATELY, Rounds, each
 from worker.sandbox import Sandbox, SandboxedLooker
-from worker.sweeper import keep_sweeping
+from worker.sweeper import Swept, keep_sweeping
+from worker.telling import check_here, child_settings, look, say_model
 
-#: A picture of 1600 × 1600 pixels took 5 to 7 seconds of processor time with the detector `cnn`,
-#: about 1 with `hog`: each may take some ten times what it needs.
-_CNN_TIMES = 8
+_Part = TypeVar("_Part")
 
 _log = structlog.get_logger()
 
@@ -73,7 +74,7 @@ def serve(settings: Settings) -> int:
     traces = startup.Tracing(settings, "worker")
     with (
         # Its children need not know where traces go.
-        Sandbox(_child_settings(settings), lookers=slots, fetchers=hands) as sandbox,
+        Sandbox(child_settings(settings), lookers=slots, fetchers=hands) as sandbox,
         traces,
     ):
         return _serve(settings, sandbox, hands, stop, metrics)
@@ -91,12 +92,14 @@ def _serve(
     check_golden(looker, encoder.model)
     client = connect(settings.redis_url.get_secret_value(), part="worker")
     reencoding = RedisReencoding(client)
+
+    def open_store(name: str) -> RedisStore:
+        return RedisStore(client, name, job_days=settings.job_days, log_keep=settings.log_keep)
+
     joined = join(
         lambda: check_durable(client, settings.allow_volatile),
         reencoding,
-        lambda name: RedisStore(
-            client, name, job_days=settings.job_days, log_keep=settings.log_keep
-        ),
+        open_store,
         encoder.model,
         calibration_of(encoder),
         settings,
@@ -106,27 +109,39 @@ def _serve(
         client.close()
         _log.info("stopped")
         return 0
-    store, broker_url = joined.store, settings.broker_url.get_secret_value()
+    index_url, broker_url = (
+        url.get_secret_value() for url in (settings.index_url, settings.broker_url)
+    )
     broker = open_broker(broker_url, prefetch=hands, queue=queue_of(joined.number))
-    neighbours = open_neighbours(settings.index_url.get_secret_value(), joined.name)
-    feeder = open_feeder(settings.index_url.get_secret_value(), store, joined.name)
     queues = open_queues(broker_url)
-    parts = Parts(
-        store=store,
-        neighbours=neighbours,
-        fetch=sandbox.fetch,
-        looker=looker,
-        model=encoder.model,
-        max_attempts=settings.max_attempts,
-        calibration=joined.calibration,
-        ended=metrics.ended,
-    )
-    sweeper = threading.Thread(
-        target=keep_sweeping,
-        args=(store, broker, lambda image: finish(image, parts)),
-        kwargs={"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop},
-        daemon=True,
-    )
+    collections = RedisCollections(client)
+    # Not `stop`: what is in hand then is finished first.
+    finished = threading.Event()
+    in_hand = InHand(lambda name, jobs: benches.of(name).store.hold(jobs))
+
+    def make_bench(collection: str, name: str, store: Store, calibration: str) -> Bench:
+        neighbours = open_neighbours(index_url, name)
+        parts = Parts(
+            store=store,
+            neighbours=neighbours,
+            fetch=sandbox.fetch,
+            looker=looker,
+            model=encoder.model,
+            max_attempts=settings.max_attempts,
+            calibration=calibration,
+            ended=metrics.ended,
+        )
+        ranges = RangeParts(
+            *(store, RedisReindexing(client, name), neighbours),
+            give_way=lambda: in_hand.wait_for_none(WAY_SECONDS),
+            collection=collection,
+        )
+        people = RedisPeople(client, name)
+        feeder = None if collection == DEFAULT else open_feeder(index_url, store, name)
+        return Bench(collection, parts, ranges, people, feeder)
+
+    open_bench = opener(joined.number, encoder.model, open_store, make_bench)
+    benches = OfCollections(open_bench, MOST, Bench.close)
 
     def check_parts() -> None:
         if joined.number not in reencoding.editions().numbers:
@@ -134,56 +149,83 @@ def _serve(
             stop.set()
             return
         # Made again if it is gone: somebody has emptied Redis.
-        made = store.create(encoder.model, joined.threshold, joined.calibration, joined.bounds)
+        made = joined.store.create(
+            encoder.model, joined.threshold, joined.calibration, joined.bounds
+        )
         check(made, encoder.model)
-        neighbours.check()
+        benches.of(DEFAULT).neighbours.check()
         sandbox.check()
 
     ready = Readiness(check_parts)
-    # Not `stop`: what is in hand then is finished first.
-    in_hand, finished = InHand(store.hold), threading.Event()
-    holder = threading.Thread(target=in_hand.keep, args=(finished,), daemon=True)
 
     def work(message: Message) -> None:
-        job = message.job
+        job, collection = message.job, message.collection
         with tracing.working("process", job, message.traceparent, kind="consumer"):
-            with in_hand.having(job), metrics.giving_back():
-                ended = process(job, parts)
-            if ended.followed_by is not None:
-                with contextlib.suppress(Unavailable):  # the sweeper does it, too
-                    queues.of(ended.followed_by).publish(Message(job, tracing.here()))
+            with in_hand.having(job, collection), metrics.giving_back():
+                ended = process(job, benches.of(collection).parts)
+            with contextlib.suppress(Unavailable):  # the sweeper does it, too
+                collections.touch(collection)
+                if ended.followed_by is not None:
+                    told = Message(job, tracing.here(), collection)
+                    queues.of(ended.followed_by).publish(told)
 
     def about(message: Message) -> Mapping[str, str]:
-        return tracing.fields(message.job, message.traceparent)
+        collection = {} if message.collection == DEFAULT else {"collection": message.collection}
+        return {**collection, **tracing.fields(message.job, message.traceparent)}
 
     def forget_edition(number: int) -> None:
-        forget(settings.index_url.get_secret_value(), edition_name(DEFAULT, number))
+        forget(index_url, edition_name(DEFAULT, number))
 
-    feeding = threading.Thread(target=feeder.run, args=(stop,), daemon=True) if feeder else None
+    def forget_collection(name: str) -> None:
+        benches.forget(name)
+        forget(index_url, edition_name(name, joined.number))
+
+    def forget_some(parts: RangeParts) -> bool:
+        done = parts.reindexing.drop_some()
+        return done and (parts.collection != DEFAULT or reencoding.drop_some(forget_edition))
+
+    def looked_at(seconds: float, of: Callable[[Bench], _Part]) -> Callable[[], Iterator[_Part]]:
+        return each(Rounds(collections, seconds), lambda name: of(benches.of(name)))
+
+    def swept(bench: Bench) -> Swept:
+        if bench.collection != DEFAULT:
+            about = collections.about(bench.collection)
+            if about.jobs or about.pending:
+                collections.touch(bench.collection)
+        return Swept(bench.store, lambda image: finish(image, bench.parts), bench.collection)
+
+    sweeping = {"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop}
     ranges = open_broker(broker_url, HANDS, REINDEX_QUEUE)
-    reindexing = RedisReindexing(client, joined.name)
-    grouping = threading.Thread(
-        target=keep_grouping,
-        args=(store, RedisPeople(client, joined.name), stop),
-        kwargs={"give_way": in_hand.wait_for_none},
-        daemon=True,
-    )
-    rebuilding = threading.Thread(
-        target=keep_rebuilding,
-        args=(
-            RangeParts(
-                store,
-                reindexing,
-                neighbours,
-                give_way=lambda: in_hand.wait_for_none(WAY_SECONDS),
-            ),
-            ranges,
-            lambda: reindexing.drop_some() and reencoding.drop_some(forget_edition),
+    threads = [
+        _thread(
+            keep_sweeping,
+            looked_at(LATELY, swept),
+            broker,
+            **sweeping,
         ),
-        kwargs={"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop},
-        daemon=True,
-    )
-    for thread in filter(None, (sweeper, holder, feeding, rebuilding, grouping)):
+        _thread(
+            keep_rebuilding,
+            lambda name: benches.of(name).ranges,
+            looked_at(LATELY, lambda bench: bench.ranges),
+            ranges,
+            forget_some,
+            **sweeping,
+        ),
+        _thread(
+            keep_grouping,
+            looked_at(JUST_NOW, lambda bench: (bench.store, bench.people)),
+            stop,
+            give_way=in_hand.wait_for_none,
+        ),
+        _thread(keep_forgetting, collections, Rounds(collections, 0), forget_collection, stop),
+    ]
+    feeder = open_feeder(index_url, joined.store, joined.name)
+    if feeder is not None:
+        threads += [
+            _thread(feeder.run, stop),
+            _thread(keep_feeding, looked_at(JUST_NOW, lambda bench: bench.feeder), stop),
+        ]
+    for thread in (*threads, _thread(in_hand.keep, finished)):
         thread.start()
     metrics.registry.watch(lambda: gauges_of(lambda: in_hand.count, hands, ready))
     _log.info("ready", model=encoder.model, threshold=joined.threshold, edition=joined.number)
@@ -194,29 +236,17 @@ def _serve(
         finished.set()
         broker.close()
         queues.close()
-        for thread in filter(None, (sweeper, feeding, rebuilding, grouping)):
+        for thread in threads:
             thread.join(timeout=5)
         ranges.close()
-        neighbours.close()
+        benches.close()
         client.close()
     _log.info("stopped")
     return 0
 
 
-def _child_settings(settings: Settings) -> ChildSettings:
-    return ChildSettings(
-        encoder=settings.encoder,
-        detector=settings.detector,
-        picture=PictureLimits(settings.max_pixels, settings.max_side, settings.max_faces),
-        fetch=FetchLimits(
-            settings.max_bytes,
-            settings.fetch_timeout,
-            settings.fetch_redirects,
-            settings.fetch_allowed,
-        ),
-        memory=settings.picture_memory,
-        cpu_seconds=settings.picture_seconds * (_CNN_TIMES if settings.detector == "cnn" else 1),
-    )
+def _thread(target: Callable[..., object], *args: object, **more: object) -> threading.Thread:
+    return threading.Thread(target=target, args=args, kwargs=more, daemon=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -224,54 +254,14 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         return startup.run("worker", serve)
     if list(arguments) == ["model"]:
-        return _say_model(lambda settings, encoder: None)
+        return say_model(lambda settings, encoder: None)
     if list(arguments) == ["check"]:
-        return _say_model(_check)
+        return say_model(check_here)
     if list(arguments) == ["look"]:
-        return _look()
+        return look()
     from facematch.cli import main as command
 
     command(arguments, prog_name="python -m worker")
-    return 0
-
-
-def _check(settings: Settings, encoder: Encoder) -> None:
-    with Sandbox(_child_settings(settings), lookers=1, fetchers=1) as sandbox:
-        check_golden(SandboxedLooker(sandbox, encoder), encoder.model)
-
-
-def _look() -> int:
-    # What anything else may print, a library or a child, goes where complaints go.
-    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    try:
-        settings = load()
-        logs.configure(settings, "worker")
-        encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
-        about = {"model": encoder.model, "calibration": calibration_of(encoder)}
-        slots = settings.slots or startup.usable_cores()
-        with Sandbox(_child_settings(settings), lookers=slots, fetchers=1) as sandbox:
-            looker = SandboxedLooker(sandbox, encoder)
-            check_golden(looker, encoder.model)
-            told.write(json.dumps(about) + "\n")
-            answer_all(sys.stdin, told, looker, slots * HANDS_PER_SLOT)
-    except Misconfigured as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
-def _say_model(check: Callable[[Settings, Encoder], None]) -> int:
-    try:
-        settings = load()
-        # On standard output there is the answer alone.
-        logs.configure(settings, "worker")
-        encoder = load_encoder(settings.encoder, settings.detector, settings.max_side)
-        check(settings, encoder)
-    except Misconfigured as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write(f"{encoder.model}\n")
     return 0
 
 

@@ -3,12 +3,13 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import structlog
 
 from facematch.background import stand_back
-from facematch.errors import Unavailable
+from facematch.errors import NotFound, Unavailable
 from facematch.people import People
 from facematch.regrouping import regroup
 from facematch.store import Store
@@ -24,15 +25,15 @@ _log = structlog.get_logger()
 
 
 def keep_grouping(
-    store: Store,
-    people: People,
+    look: Callable[[], Iterable[tuple[Store, People]]],
     stop: threading.Event,
     *,
     give_way: Callable[[float], object] = lambda seconds: None,
     seconds: float = SECONDS,
 ) -> None:
-    """Group anew what is marked until `stop` is set; for a thread of its own. `give_way`: waits
-    until no job is in hand, but no longer than so many seconds.
+    """Group anew what is marked until `stop` is set; for a thread of its own. `look`: the
+    collections to be looked at, each time. `give_way`: waits until no job is in hand, but no longer
+    than so many seconds.
 
     The lease only spares several workers from doing the same: what is written is right without it.
     """
@@ -40,13 +41,25 @@ def keep_grouping(
     name = secrets.token_hex(8)
     while not stop.wait(seconds):
         try:
-            while store.lease(_LEASE, name, _LEASE_SECONDS):
-                begun = time.monotonic()
-                if stop.is_set() or not regroup(store, people):
-                    store.lease(_LEASE, name, 0)
-                    break
-                give_way(min(_LONGEST_REST, _REST * (time.monotonic() - begun)))
+            for store, people in look():
+                with suppress(NotFound):  # erased meanwhile
+                    _group(store, people, name, stop, give_way)
         except Unavailable as error:
             _log.warning("grouping put off", code=error.code, detail=str(error))
         except Exception:  # noqa: BLE001 - jobs go on, and so shall people
             _log.exception("grouping failed")
+
+
+def _group(
+    store: Store,
+    people: People,
+    name: str,
+    stop: threading.Event,
+    give_way: Callable[[float], object],
+) -> None:
+    while store.lease(_LEASE, name, _LEASE_SECONDS):
+        begun = time.monotonic()
+        if stop.is_set() or not regroup(store, people):
+            store.lease(_LEASE, name, 0)
+            break
+        give_way(min(_LONGEST_REST, _REST * (time.monotonic() - begun)))

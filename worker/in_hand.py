@@ -5,13 +5,14 @@ looks at its picture, or waits to; each copy would count as an attempt.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
 
-from facematch.errors import Unavailable
+from facematch.collection_name import DEFAULT
+from facematch.errors import NotFound, Unavailable
 from facematch.store import WORK_SECONDS
 
 _log = structlog.get_logger()
@@ -20,23 +21,23 @@ _log = structlog.get_logger()
 class InHand:
     """Safe to use from several threads."""
 
-    def __init__(self, hold: Callable[[Sequence[str]], None]) -> None:
-        """`hold`: see Store."""
+    def __init__(self, hold: Callable[[str, Sequence[str]], None]) -> None:
+        """`hold`: see Store; of the collection of this name."""
         self._hold = hold
-        self._jobs: Counter[str] = Counter()
+        self._jobs: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
 
     @contextmanager
-    def having(self, job: str) -> Iterator[None]:
+    def having(self, job: str, collection: str = DEFAULT) -> Iterator[None]:
         """The job is in hand while the context lasts."""
         with self._lock:
-            self._jobs[job] += 1
+            self._jobs[collection, job] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._jobs[job] -= 1
+                self._jobs[collection, job] -= 1
                 self._changed.notify_all()
 
     @property
@@ -55,10 +56,11 @@ class InHand:
         while not stop.wait(seconds):
             with self._lock:
                 self._jobs = +self._jobs
-                jobs = list(self._jobs)
-            if not jobs:
-                continue
-            try:
-                self._hold(jobs)
-            except Unavailable as error:
-                _log.warning("cannot hold what is in hand", code=error.code, detail=str(error))
+                jobs: defaultdict[str, list[str]] = defaultdict(list)
+                for collection, job in self._jobs:
+                    jobs[collection].append(job)
+            for collection, its_own in jobs.items():
+                try:
+                    self._hold(collection, its_own)
+                except (NotFound, Unavailable) as error:
+                    _log.warning("cannot hold what is in hand", code=error.code, detail=str(error))

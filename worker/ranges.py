@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facematch.collection_name import DEFAULT
 from facematch.errors import Rejected, Unavailable
 from facematch.faces import FACES_PER_POSITION
 from facematch.failpoints import reached
@@ -33,13 +34,14 @@ _PORTION = 500
 
 @dataclass(frozen=True)
 class RangeParts:
-    """What a range is worked on with. `give_way`: called before each piece of work that jobs would
-    have to wait for."""
+    """What a range of a collection is worked on with. `give_way`: called before each piece of work
+    that jobs would have to wait for."""
 
     store: Store
     reindexing: Reindexing
     neighbours: Neighbours
     give_way: Callable[[], object] = lambda: None
+    collection: str = DEFAULT
 
 
 def rebuild(message: RangeMessage, parts: RangeParts) -> Range | None:

@@ -4,13 +4,15 @@ those that were left lying."""
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 import structlog
 
 from facematch.background import stand_back
 from facematch.broker import Broker
-from facematch.errors import Unavailable
+from facematch.collection_name import DEFAULT
+from facematch.errors import NotFound, Unavailable
 from facematch.jitter import jittered
 from facematch.job import RangeMessage
 from facematch.reindex import BREATH_SECONDS, publish_due
@@ -31,9 +33,10 @@ _log = structlog.get_logger()
 
 
 def keep_rebuilding(
-    parts: RangeParts,
+    of: Callable[[str], RangeParts],
+    look: Callable[[], Iterable[RangeParts]],
     broker: Broker,
-    forget: Callable[[], bool],
+    forget: Callable[[RangeParts], bool],
     *,
     seconds: float,
     age: float,
@@ -42,18 +45,27 @@ def keep_rebuilding(
     """Work on ranges until `stop` is set, and every `seconds` or so publish again those that nobody
     has looked after for `age` seconds; for a thread of its own.
 
+    `of`: the parts of a collection; `look`: those of the collections that are looked at, each time.
     `forget`: forgets a portion of what a reindex has given up; whether nothing of it is left."""
     sweeper = threading.Thread(
-        target=_keep_sweeping, args=(parts, broker, forget, seconds, age, stop), daemon=True
+        target=_keep_sweeping, args=(look, broker, forget, seconds, age, stop), daemon=True
     )
     sweeper.start()
+    worked_on = DEFAULT
 
     def ready() -> None:
-        if parts.reindexing.current() is not None:
-            parts.neighbours.check()
+        try:
+            parts = of(worked_on)
+            if parts.reindexing.current() is not None:
+                parts.neighbours.check()
+        except NotFound:
+            return  # erased meanwhile: the next message is of another one
 
     def work(message: RangeMessage) -> None:
+        nonlocal worked_on
         stand_back()
+        worked_on = message.collection
+        parts = of(worked_on)
         begun = time.monotonic()
         done = rebuild(message, parts)
         if done is not None:
@@ -86,9 +98,9 @@ def rest(done: Range, parts: RangeParts, spent: float, stop: threading.Event) ->
 
 
 def _keep_sweeping(
-    parts: RangeParts,
+    look: Callable[[], Iterable[RangeParts]],
     broker: Broker,
-    forget: Callable[[], bool],
+    forget: Callable[[RangeParts], bool],
     seconds: float,
     age: float,
     stop: threading.Event,
@@ -96,11 +108,13 @@ def _keep_sweeping(
     name = secrets.token_hex(8)
     while not stop.wait(jittered(seconds)):
         try:
-            publish_due(parts.reindexing, broker, age)
-            while parts.store.lease("dropping", name, _LEASE_SECONDS):
-                if forget() or stop.wait(BREATH_SECONDS):
-                    parts.store.lease("dropping", name, 0)
-                    break
+            for parts in look():
+                with suppress(NotFound):  # erased meanwhile
+                    publish_due(parts.reindexing, broker, age, parts.collection)
+                    while parts.store.lease("dropping", name, _LEASE_SECONDS):
+                        if forget(parts) or stop.wait(BREATH_SECONDS):
+                            parts.store.lease("dropping", name, 0)
+                            break
         except Unavailable as error:
             _log.warning("sweep of ranges put off", code=error.code, detail=str(error))
         except Exception:  # noqa: BLE001 - the next sweep may do better, a dead sweeper cannot

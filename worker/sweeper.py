@@ -5,12 +5,14 @@ steps are idempotent: so no locks and no leases.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import structlog
 
 from facematch.broker import QUEUE_ENOUGH, Broker
-from facematch.errors import Unavailable
+from facematch.collection_name import DEFAULT
+from facematch.errors import NotFound, Unavailable
 from facematch.jitter import jittered
 from facematch.job import Message
 from facematch.store import Store
@@ -20,8 +22,23 @@ _log = structlog.get_logger()
 _IMAGES_AT_ONCE = 100
 
 
-def sweep(store: Store, broker: Broker, finish: Callable[[str], None], age: float) -> None:
-    """Do once all that was not looked after for `age` seconds.
+@dataclass(frozen=True)
+class Swept:
+    """A collection that is swept. `finish`: brings an image to done."""
+
+    store: Store
+    finish: Callable[[str], None]
+    collection: str = DEFAULT
+
+
+def sweep(
+    store: Store,
+    broker: Broker,
+    finish: Callable[[str], None],
+    age: float,
+    collection: str = DEFAULT,
+) -> None:
+    """Do once all that was not looked after for `age` seconds, in this collection.
 
     Raises Unavailable when a part is not there.
     """
@@ -31,9 +48,9 @@ def sweep(store: Store, broker: Broker, finish: Callable[[str], None], age: floa
     room = QUEUE_ENOUGH - broker.depth()
     jobs = store.due_jobs(room, age) if room > 0 else []
     for job in jobs:
-        broker.publish(Message(job))
+        broker.publish(Message(job, collection=collection))
     if jobs:
-        _log.info("published jobs again", count=len(jobs))
+        _log.info("published jobs again", count=len(jobs), collection=collection)
     for _ in range(_IMAGES_AT_ONCE):
         # One by one: without an index the first fails, and the others are left to other workers.
         images = store.due_images(1, age)
@@ -54,19 +71,33 @@ def _finish(image: str, finish: Callable[[str], None]) -> None:
 
 
 def keep_sweeping(
-    store: Store,
+    look: Callable[[], Iterable[Swept]],
     broker: Broker,
-    finish: Callable[[str], None],
     *,
     seconds: float,
     age: float,
     stop: threading.Event,
 ) -> None:
-    """Sweep every `seconds` or so until `stop` is set; for a thread of its own."""
+    """Sweep every `seconds` or so until `stop` is set; for a thread of its own. `look`: the
+    collections to be swept then."""
     while not stop.wait(jittered(seconds)):
         try:
-            sweep(store, broker, finish, age)
+            for one in look():
+                _sweep(one, broker, age)
         except Unavailable as error:
             _log.warning("sweep put off", code=error.code, detail=str(error))
         except Exception:  # noqa: BLE001 - the next sweep may do better, a dead sweeper cannot
             _log.exception("sweep failed")
+
+
+def _sweep(one: Swept, broker: Broker, age: float) -> None:
+    """One that cannot be finished now, or is gone, does not keep the others waiting."""
+    try:
+        sweep(one.store, broker, one.finish, age, one.collection)
+    except NotFound:
+        return
+    except Unavailable as error:
+        if one.collection == DEFAULT or error.code in ("store_unavailable", "broker_unavailable"):
+            raise
+        about = {"collection": one.collection, "code": error.code, "detail": str(error)}
+        _log.warning("sweep put off", **about)

@@ -23,7 +23,7 @@ from facematch.reencoding import Editions
 from facematch.settings import PREFIX, Settings
 from facematch.sidecar import socket_path
 from facematch.terminal import duration, printable, size
-from facematch.vitals import EditionVitals, Server, Vitals
+from facematch.vitals import EditionVitals, Others, Server, Vitals
 
 _OLDEST_REDIS = (7, 0)
 _CLOCK_SECONDS = 2.0
@@ -210,6 +210,18 @@ def processes(there: Sequence[Process] | None, own_version: str) -> Iterator[Che
         )
     elif there:
         yield ok("processes", f"{printable(told)}, all of {own_version}")
+
+
+def others(told: Others) -> Iterator[Check]:
+    """The other collections, where there are any."""
+    lying = {name: one.left_lying for name, one in told.busy.items() if not one.in_hand}
+    worst = max(lying, key=lambda name: lying[name], default="")
+    if worst and lying[worst] > _LYING_SECONDS:
+        since = duration(lying[worst])
+        said = f"nobody has looked after an accepted job of {worst} for {since}"
+        yield wrong("collections", said, "see whether workers run, and what they log")
+    elif told.count:
+        yield ok("collections", f"{told.count:,} beside default, {told.erasing:,} being erased")
 
 
 def jobs(edition: EditionVitals) -> Check:

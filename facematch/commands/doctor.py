@@ -18,7 +18,7 @@ from facematch.embedded import free_port, redis_url_of
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
-from facematch.redis_vitals import RedisVitals
+from facematch.redis_vitals import RedisOthers, RedisVitals
 from facematch.settings import PREFIX, Settings, load
 
 _MARKS = {Level.OK: "ok", Level.WARNING: "look", Level.WRONG: "WRONG"}
@@ -150,6 +150,7 @@ def _parts(
         yield parts.index(client, index_url)
         yield from parts.processes(redis_server.processes(client), facematch.__version__)
         yield parts.jobs(vitals.served)
+        yield from parts.others(RedisOthers(client).read())
 
 
 def is_wrong(checks: Sequence[Check]) -> bool:

@@ -11,10 +11,11 @@ from facematch import fsck, progress
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.commands.stores import urls
 from facematch.commands.text import Document
-from facematch.errors import Unavailable
+from facematch.errors import NotFound, Unavailable
 from facematch.indexes import tail_of
 from facematch.log import Tail
-from facematch.redis_connection import connect
+from facematch.redis_collections import RedisCollections
+from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
@@ -22,40 +23,58 @@ from facematch.redis_vitals import RedisVitals
 _SHOWN = 20
 
 
-def check(data: Path | None) -> fsck.Report:
-    """Check a store, all its editions: see facematch.commands.stores.urls. How much was found is
-    noted there for metrics.
+def check(data: Path | None, collection: str | None = None) -> fsck.Report:
+    """Check a collection with all its editions, None: all of them, in the store that
+    facematch.commands.stores.urls says. How much was found in all is noted there for metrics.
 
-    Raises Misconfigured for a folder without data, Unavailable.
+    Raises Misconfigured for a folder without data, NotFound, Unavailable.
     """
     with (
         urls(data) as (redis_url, index_url),
         connect(redis_url) as client,
         contextlib.closing(progress.on(sys.stderr, "faces")) as shown,
     ):
-        there = RedisReencoding(client).editions()
-
-        def checked(number: int) -> fsck.Report:
-            name = edition_name(DEFAULT, number)
-            return fsck.run(RedisStore(client, name), _positions(index_url, name), shown.update)
-
-        report = checked(there.served.number)
-        if there.other is not None:
-            number = there.other.number
-            report = _with_other(report, number, checked(number))
+        if collection is not None:
+            return _checked(client, index_url, collection, shown.update)
+        report = _checked(client, index_url, DEFAULT, shown.update)
+        for name in RedisCollections(client).names():
+            if name != DEFAULT:
+                with contextlib.suppress(NotFound):  # erased meanwhile
+                    report = _with(report, name, _checked(client, index_url, name, shown.update))
         with contextlib.suppress(Unavailable):  # what was found is worth more than the note
             RedisVitals(client).note_checked(Counter(one.invariant for one in report.findings))
         return report
 
 
-def _with_other(report: fsck.Report, number: int, other: fsck.Report) -> fsck.Report:
+def _checked(
+    client: Redis, index_url: str | None, collection: str, update: progress.Update
+) -> fsck.Report:
     """What was looked at is told of the edition that is served, what was found of both."""
-    found = (replace(one, detail=f"edition {number}: {one.detail}") for one in other.findings)
-    return replace(
-        report,
-        unfinished=report.unfinished + other.unfinished,
-        findings=(*report.findings, *found),
-    )
+    there = RedisReencoding(client, collection).editions()
+
+    def checked(number: int) -> fsck.Report:
+        name = edition_name(collection, number)
+        return fsck.run(RedisStore(client, name), _positions(index_url, name), update)
+
+    report = checked(there.served.number)
+    if there.other is None:
+        return report
+    other = checked(there.other.number)
+    found = _found_in(f"edition {there.other.number}", other)
+    unfinished = report.unfinished + other.unfinished
+    return replace(report, unfinished=unfinished, findings=(*report.findings, *found))
+
+
+def _with(report: fsck.Report, name: str, other: fsck.Report) -> fsck.Report:
+    """With what was looked at and found in another collection."""
+    counts = ("images", "faces", "pairs", "matches", "unfinished")
+    sums = {one: getattr(report, one) + getattr(other, one) for one in counts}
+    found = _found_in(f"collection {name}", other)
+    return replace(report, **sums, findings=(*report.findings, *found))
+
+
+def _found_in(where: str, report: fsck.Report) -> list[fsck.Finding]:
+    return [replace(one, detail=f"{where}: {one.detail}") for one in report.findings]
 
 
 def document(report: fsck.Report) -> Document:

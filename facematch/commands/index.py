@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facematch import progress
+from facematch.collection_name import DEFAULT
 from facematch.commands.fsck import finding_lines
 from facematch.commands.quietly import quiet
 from facematch.commands.stores import served_edition, urls
@@ -41,28 +42,28 @@ class Status:
     reason: str
 
 
-def status(data: Path | None) -> Status:
+def status(data: Path | None, collection: str = DEFAULT) -> Status:
     """Ask the index of a data folder, or the one that the settings name.
 
     Raises Misconfigured, Unavailable.
     """
     with urls(data) as (redis_url, index_url), connect(redis_url) as client:
-        return status_at(client, _there(index_url))
+        return status_at(client, _there(index_url), collection)
 
 
-def status_at(client: Redis, index_url: str) -> Status:
+def status_at(client: Redis, index_url: str, collection: str = DEFAULT) -> Status:
     """That of the index at a URL, beside this store. Raises Misconfigured, Unavailable."""
-    with _opened(client, index_url) as (store, index):
+    with _opened(client, index_url, collection) as (store, index):
         return (
             _sidecar_status(store, index) if isinstance(index, Sidecar) else _status(store, index)
         )
 
 
-def rebuild(data: Path | None) -> Status:
+def rebuild(data: Path | None, collection: str = DEFAULT) -> Status:
     """Make it load the collection anew, and wait until it has. A sidecar answers nothing
     meanwhile; Milvus answers from the faces it has. Raises Misconfigured, Unavailable."""
     with (
-        _parts(data) as (store, index),
+        _parts(data, collection) as (store, index),
         contextlib.closing(progress.on(sys.stderr, "images")) as shown,
     ):
         if not isinstance(index, Sidecar):
@@ -77,10 +78,10 @@ def rebuild(data: Path | None) -> Status:
         return _sidecar_status(store, index)
 
 
-def check(data: Path | None, sample: int) -> Verified:
+def check(data: Path | None, sample: int, collection: str = DEFAULT) -> Verified:
     """Compare what it answers about `sample` faces. Raises Misconfigured, Unavailable."""
     with (
-        _parts(data) as (store, index),
+        _parts(data, collection) as (store, index),
         contextlib.closing(progress.on(sys.stderr, "images")) as shown,
     ):
         if isinstance(index, Sidecar):
@@ -115,11 +116,13 @@ def verified_lines(answer: Verified) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _parts(data: Path | None) -> Iterator[tuple[Store, Sidecar | Generations]]:
+def _parts(
+    data: Path | None, collection: str = DEFAULT
+) -> Iterator[tuple[Store, Sidecar | Generations]]:
     with (
         urls(data) as (redis_url, index_url),
         connect(redis_url) as client,
-        _opened(client, _there(index_url)) as opened,
+        _opened(client, _there(index_url), collection) as opened,
     ):
         yield opened
 
@@ -131,8 +134,10 @@ def _there(index_url: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _opened(client: Redis, index_url: str) -> Iterator[tuple[Store, Sidecar | Generations]]:
-    name = served_edition(client)
+def _opened(
+    client: Redis, index_url: str, collection: str
+) -> Iterator[tuple[Store, Sidecar | Generations]]:
+    name = served_edition(client, collection)
     milvus = is_milvus(index_url)
     index = open_generations(index_url, name) if milvus else Sidecar(index_url, name)
     with quiet(), contextlib.closing(index):

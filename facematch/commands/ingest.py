@@ -18,7 +18,7 @@ from facematch.ingest.run import Report, ingest
 def run(client: Client, source: Path, concurrency: int, patience: float) -> tuple[Report, int]:
     """The report, and the number of the signal that interrupted the run (0: none)."""
     with (
-        closing(Journal(journal_path(client.url, source))) as journal,
+        closing(Journal(journal_path(client.where, source))) as journal,
         closing(progress.on(sys.stderr, "pictures")) as shown,
         _interruptible() as interruption,
     ):

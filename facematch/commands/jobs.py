@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facematch import progress
 from facematch.broker import Broker
+from facematch.collection_name import DEFAULT
 from facematch.commands.quietly import quiet
 from facematch.commands.reindex_parts import Parts, parts_of
 from facematch.commands.text import Document
@@ -44,11 +45,13 @@ class Tally:
     not_found: list[str] = field(default_factory=list)
 
 
-def failed(data: Path | None, codes: Sequence[str], limit: int) -> Listed:
+def failed(
+    data: Path | None, codes: Sequence[str], limit: int, collection: str = DEFAULT
+) -> Listed:
     """Those with some codes, or with any; `limit` of them, 0: all. Raises Misconfigured,
     Unavailable."""
-    with parts_of(data) as parts:
-        jobs = RedisFailedJobs(parts.client)
+    with parts_of(data, collection) as parts:
+        jobs = RedisFailedJobs(parts.client, collection)
         counts = dict(sorted(jobs.codes().items(), key=lambda item: (-item[1], item[0])))
         wanted = [code for code in counts if not codes or code in codes]
         each = [_all(jobs, code, limit) for code in wanted]
@@ -57,16 +60,22 @@ def failed(data: Path | None, codes: Sequence[str], limit: int) -> Listed:
         return Listed(counts, listed, max(0, left))
 
 
-def retry(data: Path | None, jobs: Sequence[str], codes: Sequence[str], every: bool) -> Tally:
+def retry(
+    data: Path | None,
+    jobs: Sequence[str],
+    codes: Sequence[str],
+    every: bool,
+    collection: str = DEFAULT,
+) -> Tally:
     """Have jobs worked on again: these, those with these codes, and where `every` is asked for,
     those with a code that says that it may pass. Raises Misconfigured, Unavailable."""
     with (
         quiet(),
-        parts_of(data) as parts,
+        parts_of(data, collection) as parts,
         _wake_up(parts) as broker,
         contextlib.closing(progress.on(sys.stderr, "jobs")) as shown,
     ):
-        failed_jobs = RedisFailedJobs(parts.client)
+        failed_jobs = RedisFailedJobs(parts.client, collection)
         there = failed_jobs.codes()
         wanted = [code for code in there if code in codes or (every and code in MAY_PASS)]
         # All of them before any is tried: what fails again is not tried again.
@@ -79,7 +88,7 @@ def retry(data: Path | None, jobs: Sequence[str], codes: Sequence[str], every: b
             if not _retry(job, failed_jobs, tally) or broker is None:
                 continue
             try:
-                broker.publish(Message(job))
+                broker.publish(Message(job, collection=collection))
             except Unavailable:
                 broker = None  # the sweeper does it, too; nobody shall wait for each in vain
         return tally

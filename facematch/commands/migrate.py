@@ -1,10 +1,14 @@
 """`facematch migrate`: what it does to a store, and what it prints."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from facematch.collection_name import DEFAULT
 from facematch.commands.stores import urls
 from facematch.commands.text import Document
+from facematch.errors import NotFound
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import connect
 from facematch.redis_schema import RedisSchema, Standing
 
@@ -14,10 +18,19 @@ _PATIENCE = 600.0
 
 def run(data: Path | None, apply: bool) -> Standing:
     """How a store stands (see facematch.commands.stores.urls), or stood before it was brought to
-    the schema of this version. Raises Misconfigured for a folder without data, Unavailable."""
+    the schema of this version: that of the oldest collection. Raises Misconfigured for a folder
+    without data, Unavailable."""
     with urls(data) as (redis_url, _), connect(redis_url, timeout=_PATIENCE) as client:
-        schema = RedisSchema(client)
-        return schema.migrate() if apply else schema.standing()
+        found = [_run(RedisSchema(client), apply)]
+        for name in RedisCollections(client).names():
+            if name != DEFAULT:
+                with contextlib.suppress(NotFound):  # erased meanwhile
+                    found.append(_run(RedisSchema(client, name), apply))
+        return min(found, key=lambda standing: standing.schema)
+
+
+def _run(schema: RedisSchema, apply: bool) -> Standing:
+    return schema.migrate() if apply else schema.standing()
 
 
 def document(found: Standing, apply: bool) -> Document:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from facematch import people_check
+from facematch.collection_name import DEFAULT
 from facematch.commands.stores import served_edition, urls
 from facematch.commands.text import Document
 from facematch.errors import Conflict
@@ -35,24 +36,24 @@ class Begun:
 Shown: TypeAlias = PeopleAnswer | PersonAnswer | PersonPageAnswer | people_check.Checked | Begun
 
 
-def regroup(data: Path | None, false_pairs: float | None) -> Begun:
+def regroup(data: Path | None, false_pairs: float | None, collection: str = DEFAULT) -> Begun:
     """Have workers group all anew. Raises Misconfigured for a folder without data, Unavailable,
     Conflict("no_rates") where nobody is grouped."""
     with urls(data) as (redis_url, _), connect(redis_url) as client:
-        name = served_edition(client)
+        name = served_edition(client, collection)
         people = RedisPeople(client, name)
         wanted = people.due(0).false_pairs if false_pairs is None else false_pairs
-        collection = RedisStore(client, name).collection()
-        if not collection.calibration:
+        found = RedisStore(client, name).collection()
+        if not found.calibration:
             raise Conflict("no_rates")
-        people.begin(way_of(collection, wanted), wanted)
-        return Begun(collection.live_faces, wanted)
+        people.begin(way_of(found, wanted), wanted)
+        return Begun(found.live_faces, wanted)
 
 
-def check(data: Path | None) -> people_check.Checked:
+def check(data: Path | None, collection: str = DEFAULT) -> people_check.Checked:
     """Compare. Raises Misconfigured for a folder without data, Unavailable."""
     with urls(data) as (redis_url, _), connect(redis_url) as client:
-        name = served_edition(client)
+        name = served_edition(client, collection)
         store, people = RedisStore(client, name), RedisPeople(client, name)
         return people_check.check(store, people)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from facematch import DEFAULT_URL
+from facematch.collection_name import DEFAULT, check_name
 from facematch.commands.numbers import Number
 from facematch.errors import FacematchError
 
@@ -36,12 +37,18 @@ class Asked:
     key: str | None = None
     json: bool = False
     verbose: bool = False
+    collection_named: str | None = None
+
+    @property
+    def collection(self) -> str:
+        """The collection that is meant."""
+        return self.collection_named or DEFAULT
 
     def client(self, attempts: int = 4) -> "Client":
         """A client of the service that is meant."""
         from facematch.client import Client
 
-        return Client(self.url, self.key, attempts=attempts)
+        return Client(self.url, self.key, attempts=attempts, collection=self.collection)
 
     def show(self, document: "Document", lines: Iterable[str]) -> None:
         """Print the one for scripts, or the others for people."""
@@ -109,8 +116,36 @@ def output_options(command: _Command) -> _Command:
     return command
 
 
-def data_option(which: str = "running or not") -> Callable[[_Command], _Command]:
-    """Adds `--data` and the options of output. `which`: the services that a folder may be of."""
+def _collection(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        try:
+            check_name(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, parameter) from None
+    _remember(ctx, parameter, value)
+
+
+def collection_option(
+    environment: bool = False, without: str = DEFAULT
+) -> Callable[[_Command], _Command]:
+    """Adds `--collection`. `environment`: see `service_options`; `without`: what is meant where it
+    is not given."""
+    return click.option(
+        "--collection",
+        "collection_named",
+        metavar="NAME",
+        envvar="FACEMATCH_COLLECTION" if environment else None,
+        expose_value=False,
+        callback=_collection,
+        help=f"The collection, or FACEMATCH_COLLECTION, or {without}.",
+    )
+
+
+def data_option(
+    which: str = "running or not", *, of_collection: bool = True, without: str = DEFAULT
+) -> Callable[[_Command], _Command]:
+    """Adds `--data` and the options of output, and where the command is `of_collection`, that of
+    `collection_option`. `which`: the services that a folder may be of."""
     data = click.option(
         "--data",
         metavar="DIR",
@@ -118,17 +153,23 @@ def data_option(which: str = "running or not") -> Callable[[_Command], _Command]
         help=f"Of an embedded service {which}. Default: FACEMATCH_REDIS_URL and so on, or the"
         " folder that serve uses by default.",
     )
-    return lambda command: data(output_options(command))
+
+    def add(command: _Command) -> _Command:
+        command = output_options(command)
+        return data(collection_option(without=without)(command) if of_collection else command)
+
+    return add
 
 
 def service_options(environment: bool = False) -> Callable[[_Command], _Command]:
-    """Adds what every command that asks a service has: `--url`, `--key` and the options of output.
+    """Adds what every command that asks a service has: `--url`, `--key`, `--collection` and the
+    options of output.
 
     `environment`: variables count, too; once, lest they override the option before the command.
     """
 
     def add(command: _Command) -> _Command:
-        command = output_options(command)
+        command = collection_option(environment)(output_options(command))
         for name, metavar, variable, what in (
             ("--key", "KEY", "FACEMATCH_KEY", "API key, or FACEMATCH_KEY."),
             ("--url", "URL", "FACEMATCH_URL", f"The service, or FACEMATCH_URL, or {DEFAULT_URL}."),

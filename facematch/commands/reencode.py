@@ -10,7 +10,7 @@ from facematch import progress
 from facematch.carrying import CarryParts, pictures_in
 from facematch.commands.reindex_parts import Wanted, parts_of
 from facematch.embedded import environment
-from facematch.errors import Misconfigured
+from facematch.errors import Conflict, Misconfigured
 from facematch.job import queue_of
 from facematch.reencode import Encoder, Outcome, begin_or_go_on, build, judge, switch
 from facematch.reindexing import Phase
@@ -41,6 +41,8 @@ def run(data: Path | None, wanted: Wanted, other: OtherEncoder) -> Outcome | Non
     encoder = Encoder(model_of(other.name, detector), other.name, detector)
     with parts_of(data) as parts, progress.one_after_another(sys.stderr) as shown:
         parts.require_service()
+        if parts.has_other_collections():
+            raise Conflict("other_collections")
         there = begin_or_go_on(parts.reencoding, encoder, wanted.policy)
         if there.phase is Phase.SWITCHED:
             return None

@@ -12,6 +12,7 @@ from facematch.commands.stores import served_edition, urls
 from facematch.errors import Unavailable
 from facematch.indexes import forget
 from facematch.policy import PolicyChange
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
@@ -35,18 +36,23 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Parts:
-    """`reindexing`: of the edition that is served. The URLs are None where no service runs that
-    would do the work."""
+    """Of a collection. `reindexing`: of the edition that is served. The URLs are None where no
+    service runs that would do the work."""
 
     client: Redis
     reencoding: RedisReencoding
     reindexing: RedisReindexing
     index_url: str | None
     broker_url: str | None
+    collection: str = DEFAULT
 
     def store(self, number: int) -> RedisStore:
         """That of an edition."""
-        return RedisStore(self.client, edition_name(DEFAULT, number))
+        return RedisStore(self.client, edition_name(self.collection, number))
+
+    def has_other_collections(self) -> bool:
+        """Whether there are any but the default one. Raises Unavailable."""
+        return len(RedisCollections(self.client).page(2)[0]) > 1
 
     def drop_some(self) -> bool:
         """Forget a portion of what was given up; whether nothing is left. Raises Unavailable."""
@@ -54,7 +60,7 @@ class Parts:
 
     def _forget_in_index(self, number: int) -> None:
         if self.index_url is not None:
-            forget(self.index_url, edition_name(DEFAULT, number))
+            forget(self.index_url, edition_name(self.collection, number))
 
     def require_service(self) -> None:
         """Raise Unavailable("service_unavailable") where no service runs."""
@@ -70,8 +76,9 @@ class Parts:
 
 
 @contextlib.contextmanager
-def parts_of(data: Path | None) -> Iterator[Parts]:
-    """Of the store that facematch.commands.stores.urls says. Raises Misconfigured, Unavailable."""
+def parts_of(data: Path | None, collection: str = DEFAULT) -> Iterator[Parts]:
+    """Of a collection in the store that facematch.commands.stores.urls says. Raises NotFound,
+    Misconfigured, Unavailable."""
     with urls(data) as (redis_url, index_url), connect(redis_url) as client:
         broker_url = None
         if index_url is not None:
@@ -79,6 +86,6 @@ def parts_of(data: Path | None) -> Iterator[Parts]:
             settings = load()
             ours = data is None and "redis_url" in settings.model_fields_set
             broker_url = settings.broker_url.get_secret_value() if ours else redis_url
-        reencoding = RedisReencoding(client)
-        reindexing = RedisReindexing(client, served_edition(client))
-        yield Parts(client, reencoding, reindexing, index_url, broker_url)
+        reencoding = RedisReencoding(client, collection)
+        reindexing = RedisReindexing(client, served_edition(client, collection))
+        yield Parts(client, reencoding, reindexing, index_url, broker_url, collection)

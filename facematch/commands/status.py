@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import facematch
 from facematch import redis_server
+from facematch.collection_name import DEFAULT
 from facematch.commands import index as index_command
 from facematch.commands import reindex_text
 from facematch.commands.index import Status as IndexStatus
@@ -64,7 +65,7 @@ class Overview:
     problems: Sequence[Problem]
 
 
-def look(data: Path | None) -> Overview:
+def look(data: Path | None, collection: str = DEFAULT) -> Overview:
     """Of a data folder, or of what the settings name. Raises Misconfigured, and Unavailable when
     the store does not answer: without it nothing is known."""
     problems: list[Problem] = []
@@ -76,13 +77,13 @@ def look(data: Path | None) -> Overview:
             problems.append(Problem(part, error.code, str(error)))
             return None
 
-    with quiet(), parts_of(data) as parts:
+    with quiet(), parts_of(data, collection) as parts:
         editions = parts.reencoding.editions()
         return Overview(
             version=facematch.__version__,
             processes=redis_server.processes(parts.client),
-            vitals=RedisVitals(parts.client).read(),
-            failed=RedisFailedJobs(parts.client).codes(),
+            vitals=RedisVitals(parts.client, collection).read(),
+            failed=RedisFailedJobs(parts.client, collection).codes(),
             editions=editions,
             reindex=there_in(parts),
             collection=_collection(parts, editions),
@@ -113,7 +114,7 @@ def _queues(parts: Parts, editions: Editions) -> Queues:
 def _index(parts: Parts) -> IndexStatus:
     if parts.index_url is None:
         raise Unavailable("service_unavailable", "the service does not run")
-    return index_command.status_at(parts.client, parts.index_url)
+    return index_command.status_at(parts.client, parts.index_url, parts.collection)
 
 
 def document(told: Overview) -> Document:

@@ -28,6 +28,6 @@ def urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
         yield redis_url, service.index_url if service else None
 
 
-def served_edition(client: Redis) -> str:
-    """The name of the edition that is served. Raises Unavailable."""
-    return edition_name(DEFAULT, RedisReencoding(client).editions().served.number)
+def served_edition(client: Redis, collection: str = DEFAULT) -> str:
+    """The name of the edition of a collection that is served. Raises NotFound, Unavailable."""
+    return edition_name(collection, RedisReencoding(client, collection).editions().served.number)

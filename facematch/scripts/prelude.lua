@@ -5,8 +5,17 @@ local BASE = string.match(KEYS[1], '^fm:{[^}]*}:')
 local EDITIONS, DROPPED_EDITIONS = BASE .. 'editions', BASE .. 'editions:dropped'
 
 -- Data that a newer version has changed is left alone: facematch/redis_connection.py knows the word.
-local schema = tonumber(redis.call('HGET', EDITIONS, 'schema') or '0')
+local about = redis.call('HMGET', EDITIONS, 'schema', 'created', 'dropping')
+local schema, CREATED, ERASED_UPTO = tonumber(about[1] or '0'), about[2], about[3]
 if schema > SCHEMA then return redis.error_reply('NEWERDATA ' .. schema .. ' ' .. SCHEMA) end
+
+-- So is what is being erased, or was never made: at that very instant nothing of it is told, and
+-- nothing is made. The default collection is there for whoever comes first, and again when emptied.
+local IS_DEFAULT = BASE == 'fm:{default}:'
+if not FOR_ANY then
+  if ERASED_UPTO and IS_DEFAULT then return redis.error_reply('ERASING') end
+  if ERASED_UPTO or not (CREATED or IS_DEFAULT) then return redis.error_reply('NOCOLLECTION') end
+end
 
 local prefix, META, LOG, POSITIONS, PENDING, ACCEPTED, FAILED, ERASING, REINDEX, RANGES, LINKING, DROPPED
 local PEOPLE, MARKS, PERSON_OF, LISTED, PERSON_NAMES, SAID
@@ -395,6 +404,14 @@ local function collection_view()
     if generation ~= first then add(generation) end
   end
   return view
+end
+
+-- The same with what is in it: images with faces, those whose matches are not all written, jobs
+-- that have not ended, and the number it was made with.
+local function collection_about()
+  local view = collection_view()
+  return view and {view, redis.call('HLEN', POSITIONS), redis.call('ZCARD', PENDING),
+    redis.call('ZCARD', ACCEPTED), CREATED or redis.call('HGET', EDITIONS, 'created') or '0'}
 end
 
 local function reindex_view()

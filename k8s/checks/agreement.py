@@ -19,8 +19,8 @@ from facematch.sidecar import socket_path
 from facematch.sizing import STORE_ROOM
 from k8s.checks.manifests import Manifests, Pod
 from k8s.checks.rendering import ROOT
-from worker.__main__ import _CNN_TIMES
 from worker.sandbox import _CLOCK_TIMES, _GRACE_SECONDS
+from worker.telling import CNN_TIMES
 
 _IMAGE = re.compile(r"(?:^|/)facematch-(?P<target>[a-z-]+)(?:[:@]|$)")
 _PROBES = {"startupProbe": ALIVE, "livenessProbe": ALIVE, "readinessProbe": READY}
@@ -184,7 +184,7 @@ def _time(manifests: Manifests, pod: Pod, container: dict[str, Any]) -> Iterator
         settings = _settings(manifests.environment(container))
         look = _CLOCK_TIMES * settings.picture_seconds
         if settings.detector == "cnn":
-            look *= _CNN_TIMES
+            look *= CNN_TIMES
         # Once beside others and, where that takes too much memory, once alone.
         needed = settings.fetch_timeout + _GRACE_SECONDS + 2 * look
     if grace < needed:

@@ -12,16 +12,18 @@ from worlds import HASHES, World
 from facematch.collection_name import DEFAULT, edition_name, served_name
 from facematch.errors import Unavailable
 from facematch.faces import image_hash
+from facematch.policy import PolicyChange
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import connect
 from facematch.redis_failed_jobs import RedisFailedJobs
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
-from facematch.redis_vitals import RedisVitals
+from facematch.redis_vitals import RedisOthers, RedisVitals
 from facematch.reencoding import Carry
 from facematch.reindexing import Phase
 from facematch.store import NewJob
-from facematch.vitals import EditionVitals, Server, Vitals
+from facematch.vitals import EditionVitals, Others, Server, Vitals
 from worker.pipeline import process
 
 
@@ -278,3 +280,20 @@ def test_a_server_that_is_away_is_unavailable() -> None:
     ):
         RedisVitals(client).read()
     assert raised.value.code == "store_unavailable"
+
+
+def test_other_collections_are_counted_and_told_of_while_they_are_busy(client, store) -> None:
+    store.create(MODEL, 0.6)
+    collections, others = RedisCollections(client), RedisOthers(client)
+    assert others.read() == Others(0, 0, {})
+    for name in ("busy", "gone", "idle"):
+        collections.create(name, PolicyChange())
+    collections.touch("busy")
+    collections.touch("gone")
+    submit(RedisStore(client, "busy"), b"a")
+    collections.drop("gone")
+    told = others.read()
+    assert (told.count, told.erasing, list(told.busy)) == (3, 1, ["busy"])
+    busy = told.busy["busy"]
+    assert (busy.jobs, busy.images, busy.pending) == (0, 1, 1)
+    assert read(client).served.images == 0

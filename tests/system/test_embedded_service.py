@@ -77,6 +77,52 @@ def told(served, command):
     return json.loads(done.stdout)
 
 
+def test_collections_know_nothing_of_each_other_and_an_erased_one_is_forgotten(serve):
+    first, second = two_pictures_of_one_person()
+    with serve() as served:
+        at = f"{served.url()}/v1/collections"
+        for name in ("trip", "home"):
+            made = requests.post(at, json={"name": name, "threshold": 0.5}, timeout=10)
+            assert made.status_code == 201
+        asked = {"timeout": 40, "params": {"wait": 30}}
+        hashes = []
+        for picture in (first, second):
+            done = requests.post(f"{at}/trip/images", data=picture, **asked)
+            assert (done.status_code, done.json()["state"]) == (200, "done")
+            hashes.append(done.json()["hash"])
+        elsewhere = requests.post(f"{at}/home/images", data=first, **asked)
+        assert elsewhere.json()["state"] == "done"
+
+        def matching(name, hash_):
+            found = requests.get(f"{at}/{name}/images/{hash_}/matches", **asked)
+            return [match["hash"] for match in found.json()["matches"]]
+
+        assert matching("trip", hashes[0]) == [hashes[1]]
+        assert matching("trip", hashes[1]) == [hashes[0]]
+        assert matching("home", hashes[0]) == []
+
+        def people():
+            return requests.get(f"{at}/trip/people", timeout=10).json()["people"]
+
+        eventually(people, "people are grouped", 30)
+        assert requests.delete(f"{at}/trip", timeout=10).status_code == 204
+        gone = requests.get(f"{at}/trip/images/{hashes[0]}", timeout=10)
+        assert (gone.status_code, gone.json()["code"]) == (404, "unknown_collection")
+
+        def made_again():
+            answer = requests.post(at, json={"name": "trip"}, timeout=10)
+            assert answer.status_code in (201, 503)
+            return answer.status_code == 201
+
+        eventually(made_again, "the name is free", 60)
+        counts = {
+            one["name"]: one["images"] for one in requests.get(at, timeout=10).json()["collections"]
+        }
+        assert counts == {"default": 0, "home": 1, "trip": 0}
+        served.process.send_signal(signal.SIGTERM)
+        assert served.end() == 0
+
+
 def two_pictures_of_one_person():
     rng = np.random.default_rng(1)
     encodings = pictures_of(rng, people(rng, 1)[0], 2)

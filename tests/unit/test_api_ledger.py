@@ -128,7 +128,7 @@ def test_replay_hits_no_later_life_of_an_image(tmp_path: Path) -> None:
         client.delete(f"/v1/images/{IMAGE}")
         client.post("/v1/images", data=b"a")
         api.finish(b"a")
-        replay(api.store, api.ledger)
+        replay(api.collections.store, api.collections, api.ledger)
         assert client.get(f"/v1/images/{IMAGE}").status_code == 200
 
 
@@ -139,7 +139,7 @@ def test_replay_hits_no_job_that_was_submitted_after_the_erasure(tmp_path: Path)
         api.finish(b"a")
         client.delete(f"/v1/images/{IMAGE}")
         client.post("/v1/images", json={"url": "https://example.com/a"})
-        replay(api.store, api.ledger)
+        replay(api.collections.store, api.collections, api.ledger)
         api.finish(b"a")
         assert client.get(f"/v1/images/{IMAGE}").json["state"] == "done"
 
@@ -147,9 +147,9 @@ def test_replay_hits_no_job_that_was_submitted_after_the_erasure(tmp_path: Path)
 def test_replay_tells_a_store_that_has_forgotten_everything(tmp_path: Path) -> None:
     with running_api(tmp_path) as api:
         api.ledger.append(Erased(IMAGE, 1))
-        assert replay(api.store, api.ledger) == 1
+        assert replay(api.collections.store, api.collections, api.ledger) == 1
         assert api.app.test_client().get(f"/v1/images/{IMAGE}").status_code == 410
-        replay(api.store, api.ledger)
+        replay(api.collections.store, api.collections, api.ledger)
 
 
 def test_the_ledger_is_replayed_again_when_the_store_was_away(tmp_path: Path) -> None:

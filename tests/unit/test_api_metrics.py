@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from api_parts import Api, running_api
 from flask.testing import FlaskClient
-from told_metrics import VITALS
+from told_metrics import OTHERS, VITALS
 from waiting import eventually
 
 from api.app import create_app
@@ -129,7 +129,7 @@ class Looked:
 def test_the_store_and_the_queue_are_told_as_they_were_seen_last() -> None:
     broker = MemoryBroker()
     broker.publish(Message("job"))
-    watch = Watch(lambda: VITALS, Queues(lambda edition: broker), 1000, 1.0)
+    watch = Watch(lambda: VITALS, lambda: OTHERS, Queues(lambda edition: broker), 1000, 1.0)
     told = Looked(watch)
     assert told("store_up") == told("broker_up") == 0
     watch.look()
@@ -144,10 +144,13 @@ def test_the_store_and_the_queue_are_told_as_they_were_seen_last() -> None:
     assert told("reindex_phase", edition="0", phase="building") == 0
     assert told("queue_depth", edition="1") == told("queue_depth", edition="0") == 1
     assert told("upload_limit_bytes") == 1000
+    assert (told("collections"), told("collections_erasing")) == (3, 1)
+    assert told("collection_jobs_waiting", collection="holiday") == 3
+    assert told("collection_jobs_oldest_seconds", collection="holiday") == 2.5
 
 
 def test_what_an_approximate_index_missed_is_no_finding_that_wakes_anybody() -> None:
-    watch = Watch(lambda: VITALS, Queues(lambda edition: MemoryBroker()), 1, 1.0)
+    watch = Watch(lambda: VITALS, lambda: OTHERS, Queues(lambda edition: MemoryBroker()), 1, 1.0)
     watch.look()
     told = Looked(watch)
     assert told("fsck_findings") == 3
@@ -156,7 +159,13 @@ def test_what_an_approximate_index_missed_is_no_finding_that_wakes_anybody() -> 
 
 
 def test_before_any_fsck_nothing_is_said_of_one() -> None:
-    watch = Watch(lambda: Vitals(VITALS.editions), Queues(lambda edition: MemoryBroker()), 1, 1.0)
+    watch = Watch(
+        lambda: Vitals(VITALS.editions),
+        lambda: OTHERS,
+        Queues(lambda edition: MemoryBroker()),
+        1,
+        1.0,
+    )
     watch.look()
     assert Looked(watch)("fsck_findings") is None
 
@@ -169,7 +178,7 @@ def test_of_a_store_that_is_away_no_old_number_is_told() -> None:
             raise Unavailable("store_unavailable")
         return answer
 
-    watch = Watch(read, Queues(lambda edition: MemoryBroker()), 1, 1.0)
+    watch = Watch(read, lambda: OTHERS, Queues(lambda edition: MemoryBroker()), 1, 1.0)
     told = Looked(watch)
     watch.look()
     watch.look()
@@ -188,7 +197,7 @@ def test_a_broker_that_is_away_is_told_and_the_store_all_the_same(
         raise Unavailable("broker_unavailable")
 
     monkeypatch.setattr(broker, "depth", away)
-    watch = Watch(lambda: VITALS, Queues(lambda edition: broker), 1, 1.0)
+    watch = Watch(lambda: VITALS, lambda: OTHERS, Queues(lambda edition: broker), 1, 1.0)
     watch.look()
     told = Looked(watch)
     assert (told("store_up"), told("broker_up")) == (1, 0)
@@ -207,7 +216,7 @@ def test_it_goes_on_looking_after_an_error_of_ours() -> None:
             raise ZeroDivisionError
         return answer
 
-    watch = Watch(read, Queues(lambda edition: MemoryBroker()), 1, 0.01)
+    watch = Watch(read, lambda: OTHERS, Queues(lambda edition: MemoryBroker()), 1, 0.01)
     watch.start()
     assert looked.wait(10)
     eventually(lambda: Looked(watch)("store_up") == 1)

@@ -117,23 +117,37 @@ def test_every_answer_has_the_headers_that_keep_browsers_safe(client: FlaskClien
 
 def test_the_openapi_document_has_every_route_and_resolves(client: FlaskClient) -> None:
     document = client.get("/openapi.json").json
+    of_collection = {
+        "/images",
+        "/images/{image}",
+        "/images/{image}/matches",
+        "/images/{image}/people",
+        "/jobs/{job}",
+        "/people",
+        "/people/{person}",
+        "/people/{person}/exclude",
+        "/people/{person}/merge",
+        "/people/{person}/split",
+    }
+    long = "/v1/collections/{collection}"
     assert set(document["paths"]) == {
         "/healthz",
         "/readyz",
         "/match/{image}",
         "/scan/image/{filename}",
         "/scan/url",
-        "/v1/images",
-        "/v1/images/{image}",
-        "/v1/images/{image}/matches",
-        "/v1/images/{image}/people",
-        "/v1/jobs/{job}",
-        "/v1/people",
-        "/v1/people/{person}",
-        "/v1/people/{person}/exclude",
-        "/v1/people/{person}/merge",
-        "/v1/people/{person}/split",
+        "/v1/collections",
+        long,
+        *(f"/v1{path}" for path in of_collection),
+        *(f"{long}{path}" for path in of_collection),
     }
+    for path in of_collection:
+        short, its_own = document["paths"][f"/v1{path}"], document["paths"][f"{long}{path}"]
+        assert short.keys() == its_own.keys()
+        for method, operation in its_own.items():
+            assert operation.get("requestBody") == short[method].get("requestBody")
+            assert operation["responses"].keys() == short[method]["responses"].keys() | {"404"}
+            assert operation["parameters"][0]["schema"]["pattern"]
     assert len(document["paths"]["/v1/images"]["post"]["requestBody"]["content"]) == 3
 
     def references(node: object) -> Iterator[str]:

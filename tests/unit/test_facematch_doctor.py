@@ -22,10 +22,13 @@ from told_service import told_service
 from facematch import __version__
 from facematch.brokers import open_broker
 from facematch.cli import main
+from facematch.collection_name import served_name
 from facematch.commands import checks_of_machine
 from facematch.commands.checks import ok
 from facematch.job import Message
+from facematch.policy import PolicyChange
 from facematch.presence import Process
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, connect
 from facematch.redis_scripts import SCHEMA
 from facematch.redis_store import RedisStore
@@ -251,6 +254,20 @@ def test_a_job_that_nobody_looks_after_is_found(diagnose: Diagnose, client: Redi
     client.zadd("fm:{default}:accepted", {"job": time.time() - 600})
     said = "nobody has looked after an accepted job for 10 min 0 s"
     assert diagnose() == {"jobs": ("wrong", said)}
+
+
+def test_a_job_of_another_collection_that_nobody_looks_after_is_found(
+    diagnose: Diagnose, client: Redis
+) -> None:
+    collections = RedisCollections(client)
+    collections.create("holiday", PolicyChange())
+    collections.touch("holiday")
+    new = NewJob("job", "http://x/", url="http://x/")
+    RedisStore(client, served_name("holiday")).accept(new, BACKLOG)
+    assert diagnose() == {}
+    client.zadd("fm:{holiday}:accepted", {"job": time.time() - 600})
+    said = "nobody has looked after an accepted job of holiday for 10 min 0 s"
+    assert diagnose() == {"collections": ("wrong", said)}
 
 
 def test_a_job_that_waits_its_turn_is_no_trouble(diagnose: Diagnose, client: Redis) -> None:

@@ -39,6 +39,19 @@ def test_what_is_no_job_message_is_refused(data: bytes) -> None:
         Message.decode(data)
 
 
+def test_a_message_says_whose_it_is_and_one_that_does_not_is_of_the_default_collection() -> None:
+    for message in (Message("a", collection="holiday"), RangeMessage("a", 1, "holiday")):
+        assert type(message).decode(message.encode()) == message
+        fields = json.loads(message.encode())
+        del fields["collection"]
+        older = json.dumps(fields).encode()
+        assert type(message).decode(older).collection == "default"
+        for wrong in ("", "A", "a~1", None, 7, "\ud800"):
+            with pytest.raises(ValueError, match="no collection"):
+                type(message).decode(json.dumps({**fields, "collection": wrong}).encode())
+    assert "collection" not in json.loads(Message("a").encode())
+
+
 @pytest.mark.parametrize("decode", [Message.decode, RangeMessage.decode])
 def test_a_message_of_a_newer_version_is_told_from_no_message(
     decode: Callable[[bytes], object],

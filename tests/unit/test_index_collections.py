@@ -12,7 +12,7 @@ from indexes import FACE, FOREVER, new_store, switchable
 from planted import people
 from waiting import eventually
 
-from facematch.errors import Unavailable
+from facematch.errors import NotFound, Unavailable
 from facematch.faces import positions_of
 from facematch.memory_store import MemoryStore
 from facematch.store import Store
@@ -342,3 +342,45 @@ def test_stopping_ends_all_of_them_even_in_the_middle_of_a_load() -> None:
         assert loading.wait(10)
         go_on.set()
     assert threading.active_count() == threads
+
+
+def test_the_first_query_of_a_small_collection_is_answered() -> None:
+    stores: dict[str, Store] = {"default": new_store(), "other": new_store("a")}
+    with shelf_of(stores) as shelf:
+        assert shelf.ask("other") == [1]
+
+
+def test_one_that_was_erased_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = new_store("a")
+    with shelf_of({"default": new_store(), "other": other}) as shelf:
+        shelf.collections.start("default")
+        shelf.loaded("other")
+
+        def gone(*_: object) -> None:
+            raise NotFound("unknown_collection")
+
+        monkeypatch.setattr(other, "log", gone)
+        monkeypatch.setattr(other, "collection", gone)
+        held = shelf.collections.held
+        eventually(lambda: not held()["other"][0].ready, "it is found out")
+        assert shelf.code("other") == "index_loading"
+        shelf.collections.tidy()
+        assert list(held()) == ["default"]
+        assert shelf.code("other") == "no_collection"
+        assert list(held()) == ["default"]
+
+
+def test_of_too_many_those_used_least_lately_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.collections.MOST_HELD", 3)
+    stores: dict[str, Store] = {name: new_store(name) for name in ("default", "a", "b", "c", "d")}
+    with shelf_of(stores) as shelf:
+        shelf.collections.start("default")
+        for name in ("a", "b", "c", "d"):
+            shelf.loaded(name)
+        shelf.loaded("a")
+        shelf.collections.tidy()  # none has been idle for long
+        assert len(shelf.collections.held()) == 5
+        shelf.rest()
+        shelf.collections.tidy()
+        assert list(shelf.collections.held()) == ["a", "d", "default"]
+        assert shelf.loaded("b") == [1]

@@ -11,6 +11,7 @@ from facematch.memory_store import MemoryStore
 from worker import grouping
 from worker.grouping import keep_grouping
 from worker.pipeline import process
+from worker.rounds import only
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_what_is_marked_is_grouped_and_jobs_in_hand_come_first(world: World) -> 
     stop, rests = threading.Event(), list[float]()
     thread = threading.Thread(
         target=keep_grouping,
-        args=(world.store, world.people, stop),
+        args=(only((world.store, world.people)), stop),
         kwargs={"give_way": rests.append, "seconds": 0.01},
     )
     thread.start()
@@ -54,7 +55,9 @@ def test_it_goes_on_after_the_store_was_away_and_after_an_error(
     monkeypatch.setattr(grouping, "regroup", failing)
     stop = threading.Event()
     thread = threading.Thread(
-        target=keep_grouping, args=(world.store, world.people, stop), kwargs={"seconds": 0.01}
+        target=keep_grouping,
+        args=(only((world.store, world.people)), stop),
+        kwargs={"seconds": 0.01},
     )
     thread.start()
     eventually(lambda: world.people and world.people.people(10).people, seconds=60)

@@ -14,7 +14,7 @@ def test_what_is_in_hand_is_held_again_and_again_and_then_no_more() -> None:
     held: list[set[str]] = []
     stop = threading.Event()
 
-    def hold(jobs: Sequence[str]) -> None:
+    def hold(collection: str, jobs: Sequence[str]) -> None:
         held.append(set(jobs))
         if len(held) == 2:
             raise Unavailable("store_unavailable")
@@ -37,7 +37,7 @@ def test_what_is_in_hand_is_held_again_and_again_and_then_no_more() -> None:
 
 
 def test_it_is_waited_until_nothing_is_in_hand_and_no_longer_than_asked() -> None:
-    in_hand = InHand(lambda jobs: None)
+    in_hand = InHand(lambda collection, jobs: None)
     in_hand.wait_for_none(60)
     with in_hand.having("a"):
         begun = time.monotonic()

@@ -10,7 +10,8 @@ from histories import MODEL, Switch, add, running
 from waiting import eventually
 
 from facematch.broker import MemoryBroker
-from facematch.errors import Unavailable
+from facematch.errors import NotFound, Unavailable
+from facematch.job import RangeMessage
 from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
 from facematch.neighbours import ExactNeighbours
@@ -18,6 +19,7 @@ from facematch.reindexing import Phase, Range
 from worker import rebuilding
 from worker.ranges import RangeParts
 from worker.rebuilding import keep_rebuilding, rest
+from worker.rounds import only
 
 
 @pytest.fixture
@@ -37,8 +39,8 @@ def test_ranges_are_published_and_built_and_what_was_given_up_is_forgotten(
     assert isinstance(store, MemoryStore)
 
     def run(stop: threading.Event) -> None:
-        forget = parts.reindexing.drop_some
-        keep_rebuilding(parts, broker, forget, seconds=0.02, age=1, stop=stop)
+        of, forget = (lambda name: parts), (lambda one: one.reindexing.drop_some())
+        keep_rebuilding(of, only(parts), broker, forget, seconds=0.02, age=1, stop=stop)
 
     with running(run):
         made = parts.reindexing.begin(0.5, span=2)
@@ -46,6 +48,38 @@ def test_ranges_are_published_and_built_and_what_was_given_up_is_forgotten(
         assert store.linked([2], made.generation)[2]
         parts.reindexing.cancel(made.id)
         eventually(lambda: made.generation not in store._links, "its match sets are gone")
+
+
+def test_each_collection_has_its_ranges_built_and_one_that_is_gone_keeps_no_other_waiting(
+    parts: RangeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = MemoryStore()
+    other.create(MODEL, 0.6)
+    for number in range(4):
+        add(other, str(number), np.full((1, 128), number / 100, dtype=np.float32))
+    its_own = RangeParts(other, MemoryReindexing(other), ExactNeighbours(other), collection="b")
+    gone = replace(its_own, reindexing=Switch(MemoryReindexing(MemoryStore())), collection="a")
+
+    def erased() -> None:
+        raise NotFound("unknown_collection")
+
+    gone.reindexing.before["current"] = erased  # type: ignore[attr-defined]
+    there = {"default": parts, "a": gone, "b": its_own}
+    broker = MemoryBroker()
+    broker.publish(RangeMessage("r", 1, "a"))
+
+    def run(stop: threading.Event) -> None:
+        forget = lambda one: one.reindexing.drop_some()  # noqa: E731
+        keep_rebuilding(
+            there.__getitem__, there.values, broker, forget, seconds=0.02, age=1, stop=stop
+        )
+
+    made = its_own.reindexing.begin(0.5, span=2), parts.reindexing.begin(0.5, span=2)
+    with running(run):
+        eventually(lambda: {_phase(parts), _phase(its_own)} == {Phase.BUILT}, "both are built")
+    assert other.linked([2], made[0].generation)[2]
+    assert isinstance(parts.store, MemoryStore)
+    assert parts.store.linked([6], made[1].generation)[6]
 
 
 def test_an_index_that_is_away_and_an_error_of_ours_do_not_end_it(
@@ -61,12 +95,14 @@ def test_an_index_that_is_away_and_an_error_of_ours_do_not_end_it(
             raise failures.pop()
 
     broken.before["current"] = fail
+    failing = replace(parts, reindexing=broken)
 
     def run(stop: threading.Event) -> None:
         keep_rebuilding(
-            replace(parts, reindexing=broken),
+            lambda name: failing,
+            only(failing),
             MemoryBroker(),
-            parts.reindexing.drop_some,
+            lambda one: parts.reindexing.drop_some(),
             seconds=0.02,
             age=1,
             stop=stop,

@@ -16,7 +16,8 @@ from facematch.store import State
 from worker import sweeper
 from worker.decode import decode
 from worker.pipeline import finish, process
-from worker.sweeper import keep_sweeping, sweep
+from worker.rounds import only
+from worker.sweeper import Swept, keep_sweeping, sweep
 
 
 @pytest.fixture
@@ -92,7 +93,8 @@ def test_sweeping_goes_on_after_an_error(world: World) -> None:
         return 0
 
     broker.depth = depth  # type: ignore[method-assign]
-    keep_sweeping(world.store, broker, finishing(world), seconds=0.01, age=-1, stop=stop)
+    swept = only(Swept(world.store, finishing(world)))
+    keep_sweeping(swept, broker, seconds=0.01, age=-1, stop=stop)
     assert len(depths) == 3
     assert len(broker._ready) == 1
 
