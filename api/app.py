@@ -80,8 +80,10 @@ def _begin() -> None:
 
 
 def _secure(response: Response) -> Response:
+    headers = response.headers
     for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "no-store")
+        if name not in headers:
+            headers.add(name, value)
+    if request.endpoint != "static" and "Cache-Control" not in headers:
+        headers.add("Cache-Control", "no-store")
     return response

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated, TypeAlias
 
 from flask import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from api import cursors
@@ -245,7 +245,8 @@ class MatchesOut(BaseModel):
         description="how many of the matches listed, on all pages, are to be expected to be false;"
         " null where no rates are known, or unless the state is done"
     )
-    matches: list[MatchOut] | None
+    #: Made here and nowhere else.
+    matches: SkipValidation[list[MatchOut] | None]
     next: str | None = Field(description="cursor of the next page")
 
     @classmethod

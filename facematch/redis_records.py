@@ -122,14 +122,13 @@ def _matches(
     positions, scores = numbers[::2].astype(np.int64), numbers[1::2]
     distances = distances_of(scores) if scored else scores
     rates = map(rate_of, whole_codes_of(scores)) if rated else repeat(None)
-    return tuple(
-        map(
-            Match,
-            (text[at : at + _HASH] for at in range(0, len(text), _HASH)),
-            [(name.decode(),) if isinstance(name, bytes) else texts(name) for name in names],
-            *(distances.tolist(), positions.tolist(), rates, scores.tolist()),
-        )
+    columns = zip(
+        [text[at : at + _HASH] for at in range(0, len(text), _HASH)],
+        [(name.decode(),) if isinstance(name, bytes) else texts(name) for name in names],
+        *(distances.tolist(), positions.tolist(), rates, scores.tolist()),
+        strict=False,  # as many rates as are asked for
     )
+    return tuple(map(Match._make, columns))
 
 
 def job(job_id: str, values: Any) -> Job:
