@@ -52,6 +52,8 @@ def create_app(
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         AUTO_404_RESPONSE=False,
         SEND_FILE_MAX_AGE_DEFAULT=None,
+        # Whatever a proxy calls us: relative to the document.
+        SERVERS=[{"url": "/"}],
     )
     # A name may have two slashes side by side: it may be a URL.
     app.url_map.merge_slashes = False
