@@ -6,7 +6,17 @@ import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import course_routes, health, openapi, people_routes, problems, v1_routes
+from api import (
+    course_routes,
+    cross_origin,
+    docs_routes,
+    health,
+    openapi,
+    people_routes,
+    problems,
+    v1_routes,
+)
+from api.compression import compressed
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -70,8 +80,12 @@ def create_app(
     )
     app.register_blueprint(people_routes.blueprint(people))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
+    app.register_blueprint(docs_routes.blueprint())
     app.before_request(_begin)
     app.after_request(_secure)
+    app.after_request(compressed)
+    if settings.allowed_origins:
+        app.after_request(cross_origin.answering(settings.allowed_origins))
     metrics.count_requests(app)
     return app
 

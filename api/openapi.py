@@ -54,6 +54,14 @@ _RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 0},
     }
 }
+_ETAG = {"ETag": {"description": "of this answer", "schema": {"type": "string"}}}
+_IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "required": False,
+    "description": "the `ETag` of an answer that is there already",
+    "schema": {"type": "string"},
+}
 #: What may be asked again: not known yet, asked too often, not there just now.
 _AGAIN = (HTTPStatus.ACCEPTED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _REFERENCE = "#/components/schemas/"
@@ -115,6 +123,10 @@ def _describe(path: str, operation: dict[str, Any]) -> None:
         if (parameter["in"], parameter["name"]) == ("query", "cursor"):
             # No pattern tells those that were given out.
             parameter["schema"]["format"] = "cursor"
+    if "304" in operation["responses"]:
+        operation["responses"]["200"].setdefault("headers", {}).update(_ETAG)
+        operation["responses"]["304"].setdefault("headers", {}).update(_ETAG)
+        operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
     for status, answer in operation["responses"].items():
         if int(status) in _AGAIN and not path.endswith("/readyz"):
             answer.setdefault("headers", {}).update(_RETRY_AFTER)
