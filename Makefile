@@ -1,8 +1,9 @@
 # `make` alone lists the targets. Variables are given as `make TARGET NAME=value`.
 
-# Only these three may also come from the environment.
+# Only these four may also come from the environment.
 PYTHON ?= python3
 CHAOS_SECONDS ?= 600
+OPENAPI_SECONDS ?= 600
 # In CI (any value): plain output, and which tests are slow.
 CI     ?=
 
@@ -34,7 +35,7 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help install build run try logs test check unit contract system chaos chaos-short milvus upgrade \
-        bench servers format clean images k8s-check k8s-check-here k8s-test k8s-up
+        openapi bench servers format clean images k8s-check k8s-check-here k8s-test k8s-up
 
 help: ## list the targets
 	@echo "usage: make TARGET [NAME=value …]"
@@ -108,6 +109,9 @@ chaos-short: $(VENV)/dev servers
 
 upgrade: $(VENV)/dev servers ## two versions side by side, restored backups, workers that come and go
 	$(PYTEST) -m '' -k 'upgrade or backup or come_and_go' tests/system
+
+openapi: $(VENV)/dev ## is the OpenAPI document true? schemathesis, all checks; OPENAPI_SECONDS=
+	OPENAPI_SECONDS='$(OPENAPI_SECONDS)' $(PYTEST) --timeout 0 tests/unit/test_api_openapi.py
 
 bench: $(VENV)/installed ## a short form of all benchmarks; one with its baselines: BENCH=name ARGS=
 	@$(BIN)/python -m benchmarks $(or $(BENCH),all) $(ARGS)

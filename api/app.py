@@ -11,6 +11,8 @@ from flask import Response, request
 from api import (
     collections_routes,
     course_routes,
+    cross_origin,
+    docs_routes,
     health,
     openapi,
     people_routes,
@@ -18,6 +20,7 @@ from api import (
     v1_routes,
 )
 from api.collection_of import choose, collection_of_request, mount, require_name
+from api.compression import compressed
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -71,6 +74,8 @@ def create_app(
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         AUTO_404_RESPONSE=False,
         SEND_FILE_MAX_AGE_DEFAULT=None,
+        # Whatever a proxy calls us: relative to the document.
+        SERVERS=[{"url": "/"}],
     )
     # A name may have two slashes side by side: it may be a URL.
     app.url_map.merge_slashes = False
@@ -92,8 +97,12 @@ def create_app(
         app.url_value_preprocessor(choose)
         app.after_request(partial(_touch, collections))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
+    app.register_blueprint(docs_routes.blueprint())
     app.before_request(_begin)
     app.after_request(_secure)
+    app.after_request(compressed)
+    if settings.allowed_origins:
+        app.after_request(cross_origin.answering(settings.allowed_origins))
     metrics.count_requests(app)
     app.before_request(require_name)
     return app
@@ -113,8 +122,10 @@ def _touch(collections: Collections, response: Response) -> Response:
 
 
 def _secure(response: Response) -> Response:
+    headers = response.headers
     for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "no-store")
+        if name not in headers:
+            headers.add(name, value)
+    if request.endpoint != "static" and "Cache-Control" not in headers:
+        headers.add("Cache-Control", "no-store")
     return response

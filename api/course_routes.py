@@ -39,7 +39,9 @@ def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBl
     @routes.post("/scan/url")
     @routes.input(ScanQuery, location="query")
     @routes.output(ScanOut, description="Processed in time")
-    @routes.doc(responses=also(202, "Not ready in time", JobOut) | problems(400, 410, 422, 503))
+    @routes.doc(
+        responses=also(202, "Not ready in time", JobOut) | problems(400, 410, 413, 422, 503)
+    )
     def scan_url(query_data: ScanQuery) -> Answer:
         """Submit a URL and wait for its matches"""
         accepted = submission.accept(submitted_url(request), caller=caller_of(request))

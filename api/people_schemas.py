@@ -33,7 +33,7 @@ class NameIn(BaseModel):
     """A name; empty: none."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str
+    name: str = Field(json_schema_extra={"maxLength": 1000})
 
 
 class MergeIn(BaseModel):

@@ -1,10 +1,11 @@
 """The shapes of the REST interface: what goes in queries and bodies, what comes out."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, TypeAlias
 
 from flask import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SkipValidation
 
 from api import cursors
 from facematch.expectation import expected_false_matches
@@ -45,7 +46,11 @@ class ScanQuery(BaseModel):
 class SubmitQuery(WaitQuery):
     """Of a submission."""
 
-    name: str = Field("", description="the name of a picture sent as bytes")
+    name: str = Field(
+        "",
+        description="the name of a picture sent as bytes",
+        json_schema_extra={"maxLength": 1000},
+    )
 
 
 class MatchesQuery(WaitQuery):
@@ -73,7 +78,11 @@ class MatchesQuery(WaitQuery):
 class UrlBody(BaseModel):
     """A picture to be fetched."""
 
-    url: str = Field(description="an http or https URL", examples=["https://example.com/a.jpg"])
+    url: str = Field(
+        description="an http or https URL",
+        examples=["https://example.com/a.jpg"],
+        json_schema_extra={"format": "uri", "minLength": 1, "maxLength": 2000},
+    )
 
 
 class Problem(BaseModel):
@@ -82,7 +91,7 @@ class Problem(BaseModel):
     type: str
     title: str
     status: int
-    code: str = Field(description="stable, for programs")
+    code: str = Field(description="stable, for programs; README lists them, others may come")
     detail: str = Field(description="for people")
 
 
@@ -185,26 +194,26 @@ class ImageOut(BaseModel):
         )
 
 
-class MatchOut(BaseModel):
+@dataclass(slots=True)
+class MatchOut:
     """An image with one of the same faces; `distance` is the smallest between their faces."""
 
+    # No model: a page has a hundred of them, and making models took most of its time.
     hash: str
-    names: list[str]
+    names: tuple[str, ...]
     distance: float
-    false_match_rate: float | None = Field(
-        description="the chance that faces of two different people match as well; null where it is"
-        " not known"
-    )
+    false_match_rate: Annotated[
+        float | None,
+        Field(
+            description="the chance that faces of two different people match as well; null where it"
+            " is not known"
+        ),
+    ]
 
     @classmethod
     def of(cls, match: Match) -> "MatchOut":
         """Show a match."""
-        return cls(
-            hash=match.hash,
-            names=list(match.names),
-            distance=match.distance,
-            false_match_rate=match.false_match_rate,
-        )
+        return cls(match.hash, tuple(match.names), match.distance, match.false_match_rate)
 
 
 class MatchesOut(BaseModel):
@@ -241,7 +250,8 @@ class MatchesOut(BaseModel):
         description="how many of the matches listed, on all pages, are to be expected to be false;"
         " null where no rates are known, or unless the state is done"
     )
-    matches: list[MatchOut] | None
+    #: Made here and nowhere else.
+    matches: SkipValidation[list[MatchOut] | None]
     next: str | None = Field(description="cursor of the next page")
 
     @classmethod
@@ -265,7 +275,7 @@ class MatchesOut(BaseModel):
             truncated=image.truncated or (done and page.truncated),
             matches_truncated=page.truncated if done else None,
             expected_false_matches=expected_false_matches(page, only) if done else None,
-            matches=[MatchOut.of(match) for match in page.matches] if done else None,
+            matches=list(map(MatchOut.of, page.matches)) if done else None,
             next=cursors.encode(page.next) if done and page.next else None,
         )
 

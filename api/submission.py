@@ -28,6 +28,8 @@ MAX_NAME = 1_000
 MAX_URL = 2_000
 #: What a JSON document may have, and a form around its file.
 _ROOM = 64 * 1024
+#: Not None: `null` is a document.
+_NO_DOCUMENT = object()
 
 _log = structlog.get_logger()
 
@@ -106,7 +108,7 @@ def submitted(request: Request, max_bytes: int) -> Picture | Address:
             return _only_file(body, boundary, max_bytes)
     if kind == "application/json" or kind.endswith("+json"):
         document = _parsed(body)
-        if document is not None:
+        if document is not _NO_DOCUMENT:
             return _address(document)
     if len(body) > max_bytes:
         raise too_large(max_bytes)
@@ -160,13 +162,13 @@ def checked_url(text: str) -> str:
 
 
 def _parsed(body: bytes) -> Any:
-    """The JSON document that the bytes are; None when they are none."""
+    """The JSON document that the bytes are; _NO_DOCUMENT when they are none."""
     if len(body) > _ROOM:
-        return None
+        return _NO_DOCUMENT
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        return None
+        return _NO_DOCUMENT
 
 
 def _address(document: Any) -> Address:

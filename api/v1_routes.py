@@ -1,10 +1,13 @@
 """The routes under /v1. "Not yet", "none", "failed", "erased" and "cannot tell now" are never
 the same answer there."""
 
+from hashlib import blake2b
 from http import HTTPStatus
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, request
+from pydantic import BaseModel
 
 from api import cursors
 from api.collection_of import path_here
@@ -29,6 +32,7 @@ from facematch.store import Front, Image, Job, State
 
 RETRY_AFTER = {"Retry-After": "1"}
 _NOT_YET = HTTPStatus.ACCEPTED
+_THE_SAME: dict[int, Any] = {304: {"description": "As `If-None-Match` says"}}
 _NOT_KNOWN_YET = also(202, "Not known yet: `matches` is null", MatchesOut)
 
 
@@ -67,7 +71,7 @@ def blueprint(
     @routes.get("/images/<image>/matches")
     @routes.input(MatchesQuery, location="query")
     @routes.output(MatchesOut, description="`state` done or failed")
-    @routes.doc(responses=_NOT_KNOWN_YET | problems(400, 404, 409, 410, 503))
+    @routes.doc(responses=_NOT_KNOWN_YET | _THE_SAME | problems(400, 404, 409, 410, 503))
     def matches(image: str, query_data: MatchesQuery) -> Answer:
         """The matches of an image, the most certain first
 
@@ -80,7 +84,9 @@ def blueprint(
         if page.image.state is State.ERASED:
             return _erased(page.image)
         answer = MatchesOut.of(page, only)
-        return (answer, _NOT_YET, RETRY_AFTER) if answer.state in UNFINISHED else answer
+        if answer.state in UNFINISHED:
+            return answer, _NOT_YET, RETRY_AFTER
+        return tagged(answer)
 
     @routes.delete("/images/<image>")
     @routes.doc(responses={204: "Erased", **problems(400, 404, 503)})
@@ -98,6 +104,22 @@ def job_answer(job: Job) -> Answer:
     if job.state in UNFINISHED:
         return JobOut.of(job), _NOT_YET, headers | RETRY_AFTER
     return JobOut.of(job), headers
+
+
+def tagged(answer: BaseModel) -> Response:
+    """An answer with an ETag; a 304 without a body for who has the same one.
+
+    The tag is of the answer itself. Whatever a page depends on (matches, names, the size of the
+    collection, the policy) has changed or has not when that has, and it costs a hundredth of the
+    page. A weak one, because the bytes are others with gzip.
+    """
+    body = answer.model_dump_json().encode()
+    response = Response(body, mimetype="application/json")
+    response.set_etag(blake2b(body, digest_size=16).hexdigest(), weak=True)
+    # It may be kept, not used without asking: what was erased is gone.
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.make_conditional(request)
+    return response
 
 
 def _checked(image: str) -> str:

@@ -8,6 +8,7 @@ that are as certain the nearest. Where no rate is known the code is UNRATED, the
 its share of this in prelude.lua.
 """
 
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -33,6 +34,7 @@ def codes_of(rates: ArrayLike) -> Codes:
     return codes
 
 
+@cache  # of the 16,001 codes there are
 def rate_of(code: int) -> float:
     """The false match rate that a code stands for: within 0.12 % of the one it was made of."""
     return float(10 ** (code / _STEPS - _OFFSET))
@@ -49,6 +51,12 @@ def split(score: float) -> tuple[int, float]:
     """The code and the distance of a score."""
     code, millionths = divmod(int(score), _DISTANCES)
     return code, millionths / _MILLION
+
+
+def whole_codes_of(scores: ArrayLike) -> list[int]:
+    """The codes of many scores."""
+    codes: list[int] = (np.asarray(scores) // _DISTANCES).astype(np.int64).tolist()
+    return codes
 
 
 def distances_of(scores: ArrayLike) -> Floats:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
 from facematch.failed_jobs import Failed
 from facematch.log import Entry, Tail
-from facematch.match_scores import UNRATED, rate_of, split
+from facematch.match_scores import UNRATED, distances_of, rate_of, split, whole_codes_of
 from facematch.reencoding import Edition, Editions, Standing
 from facematch.reindexing import Phase, Reindex
 from facematch.store import (
@@ -27,6 +28,9 @@ from facematch.store import (
     State,
 )
 from facematch.stored_faces import face_count
+
+#: Characters of an image's hash.
+_HASH = 64
 
 
 def texts(values: list[bytes]) -> tuple[str, ...]:
@@ -76,13 +80,14 @@ def bounds(max_false_matches: bytes | None, max_matches: bytes | None) -> Bounds
     )
 
 
-def page_of(image_: Image, result: Any) -> MatchPage:
-    """Of matches.lua."""
-    complete, more, exact, policy, about, *found = result
+def page_of(image_hash: str, result: Any) -> MatchPage:
+    """Of matches.lua. Raises NotFound for no image."""
+    image_ = image(image_hash, result and result[0])
+    complete, more, exact, policy, about = result[1:6]
     threshold, scored, *bounds_ = policy
     left_out, calibration_, size, live, length, norms = about
     rated = bool(scored and calibration_)
-    matches = tuple(match(*told, scored=bool(scored), rated=rated) for told in found)
+    matches = _matches(*result[6:], scored=bool(scored), rated=rated)
     chances = None
     if rated and norms:
         pairs = np.frombuffer(norms, dtype="<f4").reshape(-1, 2).tolist()
@@ -103,18 +108,27 @@ def page_of(image_: Image, result: Any) -> MatchPage:
 
 def has_rates(result: Any) -> bool:
     """Whether the match sets that matches.lua has looked at have any, or there are none yet."""
-    threshold, scored, *_ = result[3]
-    return not threshold or bool(scored and result[4][1])
+    threshold, scored, *_ = result[4]
+    return not threshold or bool(scored and result[5][1])
 
 
-def match(
-    hash_: bytes, names: list[bytes], score: bytes, position: bytes, *, scored: bool, rated: bool
-) -> Match:
-    """One of matches.lua."""
-    value = float(score)
-    code, distance = split(value) if scored else (0, value)
-    rate = rate_of(code) if rated else None
-    return Match(hash_.decode(), texts(names), distance, int(position), rate, value)
+def _matches(
+    hashes: bytes, places: bytes, names: Sequence[Any], *, scored: bool, rated: bool
+) -> tuple[Match, ...]:
+    """Those of matches.lua: by columns, because a page has a hundred of them."""
+    if not names:
+        return ()
+    text, numbers = hashes.decode(), np.fromstring(places, sep=" ")
+    positions, scores = numbers[::2].astype(np.int64), numbers[1::2]
+    distances = distances_of(scores) if scored else scores
+    rates = map(rate_of, whole_codes_of(scores)) if rated else repeat(None)
+    columns = zip(
+        [text[at : at + _HASH] for at in range(0, len(text), _HASH)],
+        [(name.decode(),) if isinstance(name, bytes) else texts(name) for name in names],
+        *(distances.tolist(), positions.tolist(), rates, scores.tolist()),
+        strict=False,  # as many rates as are asked for
+    )
+    return tuple(map(Match._make, columns))
 
 
 def job(job_id: str, values: Any) -> Job:

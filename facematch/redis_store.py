@@ -362,11 +362,8 @@ class RedisStore(Scripted):
         """See Store."""
         cursor = (repr(after.score), after.position) if after else ("", "")
         asked = map(_or_none, (only.max_distance, only.max_false_matches))
-        with self._redis.pipeline(transaction=True) as pipe:
-            self._run("image", image, client=pipe)
-            self._run("matches", image, limit, *cursor, *asked, client=pipe)
-            shown, page = pipe.execute()
-        found = decode.page_of(decode.image(image, shown), page)
+        page = self._run("matches", image, limit, *cursor, *asked)
+        found = decode.page_of(image, page)
         if only.max_false_matches is not None and not decode.has_rates(page):
             raise Conflict("no_rates")
         return found

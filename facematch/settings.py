@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     api_waiters: int = Field(
         128, ge=0, description="how many of them may wait for a result; more are answered at once"
     )
+    cors_origins: str = Field(
+        "",
+        description="origins (`https://example.com`), comma-separated, whose pages may use the api "
+        "in a browser; `*`: all",
+    )
     metrics_host: str = Field(
         "127.0.0.1",
         description="the address that each process tells its metrics on; nobody is asked for a key "
@@ -190,6 +195,16 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} is neither 0 nor at least {LEAST_SIDE}")
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for item in filter(None, value.split(",")):
+            parts = urlsplit(item.strip())
+            origin = parts.scheme and parts.netloc and f"{parts.scheme}://{parts.netloc}".lower()
+            if item.strip() not in ("*", origin):
+                raise ValueError(f"{item!r} is not an origin, https://host or https://host:port")
+        return value
+
     @field_validator("fetch_allow")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
@@ -198,6 +213,11 @@ class Settings(BaseSettings):
             if not host or not port.isdigit():
                 raise ValueError(f"{item!r} is not host:port")
         return value
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """`cors_origins` one by one."""
+        return frozenset(item.strip() for item in self.cors_origins.split(",") if item.strip())
 
     @property
     def fetch_allowed(self) -> frozenset[tuple[str, int]]:

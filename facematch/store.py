@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from facematch.calibration import Norms
 from facematch.collection_name import DEFAULT
@@ -277,10 +277,11 @@ class Image:
         return self.faces_found > len(self.boxes)
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """Another image that shows one of the same faces: the smallest distance of their faces, and the
-    lowest false match rate, None where it is not known. `score`: its place in the match set."""
+    lowest false match rate, None where it is not known. `score`: its place in the match set.
+
+    A tuple, because a page has a hundred of them."""
 
     hash: str
     names: Sequence[str]

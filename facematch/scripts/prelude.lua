@@ -20,8 +20,9 @@ end
 local prefix, META, LOG, POSITIONS, PENDING, ACCEPTED, FAILED, ERASING, REINDEX, RANGES, LINKING, DROPPED
 local PEOPLE, MARKS, PERSON_OF, LISTED, PERSON_NAMES, SAID
 
-local function key(...)
-  return prefix .. table.concat({...}, ':')
+-- Many times in a script: no table is made for it.
+local function key(name, of)
+  return of and prefix .. name .. ':' .. of or prefix .. name
 end
 
 -- Which edition the rest is about.
@@ -118,6 +119,13 @@ local function chain_at(position)
   for i = 1, #entry[2], 2 do
     if entry[2][i] == 'chain' then return entry[2][i + 1] end
   end
+end
+
+-- An image as a reader sees it: its fields and names; false for none.
+local function image_view(image)
+  local fields = redis.call('HMGET', key('image', image), 'state', 'position', 'nonce', 'model',
+    'boxes', 'width', 'height', 'faces_found', 'code')
+  return fields[1] and {fields, redis.call('SMEMBERS', key('names', image))}
 end
 
 -- The name of what there is of each generation of match sets.

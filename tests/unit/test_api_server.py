@@ -92,6 +92,22 @@ def test_a_kept_alive_connection_serves_many_requests(server: Running) -> None:
             assert answer.status_code == 200
 
 
+def test_requests_sent_ahead_and_one_after_a_pause_are_answered_in_turn(server: Running) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    request = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    with socket.create_connection((host, int(port)), 10) as connection:
+        # Longer than a thread stays with a connection, and shorter.
+        for pause in (0.2, 0.01):
+            connection.sendall(request * 3)
+            answered = b""
+            while answered.count(b'{"status":"ok"}') < 3:
+                more = connection.recv(10_000)
+                assert more, answered
+                answered += more
+            assert answered.count(b"HTTP/1.1 200 OK") == 3
+            time.sleep(pause)
+
+
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     _, errors = process.communicate(timeout=30)
     return process.returncode, errors.splitlines()[-1]
