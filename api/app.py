@@ -6,7 +6,16 @@ import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import course_routes, health, openapi, people_routes, problems, v1_routes
+from api import (
+    course_routes,
+    health,
+    openapi,
+    people_routes,
+    problems,
+    search_routes,
+    v1_routes,
+)
+from api.face_reading import FaceReading
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -16,6 +25,7 @@ from api.submission import Submission
 from api.waiting import Waiting
 from facematch import __version__
 from facematch.people import PeopleFront
+from facematch.searching import Nobody, Searcher
 from facematch.settings import Settings
 from facematch.store import Front
 
@@ -42,9 +52,10 @@ def create_app(
     people: PeopleFront,
     settings: Settings,
     metrics: Metrics | None = None,
+    searcher: Searcher | None = None,
 ) -> APIFlask:
     """The WSGI application. It starts nothing: who calls this starts the parts. `metrics`: where
-    its requests are counted, if anywhere."""
+    its requests are counted, if anywhere. `searcher`: who searches, if anybody."""
     metrics = metrics or Metrics()
     app = APIFlask("api", title="facematch", version=__version__, docs_path=None)
     app.config.update(
@@ -63,8 +74,14 @@ def create_app(
     submission = Submission(store, publisher, settings.backlog_bytes, metrics.accepted)
     reading = Reading(store, waiting)
     app.register_blueprint(course_routes.blueprint(submission, reading, settings.max_bytes))
+    faces = FaceReading(store, reading)
     app.register_blueprint(
-        v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
+        v1_routes.blueprint(store, submission, reading, faces, ledger, settings.max_bytes)
+    )
+    app.register_blueprint(
+        search_routes.blueprint(
+            searcher or Nobody(), faces, settings.max_bytes, settings.search_seconds
+        )
     )
     app.register_blueprint(people_routes.blueprint(people))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))

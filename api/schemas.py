@@ -1,13 +1,14 @@
 """The shapes of the REST interface: what goes in queries and bodies, what comes out."""
 
 from http import HTTPStatus
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from flask import Response
 from pydantic import BaseModel, Field
 
 from api import cursors
 from facematch.expectation import expected_false_matches
+from facematch.faces import Box
 from facematch.store import ALL, NO_BOUNDS, Filter, Image, Job, Match, MatchPage, State
 
 MAX_WAIT = 30.0
@@ -68,6 +69,14 @@ class MatchesQuery(WaitQuery):
     def only(self) -> Filter:
         """Which matches are asked for."""
         return Filter(self.max_distance, self.max_false_matches)
+
+
+class ImageMatchesQuery(MatchesQuery):
+    """The same, and what is told of each."""
+
+    detail: Literal["", "faces"] = Field(
+        "", description="`faces`: with each match the pairs of faces that are within the threshold"
+    )
 
 
 class UrlBody(BaseModel):
@@ -142,6 +151,11 @@ class BoxOut(BaseModel):
     bottom: int
     left: int
 
+    @classmethod
+    def of(cls, box: Box) -> "BoxOut":
+        """Show a box."""
+        return cls(top=box.top, right=box.right, bottom=box.bottom, left=box.left)
+
 
 class FaceOut(BaseModel):
     """A face of an image."""
@@ -167,10 +181,7 @@ class ImageOut(BaseModel):
     def of(cls, image: Image) -> "ImageOut":
         """Show an image."""
         looked_at = image.state in (State.INDEXED, State.DONE)
-        faces = [
-            FaceOut(box=BoxOut(top=box.top, right=box.right, bottom=box.bottom, left=box.left))
-            for box in image.boxes
-        ]
+        faces = [FaceOut(box=BoxOut.of(box)) for box in image.boxes]
         return cls(
             hash=image.hash,
             state=image.state,
@@ -185,6 +196,30 @@ class ImageOut(BaseModel):
         )
 
 
+class PairFaceOut(BaseModel):
+    """A face by its name, HASH:NUMBER, its number, and where it is."""
+
+    face: str
+    number: int
+    box: BoxOut
+
+
+class MatchedFaceOut(PairFaceOut):
+    """A face that is near another one."""
+
+    distance: float
+    false_match_rate: float | None
+
+
+class FacePairOut(BaseModel):
+    """A face of an image, and one of an image that matches it."""
+
+    face: PairFaceOut
+    other: PairFaceOut
+    distance: float
+    false_match_rate: float | None
+
+
 class MatchOut(BaseModel):
     """An image with one of the same faces; `distance` is the smallest between their faces."""
 
@@ -194,6 +229,12 @@ class MatchOut(BaseModel):
     false_match_rate: float | None = Field(
         description="the chance that faces of two different people match as well; null where it is"
         " not known"
+    )
+    pairs: list[FacePairOut] | None = Field(
+        None,
+        description="with `detail=faces`: the pairs of faces within the threshold, the most certain"
+        " first",
+        exclude_if=lambda pairs: pairs is None,
     )
 
     @classmethod

@@ -25,6 +25,7 @@ from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
+from facematch.search_workers import open_searcher
 from facematch.settings import Settings
 
 _log = structlog.get_logger()
@@ -92,8 +93,9 @@ def check(settings: Settings) -> None:
         )
     startup.Tracing(settings, "api")
     Ledger(Path(settings.ledger)).check()
-    # It does not connect, and it refuses a URL that it cannot read.
+    # These do not connect, and refuse a URL that they cannot read.
     open_queues(settings.broker_url.get_secret_value())
+    open_searcher(settings.search_url, settings.api_searches)
     with connect(settings.redis_url.get_secret_value()) as client:
 
         def attempt() -> list[str]:
@@ -119,7 +121,10 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
-    app = create_app(store, publisher, waiting, ledger, replayer, people, settings, metrics)
+    searcher = open_searcher(settings.search_url, settings.api_searches)
+    app = create_app(
+        store, publisher, waiting, ledger, replayer, people, settings, metrics, searcher
+    )
     traces = startup.Tracing(settings, "api")
     if port is None:
         return Service(app, publisher, waiting, replayer, traces)

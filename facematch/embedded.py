@@ -122,6 +122,7 @@ def _run(
         FACEMATCH_REDIS_URL=redis_url,
         FACEMATCH_BROKER_URL=redis_url,
         FACEMATCH_INDEX_URL=f"unix:{folder.sockets / 'index.sock'}",
+        FACEMATCH_SEARCH_URL=f"unix:{folder.sockets / 'search'}",
         FACEMATCH_LEDGER=os.environ.get(f"{PREFIX}LEDGER", str(folder.ledger)),
         FACEMATCH_HOST=host,
         FACEMATCH_PORT=str(port),

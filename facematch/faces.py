@@ -130,3 +130,17 @@ def distances(a: Encodings, b: Encodings) -> NDArray[np.float64]:
             block = right[start : start + _DISTANCE_BLOCK] - encoding
             out[row, start : start + _DISTANCE_BLOCK] = np.sqrt(np.square(block).sum(axis=1))
     return out
+
+
+def face_name(image: str, number: int) -> str:
+    """How a face is named: by the hash of its image and its number there, from 0."""
+    return f"{image}:{number}"
+
+
+def parse_face_name(text: str) -> tuple[str, int] | None:
+    """The inverse of `face_name`; None for anything else."""
+    image, _, number = text.partition(":")
+    known = number.isascii() and number.isdigit() and str(int(number)) == number
+    if not (known and is_image_hash(image) and int(number) < FACES_PER_POSITION):
+        return None
+    return image, int(number)

@@ -13,13 +13,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
 from facematch import logs, startup, tracing
 from facematch.brokers import open_broker, open_queues
 from facematch.collection_name import DEFAULT, edition_name
-from facematch.errors import Misconfigured, Unavailable
+from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.indexes import forget, open_feeder, open_neighbours
 from facematch.job import REINDEX_QUEUE, Message, queue_of
 from facematch.metrics_port import open_port
@@ -29,6 +30,8 @@ from facematch.redis_people import RedisPeople
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
+from facematch.search_workers import listening_place
+from facematch.searching import Found, Probe
 from facematch.settings import Settings, load
 from worker.consumer import HANDS_PER_SLOT, consume
 from worker.encoder import Encoder, calibration_of, load_encoder
@@ -46,6 +49,8 @@ from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
 from worker.requested import answer_all
 from worker.sandbox import Sandbox, SandboxedLooker
+from worker.search_server import PER_SLOT, SearchServer
+from worker.searching import SearchParts, search
 from worker.sweeper import keep_sweeping
 
 #: A picture of 1600 × 1600 pixels took 5 to 7 seconds of processor time with the detector `cnn`,
@@ -72,8 +77,10 @@ def serve(settings: Settings) -> int:
         port.serve(metrics.registry.encode)
     traces = startup.Tracing(settings, "worker")
     with (
-        # Its children need not know where traces go.
-        Sandbox(_child_settings(settings), lookers=slots, fetchers=hands) as sandbox,
+        # Its children need not know where traces go. There is one to fetch for each search, too.
+        Sandbox(
+            _child_settings(settings), lookers=slots, fetchers=hands + slots * PER_SLOT
+        ) as sandbox,
         traces,
     ):
         return _serve(settings, sandbox, hands, stop, metrics)
@@ -156,6 +163,29 @@ def _serve(
     def about(message: Message) -> Mapping[str, str]:
         return tracing.fields(message.job, message.traceparent)
 
+    def search_in(probe: Probe) -> Found:
+        if probe.asked.collection != DEFAULT:
+            raise NotFound("no_collection")
+        return search(
+            probe,
+            SearchParts(
+                store=store,
+                neighbours=neighbours,
+                fetch=partial(sandbox.fetch, hurry=True),
+                looker=looker.in_a_hurry,
+                served=lambda: reencoding.editions().served.number == joined.number,
+            ),
+        )
+
+    place = listening_place(settings.search_url, settings.search_host, settings.search_port)
+    searches = place and SearchServer(
+        search_in,
+        place,
+        most=hands // HANDS_PER_SLOT * PER_SLOT,
+        max_bytes=settings.max_bytes,
+        told=metrics.searched,
+    )
+
     def forget_edition(number: int) -> None:
         forget(settings.index_url.get_secret_value(), edition_name(DEFAULT, number))
 
@@ -185,12 +215,16 @@ def _serve(
     )
     for thread in filter(None, (sweeper, holder, feeding, rebuilding, grouping)):
         thread.start()
+    if searches:
+        searches.start()
     metrics.registry.watch(lambda: gauges_of(lambda: in_hand.count, hands, ready))
     _log.info("ready", model=encoder.model, threshold=joined.threshold, edition=joined.number)
     try:
         consume(broker, Message.decode, work, ready, stop, hands, about)
     finally:
         stop.set()
+        if searches:
+            searches.stop()
         finished.set()
         broker.close()
         queues.close()
