@@ -19,7 +19,6 @@ facematch.wire, with a status that says of which kind it is: STATUS.
 
 import json
 import struct
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -111,10 +110,10 @@ class FoundImage:
     lowest rate of any, and those within the threshold, the most certain first."""
 
     hash: str
-    names: Sequence[str]
+    names: tuple[str, ...]
     distance: float
     false_match_rate: float | None
-    faces: Sequence[FoundFace]
+    faces: tuple[FoundFace, ...]
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class ProbeFace:
 
     number: int
     box: Box
-    matches: Sequence[FoundImage]
+    matches: tuple[FoundImage, ...]
     more: bool
     expected_false_matches: float | None
 
@@ -144,7 +143,7 @@ class Found:
     max_false_matches: float | None
     complete_through: int
     exact: bool
-    faces: Sequence[ProbeFace]
+    faces: tuple[ProbeFace, ...]
 
     def encode(self) -> bytes:
         """JSON, UTF-8."""

@@ -63,8 +63,9 @@ class SearchServer:
 
     def stop(self, seconds: float = 5.0) -> None:
         """No more searches; those in hand have so many seconds."""
-        self._server.stop(seconds)
-        self._thread.join(seconds + 1)
+        if self._thread.is_alive():
+            self._server.stop(seconds)
+            self._thread.join(seconds + 1)
 
 
 def create_app(
