@@ -25,6 +25,7 @@ FaceIds: TypeAlias = NDArray[np.int64]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _DISTANCE_BLOCK = 4096
+_NUMBER_DIGITS = len(str(FACES_PER_POSITION))
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def face_name(image: str, number: int) -> str:
 def parse_face_name(text: str) -> tuple[str, int] | None:
     """The inverse of `face_name`; None for anything else."""
     image, _, number = text.partition(":")
-    known = number.isascii() and number.isdigit() and str(int(number)) == number
+    plain = number.isascii() and number.isdigit() and len(number) <= _NUMBER_DIGITS
+    known = plain and (number == "0" or not number.startswith("0"))
     if not (known and is_image_hash(image) and int(number) < FACES_PER_POSITION):
         return None
     return image, int(number)

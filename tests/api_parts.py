@@ -20,6 +20,7 @@ from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
+from facematch.searching import Searcher
 from facematch.settings import Settings
 from facematch.store import Commit, Link
 
@@ -93,7 +94,10 @@ class Api:
 
 @contextmanager
 def running_api(
-    folder: Path, store: MemoryStore | None = None, **settings: object
+    folder: Path,
+    store: MemoryStore | None = None,
+    searcher: Searcher | None = None,
+    **settings: object,
 ) -> Iterator[Api]:
     """An api whose threads run; `settings` are those of `facematch.settings`."""
     store = store or MemoryStore()
@@ -105,7 +109,10 @@ def running_api(
     replayer = Replayer(store, ledger)
     chosen = Settings(**settings)  # type: ignore[arg-type]
     waiting = Waiting(store, chosen.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), chosen)
+    people = MemoryPeople(store)
+    app = create_app(
+        *(store, publisher, waiting, ledger, replayer, people, chosen), searcher=searcher
+    )
     publisher.start()
     replayer.start()
     waiting.start()
