@@ -25,6 +25,7 @@ from facematch.operator_cli import fsck, index, migrate, reindex
 from facematch.people_cli import people
 from facematch.plan_cli import plan
 from facematch.quality_cli import quality
+from facematch.search_cli import search
 from facematch.service_cli import doctor, jobs, status
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -228,5 +229,17 @@ def _check_hash(text: str) -> None:
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
 
 
-for _command in (doctor, fsck, index, jobs, migrate, people, plan, quality, reindex, status):
+for _command in (
+    doctor,
+    fsck,
+    index,
+    jobs,
+    migrate,
+    people,
+    plan,
+    quality,
+    reindex,
+    search,
+    status,
+):
     main.add_command(_command)

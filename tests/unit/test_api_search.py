@@ -2,73 +2,21 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 from api_parts import Api, running_api
 from flask.testing import FlaskClient
-from planted import PlantedEncoder, people, pictures_of, planted_picture
-from submitting import BACKLOG
+from searching_worker import ADAS, BOBS, BOTH, Worker
 
-from facematch.errors import FacematchError, NotFound, Rejected, Unavailable
+from facematch.errors import NotFound, Rejected, Unavailable
 from facematch.faces import image_hash
-from facematch.job import new_job_id
-from facematch.memory_store import MemoryStore
-from facematch.neighbours import ExactNeighbours
-from facematch.searching import Found, Probe
-from facematch.store import Bounds, NewJob
-from worker.looking import DirectLooker, PictureLimits
-from worker.pipeline import Parts, process
-from worker.searching import SearchParts, search
-
-RNG = np.random.default_rng(5)
-ADA, BOB = people(RNG, 2)
-ADAS = [planted_picture(encoding[None]) for encoding in pictures_of(RNG, ADA, 4)]
-BOBS = [planted_picture(encoding[None]) for encoding in pictures_of(RNG, BOB, 2)]
-BOTH = planted_picture(np.stack([pictures_of(RNG, ADA, 1)[0], pictures_of(RNG, BOB, 1)[0]]))
-LIMITS = PictureLimits(max_pixels=10**6, max_side=0, max_faces=100)
-
-
-@dataclass
-class Worker:
-    """A worker without processes between: what it is asked, it does; unless it is to fail."""
-
-    store: MemoryStore
-    probes: list[Probe] = field(default_factory=list)
-    error: FacematchError | None = None
-
-    def __post_init__(self) -> None:
-        looker = DirectLooker(PlantedEncoder(), LIMITS)
-        index = ExactNeighbours(self.store)
-        self._parts = Parts(
-            *(self.store, index, lambda url: b"", looker, PlantedEncoder.model, 3),
-            calibration=PlantedEncoder.calibration,
-        )
-        self._search = SearchParts(
-            self.store, index, lambda url: ADAS[0], looker, served=lambda: True
-        )
-
-    def submit(self, picture: bytes, name: str = "a.png") -> str:
-        job, image = new_job_id(), image_hash(picture)
-        self.store.accept(NewJob(job, name, image=image, data=picture), 10**6 + BACKLOG)
-        process(job, self._parts)
-        return image
-
-    def search(self, probe: Probe) -> Found:
-        """See Searcher."""
-        self.probes.append(probe)
-        if self.error is not None:
-            raise self.error
-        return search(probe, self._search)
+from worker.pipeline import process
 
 
 @pytest.fixture
 def worker() -> Worker:
-    store = MemoryStore()
-    store.create(PlantedEncoder.model, 0.6, PlantedEncoder.calibration, Bounds())
-    return Worker(store)
+    return Worker()
 
 
 @pytest.fixture
@@ -231,7 +179,7 @@ def test_faces_are_told_neither_too_early_nor_of_what_is_gone(
         assert (answer.status_code, answer.json["matches"]) == (202, None)
         assert answer.headers["Retry-After"]
     assert client.get(f"/v1/images/{image}/matches?detail=people").status_code == 400
-    process(api.next_job(), worker._parts)
+    process(api.next_job(), worker.parts)
     gone, left = worker.submit(ADAS[0]), worker.submit(ADAS[1])
     shown = worker.store.shown_faces
 

@@ -69,6 +69,7 @@ LAYERS = {
         "client",
         "compiled",
         "compiled_cache",
+        "faces_client",
         "feeder",
         "generation_loading",
         "generation_search",
