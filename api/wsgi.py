@@ -121,7 +121,9 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
-    searcher = open_searcher(settings.search_url, settings.api_searches)
+    # Some threads are left for everybody else.
+    left = max(1, settings.api_threads - settings.api_waiters - 1)
+    searcher = open_searcher(settings.search_url, min(settings.api_searches, left))
     app = create_app(
         store, publisher, waiting, ledger, replayer, people, settings, metrics, searcher
     )

@@ -75,32 +75,33 @@ def near_images(
     if not others:
         return {}
     apart, codes = _compare(own, others.values(), reach)
-    found: dict[int, NearImage] = {}
-    start = 0
-    for position, faces in others.items():
-        columns = slice(start, start + len(faces.encodings))
-        start = columns.stop
-        its_distances, its_codes = apart[:, columns], codes[:, columns]
-        distance, code = float(its_distances.min()), int(its_codes.min())
-        if distance > reach.threshold or code > reach.codes_to:
-            continue
-        rated = reach.rated_by is not None
-        near = np.argwhere(its_distances <= reach.threshold).tolist()
-        pairs = [
-            FacePair(
-                number, other, *_told(its_codes[number, other], its_distances[number, other], rated)
-            )
-            for number, other in near
-        ]
-        pairs.sort(key=lambda pair: (pair.score, pair.number, pair.other))
-        found[position] = NearImage(*_told(code, distance, rated), tuple(pairs))
-    return found
+    counts = np.fromiter((len(faces.encodings) for faces in others.values()), dtype=np.int64)
+    firsts = np.cumsum(counts) - counts
+    nearest = np.minimum.reduceat(apart.min(axis=0), firsts)
+    surest = np.minimum.reduceat(codes.min(axis=0), firsts)
+    listed = (nearest <= reach.threshold) & (surest <= reach.codes_to)
+    pairs: dict[int, list[FacePair]] = {number: [] for number in np.flatnonzero(listed).tolist()}
+    numbers, columns = np.nonzero(apart <= reach.threshold)
+    images = np.repeat(np.arange(len(counts)), counts)[columns]
+    scores = scores_of(codes[numbers, columns], apart[numbers, columns])
+    faces = columns - firsts[images]
+    rated = reach.rated_by is not None
+    order = np.lexsort((faces, numbers, scores))
+    told = (each[order].tolist() for each in (images, numbers, faces, scores))
+    for image, number, other, score in zip(*told, strict=True):
+        if image in pairs:
+            pairs[image].append(FacePair(number, other, *_told(score, rated), score))
+    of_images = scores_of(surest, nearest).tolist()
+    positions = list(others)
+    return {
+        positions[image]: NearImage(*_told(of_images[image], rated), of_images[image], tuple(its))
+        for image, its in pairs.items()
+    }
 
 
-def _told(code: int, distance: float, rated: bool) -> tuple[float, float | None, float]:
-    score = float(scores_of(code, distance))
-    its_code, told = split(score)
-    return told, rate_of(its_code) if rated else None, score
+def _told(score: float, rated: bool) -> tuple[float, float | None]:
+    code, distance = split(score)
+    return distance, rate_of(code) if rated else None
 
 
 def _compare(own: StoredFaces, others: Iterable[StoredFaces], reach: Reach) -> tuple[Floats, Codes]:
