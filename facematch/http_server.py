@@ -22,12 +22,13 @@ class HttpServer:
         app: WSGIApplication,
         where: str | socket.socket,
         *,
+        part: str,
         threads: int,
         most_bytes: int,
         most_connections: int = 100,
     ) -> None:
         """`where`: the path of a unix socket, made in place of one that a dead process has left; or
-        a socket of TCP that is bound. `most_bytes`: of the body of a request.
+        a socket of TCP that is bound. `part`: who serves, for messages. `most_bytes`: of the body of a request.
 
         Raises Misconfigured when another process serves that path, OSError when it cannot be made.
         """
@@ -39,7 +40,7 @@ class HttpServer:
             if self._path.exists() and not self._path.is_socket():
                 raise Misconfigured(f"cannot listen on {where}: there is something else")
             if _is_served(str(where)):
-                raise Misconfigured(f"cannot listen on {where}: another process does")
+                raise Misconfigured(f"cannot listen on {where}: another {part} does")
             place = {"unix_socket": where, "unix_socket_perms": "660"}
         self._server = create_server(
             app,

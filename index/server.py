@@ -61,6 +61,7 @@ class Server:
             self._server = HttpServer(
                 create_app(collections, metrics),
                 path,
+                part="index",
                 threads=_THREADS,
                 most_bytes=_MOST_REQUEST_BYTES,
             )

@@ -49,6 +49,7 @@ class SearchServer:
             self._server = HttpServer(
                 create_app(search, places, told),
                 where,
+                part="worker",
                 threads=most + _SPARE_THREADS,
                 most_bytes=max_bytes + MOST_HEAD + 1024,
                 most_connections=most + _SPARE_CONNECTIONS,
