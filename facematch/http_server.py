@@ -28,7 +28,7 @@ class HttpServer:
         most_connections: int = 100,
     ) -> None:
         """`where`: the path of a unix socket, made in place of one that a dead process has left; or
-        a socket of TCP that is bound. `part`: who serves, for messages. `most_bytes`: of the body of a request.
+        a socket of TCP that is bound. `part`: who serves, for messages. `most_bytes`: of a request.
 
         Raises Misconfigured when another process serves that path, OSError when it cannot be made.
         """
