@@ -17,10 +17,12 @@ from api import (
     openapi,
     people_routes,
     problems,
+    search_routes,
     v1_routes,
 )
 from api.collection_of import choose, collection_of_request, mount, require_name
 from api.compression import compressed
+from api.face_reading import FaceReading
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -32,6 +34,7 @@ from facematch import __version__
 from facematch.collections import Collections
 from facematch.errors import Unavailable
 from facematch.people import PeopleFront
+from facematch.searching import Nobody, Searcher
 from facematch.settings import Settings
 from facematch.store import Front
 
@@ -60,12 +63,13 @@ def create_app(
     settings: Settings,
     metrics: Metrics | None = None,
     collections: Collections | None = None,
+    searcher: Searcher | None = None,
 ) -> APIFlask:
     """The WSGI application. It starts nothing: who calls this starts the parts.
 
     `store`, `people` and `ledger`: of the collection of the request, see api.collection_of.
     `metrics`: where its requests are counted, if anywhere. `collections`: those there are; without,
-    the default one is the only one.
+    the default one is the only one. `searcher`: who searches, if anybody.
     """
     metrics = metrics or Metrics()
     app = APIFlask("api", title="facematch", version=__version__, docs_path=None)
@@ -87,8 +91,12 @@ def create_app(
     submission = Submission(store, publisher, settings.backlog_bytes, metrics.accepted)
     reading = Reading(store, waiting)
     app.register_blueprint(course_routes.blueprint(submission, reading, settings.max_bytes))
+    faces = FaceReading(store, reading)
     for routes in (
-        v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes),
+        v1_routes.blueprint(store, submission, reading, faces, ledger, settings.max_bytes),
+        search_routes.blueprint(
+            searcher or Nobody(), faces, settings.max_bytes, settings.search_seconds
+        ),
         people_routes.blueprint(people),
     ):
         mount(app, routes, of_collection=collections is not None)

@@ -21,14 +21,16 @@ _FORM = {
     }
 }
 _URL = {"schema": {"$ref": "#/components/schemas/UrlBody"}}
+_PICTURE: dict[str, Any] = {
+    "application/octet-stream": _BYTES,
+    "multipart/form-data": _FORM,
+    "application/json": _URL,
+}
 _BODIES: dict[str, dict[str, Any]] = {
     "/scan/image/{filename}": {"application/octet-stream": _BYTES},
     "/scan/url": {"application/json": _URL},
-    "/v1/images": {
-        "application/octet-stream": _BYTES,
-        "multipart/form-data": _FORM,
-        "application/json": _URL,
-    },
+    "/v1/images": _PICTURE,
+    "/v1/search": _PICTURE,
 }
 
 

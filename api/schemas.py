@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from flask import Response
 from pydantic import BaseModel, Field, SkipValidation
 
 from api import cursors
 from facematch.expectation import expected_false_matches
+from facematch.faces import Box
 from facematch.store import ALL, NO_BOUNDS, Filter, Image, Job, Match, MatchPage, State
 
 MAX_WAIT = 30.0
@@ -73,6 +74,14 @@ class MatchesQuery(WaitQuery):
     def only(self) -> Filter:
         """Which matches are asked for."""
         return Filter(self.max_distance, self.max_false_matches)
+
+
+class ImageMatchesQuery(MatchesQuery):
+    """The same, and what is told of each."""
+
+    detail: Literal["", "faces"] = Field(
+        "", description="`faces`: with each match the pairs of faces that are within the threshold"
+    )
 
 
 class UrlBody(BaseModel):
@@ -151,6 +160,11 @@ class BoxOut(BaseModel):
     bottom: int
     left: int
 
+    @classmethod
+    def of(cls, box: Box) -> "BoxOut":
+        """Show a box."""
+        return cls(top=box.top, right=box.right, bottom=box.bottom, left=box.left)
+
 
 class FaceOut(BaseModel):
     """A face of an image."""
@@ -176,10 +190,7 @@ class ImageOut(BaseModel):
     def of(cls, image: Image) -> "ImageOut":
         """Show an image."""
         looked_at = image.state in (State.INDEXED, State.DONE)
-        faces = [
-            FaceOut(box=BoxOut(top=box.top, right=box.right, bottom=box.bottom, left=box.left))
-            for box in image.boxes
-        ]
+        faces = [FaceOut(box=BoxOut.of(box)) for box in image.boxes]
         return cls(
             hash=image.hash,
             state=image.state,
@@ -192,6 +203,30 @@ class ImageOut(BaseModel):
             model=image.model or None,
             code=image.code or None,
         )
+
+
+class PairFaceOut(BaseModel):
+    """A face by its name, HASH:NUMBER, its number, and where it is."""
+
+    face: str
+    number: int
+    box: BoxOut
+
+
+class MatchedFaceOut(PairFaceOut):
+    """A face that is near another one."""
+
+    distance: float
+    false_match_rate: float | None
+
+
+class FacePairOut(BaseModel):
+    """A face of an image, and one of an image that matches it."""
+
+    face: PairFaceOut
+    other: PairFaceOut
+    distance: float
+    false_match_rate: float | None
 
 
 @dataclass(slots=True)
@@ -209,6 +244,14 @@ class MatchOut:
             " is not known"
         ),
     ]
+    pairs: Annotated[
+        list[FacePairOut] | None,
+        Field(
+            description="with `detail=faces`: the pairs of faces within the threshold, the most"
+            " certain first",
+            exclude_if=lambda pairs: pairs is None,
+        ),
+    ] = None
 
     @classmethod
     def of(cls, match: Match) -> "MatchOut":

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from api import cursors
 from api.collection_of import path_here
+from api.face_reading import FaceReading
+from api.face_schemas import with_pairs
 from api.ledger import Ledger, erase
 from api.openapi import also, problems
 from api.problems import problem
@@ -18,10 +20,10 @@ from api.reading import Reading
 from api.schemas import (
     UNFINISHED,
     Answer,
+    ImageMatchesQuery,
     ImageOut,
     JobOut,
     MatchesOut,
-    MatchesQuery,
     SubmitQuery,
     WaitQuery,
 )
@@ -37,7 +39,12 @@ _NOT_KNOWN_YET = also(202, "Not known yet: `matches` is null", MatchesOut)
 
 
 def blueprint(
-    store: Front, submission: Submission, reading: Reading, ledger: Ledger, max_bytes: int
+    store: Front,
+    submission: Submission,
+    reading: Reading,
+    faces: FaceReading,
+    ledger: Ledger,
+    max_bytes: int,
 ) -> APIBlueprint:
     """The routes about jobs and images."""
     routes = APIBlueprint("v1", __name__, tag="Images")
@@ -69,23 +76,29 @@ def blueprint(
         return _erased(found) if found.state is State.ERASED else ImageOut.of(found)
 
     @routes.get("/images/<image>/matches")
-    @routes.input(MatchesQuery, location="query")
+    @routes.input(ImageMatchesQuery, location="query")
     @routes.output(MatchesOut, description="`state` done or failed")
     @routes.doc(responses=_NOT_KNOWN_YET | _THE_SAME | problems(400, 404, 409, 410, 503))
-    def matches(image: str, query_data: MatchesQuery) -> Answer:
+    def matches(image: str, query_data: ImageMatchesQuery) -> Answer:
         """The matches of an image, the most certain first
 
         Those within the threshold of the collection and its other bounds; `max_distance` and
-        `max_false_matches` ask for fewer.
+        `max_false_matches` ask for fewer. `detail=faces` tells which faces they are.
         """
         after = cursors.decode(query_data.cursor) if query_data.cursor else None
         only = query_data.only
-        page = reading.matches(_checked(image), query_data.limit, after, query_data.wait, only)
+        asked = (_checked(image), query_data.limit, after, query_data.wait, only)
+        if query_data.detail:
+            page, near = faces.matches(*asked)
+        else:
+            page, near = reading.matches(*asked), None
         if page.image.state is State.ERASED:
             return _erased(page.image)
         answer = MatchesOut.of(page, only)
         if answer.state in UNFINISHED:
             return answer, _NOT_YET, RETRY_AFTER
+        if near is not None:
+            answer = with_pairs(answer, page, near)
         return tagged(answer)
 
     @routes.delete("/images/<image>")

@@ -27,6 +27,7 @@ from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisOthers, RedisVitals
+from facematch.search_workers import open_searcher
 from facematch.settings import Settings
 
 _log = structlog.get_logger()
@@ -94,8 +95,9 @@ def check(settings: Settings) -> None:
         )
     startup.Tracing(settings, "api")
     Ledger(Path(settings.ledger)).check()
-    # It does not connect, and it refuses a URL that it cannot read.
+    # These do not connect, and refuse a URL that they cannot read.
     open_queues(settings.broker_url.get_secret_value())
+    open_searcher(settings.search_url, settings.api_searches)
     with connect(settings.redis_url.get_secret_value()) as client:
 
         def attempt() -> list[str]:
@@ -124,9 +126,12 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     replayer = Replayer(stores.of, collections, ledger)
     waiting = Waiting(collections, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
+    # Some threads are left for everybody else.
+    left = max(1, settings.api_threads - settings.api_waiters - 1)
+    searcher = open_searcher(settings.search_url, min(settings.api_searches, left))
     app = create_app(
         *(stores.here, publisher, waiting, Parts(ledger.of).here, replayer, people.here),
-        *(settings, metrics, collections),
+        *(settings, metrics, collections, searcher),
     )
     traces = startup.Tracing(settings, "api")
     if port is None:

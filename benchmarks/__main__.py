@@ -243,6 +243,20 @@ def read(images: int, seconds: float, threshold: float, short: bool) -> Report:
         return run(images, seconds, threshold, short)
 
 
+@_reported
+@click.option("--images", type=click.IntRange(1), default=500, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=200, show_default=True)
+def search(reference: Reference, images: int, rounds: int, short: bool) -> Report:
+    """A search with a picture that is not kept, beside taking the picture in: one at a time.
+
+    Against an embedded service of its own.
+    """
+    from benchmarks.searching import run
+
+    with _in_one_line():
+        return run(reference, images, rounds, short)
+
+
 @main.command()
 @_kept
 @click.option("--images", type=click.IntRange(100), default=100_000, show_default=True)

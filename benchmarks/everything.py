@@ -8,7 +8,18 @@ from pathlib import Path
 
 import click
 
-_NAMES = ("quality", "encode", "index", "join", "sizing", "match-sets", "read", "reindex", "scale")
+_NAMES = (
+    "quality",
+    "encode",
+    "index",
+    "join",
+    "sizing",
+    "match-sets",
+    "read",
+    "search",
+    "reindex",
+    "scale",
+)
 _DRAWN = "200"
 
 

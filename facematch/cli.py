@@ -26,6 +26,7 @@ from facematch.operator_cli import fsck, index, migrate, reindex
 from facematch.people_cli import people
 from facematch.plan_cli import plan
 from facematch.quality_cli import quality
+from facematch.search_cli import search
 from facematch.service_cli import doctor, jobs, status
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -240,6 +241,7 @@ for _command in (
     plan,
     quality,
     reindex,
+    search,
     status,
 ):
     main.add_command(_command)

@@ -11,7 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, Unpack
 from urllib.parse import quote
 
 import requests
@@ -22,6 +22,7 @@ from facematch.collection_name import DEFAULT
 from facematch.collections_client import CollectionsClient
 from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.faces import Box
+from facematch.faces_client import FacesClient, SearchAnswer, SearchOptions
 from facematch.people_client import PeopleClient
 from facematch.rest import Rest, error_of
 from facematch.store import State
@@ -155,6 +156,8 @@ class Client:
         self.people = PeopleClient(self._rest, self._read)
         #: Which collections there are.
         self.collections = CollectionsClient(self._rest, self._read)
+        #: Which faces match.
+        self.faces = FacesClient(self._rest, self._read)
 
     def __enter__(self) -> "Client":
         return self
@@ -300,6 +303,16 @@ class Client:
         while page.next is not None:
             page = read(cursor=page.next)
             yield page
+
+    def search(
+        self, picture: bytes | str | os.PathLike[str], **options: Unpack[SearchOptions]
+    ) -> SearchAnswer:
+        """Search with a picture that the service does not keep: see FacesClient.search."""
+        return self.faces.search(picture, **options)
+
+    def search_url(self, url: str, **options: Unpack[SearchOptions]) -> SearchAnswer:
+        """The same with a picture that the service is to fetch."""
+        return self.faces.search_url(url, **options)
 
     def delete(self, image: str) -> None:
         """Erase an image, its faces and its matches."""

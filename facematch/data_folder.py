@@ -20,7 +20,8 @@ from pathlib import Path
 
 from facematch.errors import Misconfigured
 
-_LONGEST_SOCKET = "valkey.sock"
+#: As long as that of a worker that searches: search/ and its process id.
+_LONGEST_SOCKET = "search-4194304.sock"
 
 
 class InUse(Misconfigured):

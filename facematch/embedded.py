@@ -8,6 +8,7 @@ be it asks Valkey, every now and then: see `facematch.crews`.
 import contextlib
 import http.client
 import os
+import shutil
 import socket
 import sys
 import sysconfig
@@ -118,10 +119,14 @@ def _run(
 ) -> int:
     tree = Tree(folder.logs, console)
     redis_url = valkey.url(_valkey_socket(folder))
+    searches = folder.sockets / "search"
+    # Of workers that were killed there is a socket left.
+    shutil.rmtree(searches, ignore_errors=True)
     variables = environment(
         FACEMATCH_REDIS_URL=redis_url,
         FACEMATCH_BROKER_URL=redis_url,
         FACEMATCH_INDEX_URL=f"unix:{folder.sockets / 'index.sock'}",
+        FACEMATCH_SEARCH_URL=f"unix:{searches}",
         FACEMATCH_LEDGER=os.environ.get(f"{PREFIX}LEDGER", str(folder.ledger)),
         FACEMATCH_HOST=host,
         FACEMATCH_PORT=str(port),

@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "misconfigured": "a process cannot work as it is set up",
     "newer_data": "the data is of a newer version than this process; run that version",
     "no_collection": "the index knows of no such collection",
+    "no_face": "there is no such face in the picture",
     "no_person": "there is no such person, or not any more",
     "no_rates": "there are no false match rates: the encoder has no calibration, or the match sets"
     " were made before there were any",
@@ -58,6 +59,8 @@ CODES: dict[str, str] = {
     "reindex_phase": "the reindex is not in a phase for that",
     "same_model": "the encoder makes the encodings that there are already",
     "sandbox_unavailable": "there is no process to look at pictures with",
+    "search_busy": "no worker is free for a search; try again later",
+    "search_unavailable": "no worker takes searches",
     "service_unavailable": "the service does not answer",
     "store_unavailable": "Redis does not answer",
     "timed_out": "looking at the picture took too long",

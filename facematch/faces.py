@@ -25,6 +25,7 @@ FaceIds: TypeAlias = NDArray[np.int64]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _DISTANCE_BLOCK = 4096
+_NUMBER_DIGITS = len(str(FACES_PER_POSITION))
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,18 @@ def distances(a: Encodings, b: Encodings) -> NDArray[np.float64]:
             block = right[start : start + _DISTANCE_BLOCK] - encoding
             out[row, start : start + _DISTANCE_BLOCK] = np.sqrt(np.square(block).sum(axis=1))
     return out
+
+
+def face_name(image: str, number: int) -> str:
+    """How a face is named: by the hash of its image and its number there, from 0."""
+    return f"{image}:{number}"
+
+
+def parse_face_name(text: str) -> tuple[str, int] | None:
+    """The inverse of `face_name`; None for anything else."""
+    image, _, number = text.partition(":")
+    plain = number.isascii() and number.isdigit() and len(number) <= _NUMBER_DIGITS
+    known = plain and (number == "0" or not number.startswith("0"))
+    if not (known and is_image_hash(image) and int(number) < FACES_PER_POSITION):
+        return None
+    return image, int(number)

@@ -26,6 +26,7 @@ from facematch.store import (
     Job,
     MatchPage,
     NewJob,
+    ShownFaces,
     State,
 )
 
@@ -307,6 +308,10 @@ class MemoryFront:
     ) -> MatchPage:
         """See Front."""
         return self._reencoding.served().matches(image, limit, after, only)
+
+    def shown_faces(self, positions: Sequence[int]) -> dict[int, ShownFaces]:
+        """See Front."""
+        return self._reencoding.served().shown_faces(positions)
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Front."""

@@ -39,6 +39,7 @@ from facematch.store import (
     Match,
     MatchPage,
     NewJob,
+    ShownFaces,
     Snapshot,
     State,
 )
@@ -629,6 +630,15 @@ class MemoryStore:
         left_out = self._limits[self._served].get(position, math.inf)
         codes_to = UNRATED if left_out == math.inf else split(left_out)[0]
         return Chances(self._calibration or "", norms, self._size, others, codes_to)
+
+    def shown_faces(self, positions: Sequence[int]) -> dict[int, ShownFaces]:
+        """See Store."""
+        with self._lock:
+            found = {}
+            for position, stored in self._stored(positions).items():
+                shown = self.image(self._positions[position])
+                found[position] = ShownFaces(shown.hash, shown.names, shown.boxes, stored)
+            return found
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """See Store."""

@@ -25,9 +25,10 @@ from facematch.store import (
     Job,
     Match,
     MatchPage,
+    ShownFaces,
     State,
 )
-from facematch.stored_faces import face_count
+from facematch.stored_faces import StoredFaces, face_count
 
 #: Characters of an image's hash.
 _HASH = 64
@@ -160,12 +161,22 @@ def image(hash_: str, result: Any) -> Image:
         int(position or 0),
         nonce,
         model,
-        tuple(Box(*box) for box in json.loads(boxes or "[]")),
+        _boxes(boxes),
         int(width or 0),
         int(height or 0),
         int(found or 0),
         code,
     )
+
+
+def shown_faces(hash_: bytes, names: list[bytes], boxes: bytes, faces: bytes) -> ShownFaces:
+    """One of shown_faces.lua."""
+    stored = StoredFaces.unpack(faces)
+    return ShownFaces(hash_.decode(), texts(names), _boxes(boxes.decode()), stored)
+
+
+def _boxes(text: str) -> tuple[Box, ...]:
+    return tuple(Box(*box) for box in json.loads(text or "[]"))
 
 
 def reindex(values: Sequence[Any]) -> Reindex:

@@ -36,6 +36,27 @@ class Settings(BaseSettings):
         description="the socket of the index, `unix:/path`: where it listens, and where its worker "
         "asks; or a Milvus, `milvus+http://host:19530`, `milvus+https://user:password@host`",
     )
+    search_url: str = Field(
+        "",
+        description="where the api has workers search: `http://host:port`, every address of which "
+        "is one, several with commas between; or `unix:/path`, a folder in which each worker has a "
+        "socket; none: nobody searches",
+    )
+    search_host: str = Field(
+        "127.0.0.1",
+        description="the address a worker listens on for searches; nobody is asked for a key there",
+    )
+    search_port: int = Field(0, ge=0, le=65535, description="the port for it; 0: none")
+    search_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="how long the api waits for a search, the fetching of a URL included",
+    )
+    api_searches: int = Field(
+        32,
+        ge=1,
+        description="searches that the api has workers do at once; more are sent away, 503",
+    )
     host: str = Field("0.0.0.0", description="the address the api listens on")  # noqa: S104
     port: int = Field(5000, ge=0, le=65535, description="the port the api listens on")
     api_threads: int = Field(192, ge=2, description="requests the api handles at once")

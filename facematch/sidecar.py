@@ -98,7 +98,7 @@ class Sidecar:
             path_of(collection, what) for what in (WITHIN, PAIRS, READY, STATUS, REBUILD)
         )
         self._timeout = timeout
-        self._idle: deque[_UnixConnection] = deque()
+        self._idle: deque[UnixConnection] = deque()
 
     def within(self, query: Query) -> Candidates:
         """See Neighbours. Raises ValueError when the index calls the query malformed."""
@@ -155,7 +155,7 @@ class Sidecar:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = _UnixConnection(self._path, self._timeout)
+            connection = UnixConnection(self._path, self._timeout)
         while True:
             kept = connection.sock is not None
             try:
@@ -185,7 +185,7 @@ def _read(decode: Callable[[bytes], _Frame], body: bytes) -> _Frame:
         raise Unavailable("index_unavailable", str(error)) from error
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """Connected on first use, and again after `close`."""
 
     def __init__(self, path: str, timeout: float) -> None:
@@ -205,7 +205,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def _exchange(
-    connection: _UnixConnection, method: str, path: str, body: bytes | None
+    connection: UnixConnection, method: str, path: str, body: bytes | None
 ) -> tuple[int, bytes]:
     headers = {"Content-Type": CONTENT_TYPE, **tracing.headers()} if body is not None else {}
     connection.request(method, path, body, headers)

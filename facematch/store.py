@@ -348,6 +348,16 @@ class Cursor:
     position: int
 
 
+@dataclass(frozen=True, eq=False)
+class ShownFaces:
+    """The faces of a live image as a reader sees them, and what is stored of them, in order."""
+
+    hash: str
+    names: Sequence[str]
+    boxes: Sequence[Box]
+    stored: StoredFaces
+
+
 @dataclass(frozen=True)
 class Erased:
     """An erasure that has begun: hidden already. `position` (0: none) is still to be unlinked.
@@ -413,6 +423,9 @@ class Front(Protocol):
     ) -> MatchPage:
         """A page of matches, the most certain first. Raises NotFound; Conflict("no_rates") for
         `max_false_matches` where there are no rates."""
+
+    def shown_faces(self, positions: Sequence[int]) -> dict[int, ShownFaces]:
+        """The faces of the images at these positions; those that are gone are left out."""
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         """Endless: "job:<id>" or "image:<hash>" whenever one changes state, None whenever

@@ -6,20 +6,18 @@ collection: see `facematch.wire`.
 """
 
 import json
-import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from http import HTTPStatus
-from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
-from waitress.server import create_server
 
 from facematch import probe, tracing
 from facematch.errors import CODES, FacematchError, Misconfigured, Rejected, Unavailable
 from facematch.faces import ENCODING_BYTES
+from facematch.http_server import HttpServer
 from facematch.metrics import CONTENT_TYPE as METRICS_TYPE
 from facematch.metrics_port import PATH as METRICS
 from facematch.wire import (
@@ -42,7 +40,6 @@ from index.metrics import Metrics
 
 _JSON = "application/json"
 _MOST_REQUEST_BYTES = (MAX_ENCODINGS + 1) * ENCODING_BYTES
-_MOST_ANSWER_BYTES = 1024**3
 #: So many that queries for pairs, which take long, never occupy all: a worker asks for some at a
 #: time in each of its slots.
 _THREADS = 32
@@ -60,25 +57,13 @@ class Server:
 
         Raises Misconfigured when another process serves it or it cannot be made.
         """
-        self._path = Path(path)
-        self._map: dict[int, object] = {}
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.exists() and not self._path.is_socket():
-                raise Misconfigured(f"cannot listen on {path}: there is something else")
-            if _is_served(path):
-                raise Misconfigured(f"cannot listen on {path}: another index does")
-            self._server = create_server(
+            self._server = HttpServer(
                 create_app(collections, metrics),
-                map=self._map,
-                unix_socket=path,
-                unix_socket_perms="660",
+                path,
+                part="index",
                 threads=_THREADS,
-                ident="",
-                max_request_body_size=_MOST_REQUEST_BYTES,
-                # Above these they would go through temporary files on disk.
-                inbuf_overflow=_MOST_REQUEST_BYTES,
-                outbuf_overflow=_MOST_ANSWER_BYTES,
+                most_bytes=_MOST_REQUEST_BYTES,
             )
         except OSError as error:
             raise Misconfigured(f"cannot listen on {path}: {error}") from error
@@ -89,12 +74,7 @@ class Server:
 
     def stop(self) -> None:
         """Make `run` return, from any thread: no new connection, an answer in work a second."""
-        self._path.unlink(missing_ok=True)
-        self._server.trigger.pull_trigger(self._end)
-
-    def _end(self) -> None:
-        self._server.task_dispatcher.shutdown(timeout=1)
-        self._server.asyncore.close_all(self._map)
+        self._server.stop()
 
 
 def create_app(collections: Collections, metrics: Metrics) -> WSGIApplication:
@@ -193,13 +173,3 @@ def _status(collections: Collections) -> bytes:
 
 def _error(status: HTTPStatus, code: str, detail: str = "") -> _Answer:
     return status, _JSON, encode_error(code, detail or CODES[code])
-
-
-def _is_served(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        asking.settimeout(1)
-        try:
-            asking.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        return True

@@ -25,6 +25,7 @@ from facematch.memory_collections import MemoryCollections
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.people import PeopleFront
+from facematch.searching import Searcher
 from facematch.settings import Settings
 from facematch.store import Commit, Front, Link
 
@@ -111,7 +112,10 @@ def people_of(collections: MemoryCollections) -> Parts[PeopleFront]:
 
 @contextmanager
 def running_api(
-    folder: Path, store: MemoryStore | None = None, **settings: object
+    folder: Path,
+    store: MemoryStore | None = None,
+    searcher: Searcher | None = None,
+    **settings: object,
 ) -> Iterator[Api]:
     """An api whose threads run; `settings` are those of `facematch.settings`."""
     store = store or MemoryStore()
@@ -127,7 +131,7 @@ def running_api(
     waiting = Waiting(collections, chosen.api_waiters, on_connect=replayer.request)
     app = create_app(
         *(stores.here, publisher, waiting, Parts(ledger.of).here, replayer),
-        *(people_of(collections).here, chosen, None, collections),
+        *(people_of(collections).here, chosen, None, collections, searcher),
     )
     publisher.start()
     replayer.start()

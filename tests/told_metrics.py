@@ -106,6 +106,8 @@ def of_worker() -> str:
     """After a job that was done, one that failed and one that was given back."""
     metrics = WorkerMetrics()
     metrics.ended(Job("a", State.DONE, "a"), {"fetch": 0.1, "link": 0.2})
+    metrics.searched("", 0.05)
+    metrics.searched("search_busy", 0.0)
     metrics.ended(Job("b", State.FAILED, "b", code="not_an_image"), {"fetch": 0.1})
     try:
         with metrics.giving_back():

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -30,6 +31,8 @@ from facematch.redis_people import RedisPeople
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
+from facematch.search_workers import listening_place
+from facematch.searching import Found, Probe
 from facematch.settings import Settings
 from facematch.store import Store
 from worker.benches import MOST, Bench, opener
@@ -48,6 +51,8 @@ from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
 from worker.rounds import JUST_NOW, LATELY, Rounds, each
 from worker.sandbox import Sandbox, SandboxedLooker
+from worker.search_server import PER_SLOT, SearchServer
+from worker.searching import SearchParts, search
 from worker.sweeper import Swept, keep_sweeping
 from worker.telling import check_here, child_settings, look, say_model
 
@@ -73,8 +78,10 @@ def serve(settings: Settings) -> int:
         port.serve(metrics.registry.encode)
     traces = startup.Tracing(settings, "worker")
     with (
-        # Its children need not know where traces go.
-        Sandbox(child_settings(settings), lookers=slots, fetchers=hands) as sandbox,
+        # Its children need not know where traces go. There is one to fetch for each search, too.
+        Sandbox(
+            child_settings(settings), lookers=slots, fetchers=hands + slots * PER_SLOT
+        ) as sandbox,
         traces,
     ):
         return _serve(settings, sandbox, hands, stop, metrics)
@@ -173,6 +180,28 @@ def _serve(
         collection = {} if message.collection == DEFAULT else {"collection": message.collection}
         return {**collection, **tracing.fields(message.job, message.traceparent)}
 
+    def search_in(probe: Probe) -> Found:
+        bench = benches.of(probe.asked.collection)
+        return search(
+            probe,
+            SearchParts(
+                store=bench.store,
+                neighbours=bench.neighbours,
+                fetch=partial(sandbox.fetch, hurry=True),
+                looker=looker.in_a_hurry,
+                served=lambda: reencoding.editions().served.number == joined.number,
+            ),
+        )
+
+    place = listening_place(settings.search_url, settings.search_host, settings.search_port)
+    searches = place and SearchServer(
+        search_in,
+        place,
+        most=hands // HANDS_PER_SLOT * PER_SLOT,
+        max_bytes=settings.max_bytes,
+        told=metrics.searched,
+    )
+
     def forget_edition(number: int) -> None:
         forget(index_url, edition_name(DEFAULT, number))
 
@@ -227,12 +256,16 @@ def _serve(
         ]
     for thread in (*threads, _thread(in_hand.keep, finished)):
         thread.start()
+    if searches:
+        searches.start()
     metrics.registry.watch(lambda: gauges_of(lambda: in_hand.count, hands, ready))
     _log.info("ready", model=encoder.model, threshold=joined.threshold, edition=joined.number)
     try:
         consume(broker, Message.decode, work, ready, stop, hands, about)
     finally:
         stop.set()
+        if searches:
+            searches.stop()
         finished.set()
         broker.close()
         queues.close()

@@ -54,7 +54,7 @@ def find_matches(
     Raises Unavailable: index_behind, index_diverged, index_loading, index_unavailable.
     """
     answer = neighbours.within(Query(encodings, threshold, before=position))
-    seen, entries = _read_on(store, answer.tail)
+    seen, entries = read_on(store, answer.tail)
     if seen.position < position:
         raise Unavailable("index_diverged", "the log no longer reaches the image")
     candidates = set(positions_of(answer.faces))
@@ -81,7 +81,7 @@ def find_matches(
     return Found(tuple(pairs), fence.settle(store), answer.exact, tuple(codes))
 
 
-def _read_on(store: Store, tail: Tail) -> tuple[Tail, Sequence[Entry]]:
+def read_on(store: Store, tail: Tail) -> tuple[Tail, Sequence[Entry]]:
     """The log's end, and what it has behind the place that an index reflects.
 
     Raises Unavailable: index_behind, index_diverged when it is no place of this log.

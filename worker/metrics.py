@@ -40,6 +40,16 @@ class Metrics:
             buckets=_JOB_BUCKETS,
         )
 
+        self._searches = self.registry.counter(
+            "worker_searches", "Searches that were asked for, by the code of the answer", "code"
+        )
+        self._searches.labels("")
+        self._search_seconds = self.registry.histogram(
+            "worker_search_seconds",
+            "How long a search took that was answered",
+            buckets=_STAGE_BUCKETS,
+        )
+
     def ended(self, job: Job, stages: Mapping[str, float]) -> None:
         """A job was worked on; `stages`: see worker.stages."""
         self._jobs.labels(str(job.state), job.code).inc()
@@ -47,6 +57,12 @@ class Metrics:
             self._stages.labels(stage).observe(seconds)
         if job.state is State.DONE:
             self._seconds.observe(max(0.0, time.time() - job.submitted))
+
+    def searched(self, code: str, seconds: float) -> None:
+        """A search was answered: with an error of this code, or "" for none."""
+        self._searches.labels(code).inc()
+        if not code:
+            self._search_seconds.observe(seconds)
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:

@@ -5,10 +5,10 @@ of both, `worker.frames` what is said. A child that crashes, hangs or wants too 
 its own task; the next one finds a fresh child.
 """
 
-import queue
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -18,7 +18,8 @@ from worker.batching import Batcher
 from worker.child import Child, Nursery
 from worker.encoder import Encoder
 from worker.frames import Broken, ChildSettings, Exhausted, Fetch, Fetched, Look, Refused, Task
-from worker.looking import Crashed, Looked, Seen, looked
+from worker.lending import Lending
+from worker.looking import Crashed, Looked, Looker, Seen, looked
 from worker.stages import took
 
 #: Seconds by the clock for each second of processor time: a busy machine is no picture's fault.
@@ -44,23 +45,23 @@ class Sandbox:
         self._look_seconds = _CLOCK_TIMES * settings.cpu_seconds
         self._fetch_seconds = settings.fetch.timeout + _GRACE_SECONDS
 
-    def look(self, data: bytes) -> Seen:
-        """The faces of a picture, not yet encoded.
+    def look(self, data: bytes, hurry: bool = False) -> Seen:
+        """The faces of a picture, not yet encoded. `hurry`: before others that wait for a child.
 
         Raises Rejected as `worker.decode` does, Crashed: decoder_crashed, out_of_memory,
         timed_out; Unavailable("sandbox_unavailable") when no child can be had. What needs more
         memory than pictures have that are looked at at the same time is looked at alone.
         """
         try:
-            return self._lookers.ask(Look(data), Seen, self._look_seconds)
+            return self._lookers.ask(Look(data), Seen, self._look_seconds, hurry=hurry)
         except Crashed as crashed:
             if crashed.code != "out_of_memory":
                 raise
-        return self._lookers.ask_alone(Look(data, alone=True), Seen, self._look_seconds)
+        return self._lookers.ask_alone(Look(data, alone=True), Seen, self._look_seconds, hurry)
 
-    def fetch(self, url: str) -> bytes:
+    def fetch(self, url: str, hurry: bool = False) -> bytes:
         """The bytes behind a URL. Raises Rejected as `worker.fetch` does, else as `look` does."""
-        return self._fetchers.ask(Fetch(url), Fetched, self._fetch_seconds).data
+        return self._fetchers.ask(Fetch(url), Fetched, self._fetch_seconds, hurry=hurry).data
 
     def check(self) -> None:
         """Wait until children can be had. Raises Unavailable("sandbox_unavailable")."""
@@ -85,10 +86,26 @@ class SandboxedLooker:
 
     def look(self, data: bytes) -> Looked:
         """See Looker."""
-        seen = self._sandbox.look(data)
+        return self._look(data, hurry=False)
+
+    @property
+    def in_a_hurry(self) -> Looker:
+        """The same for who comes before others; what is encoded shares their batches."""
+        return _Hurried(partial(self._look, hurry=True))
+
+    def _look(self, data: bytes, hurry: bool) -> Looked:
+        seen = self._sandbox.look(data, hurry)
         took("decode", seen.decoding, ago=seen.finding)
         took("detect", seen.finding)
         return looked(seen, self._batcher.encode(seen.crops))
+
+
+class _Hurried:
+    def __init__(self, look: Callable[[bytes], Looked]) -> None:
+        self._look = look
+
+    def look(self, data: bytes) -> Looked:
+        return self._look(data)
 
 
 class _Children:
@@ -98,15 +115,20 @@ class _Children:
         self._nursery = nursery
         self._count = count
         self._one_alone = threading.Lock()
-        self._free: queue.LifoQueue[Child | None] = queue.LifoQueue()
-        for _ in range(count):
-            self._free.put(None)
+        self._free: Lending[Child | None] = Lending([None] * count)
 
     def ask(
-        self, task: Task, wanted: type[_Outcome], seconds: float, fresh: bool = False
+        self,
+        task: Task,
+        wanted: type[_Outcome],
+        seconds: float,
+        *,
+        fresh: bool = False,
+        hurry: bool = False,
     ) -> _Outcome:
-        """`fresh`: of a child that had no task before; others keep some of the memory they had."""
-        with self._borrowed(fresh) as child:
+        """`fresh`: of a child that had no task before; others keep some of the memory they had.
+        `hurry`: see Lending."""
+        with self._borrowed(fresh, hurry) as child:
             outcome = child.ask(task, seconds)
             match outcome:
                 case Exhausted():
@@ -124,25 +146,23 @@ class _Children:
 
     def close(self) -> None:
         """Let go of those that have no task."""
-        free = []
-        with suppress(queue.Empty):
-            while True:
-                free.append(self._free.get_nowait())
-        for child in free:
+        for child in self._free.take_free():
             if child is not None:
                 child.discard()
-            self._free.put(None)
+            self._free.give(None)
 
-    def ask_alone(self, task: Task, wanted: type[_Outcome], seconds: float) -> _Outcome:
+    def ask_alone(
+        self, task: Task, wanted: type[_Outcome], seconds: float, hurry: bool
+    ) -> _Outcome:
         """While no other child has a task, with all the memory there is."""
         with self._one_alone, ExitStack() as idle:
             for _ in range(self._count - 1):
-                idle.callback(self._free.put, self._free.get())
-            return self.ask(task, wanted, seconds, fresh=True)
+                idle.callback(self._free.give, self._free.take(hurry))
+            return self.ask(task, wanted, seconds, fresh=True, hurry=hurry)
 
     @contextmanager
-    def _borrowed(self, fresh: bool) -> Iterator[Child]:
-        child = self._free.get()
+    def _borrowed(self, fresh: bool, hurry: bool) -> Iterator[Child]:
+        child = self._free.take(hurry)
         try:
             if fresh and child is not None:
                 child.discard()
@@ -155,4 +175,4 @@ class _Children:
             child = None
             raise
         finally:
-            self._free.put(child)
+            self._free.give(child)

@@ -44,6 +44,7 @@ def findings(manifests: Manifests, targets: list[str]) -> Iterator[str]:
                 for one in error.errors():
                     yield f"{where}: {PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}"
     yield from _queues(manifests)
+    yield from _searches(manifests)
     yield from _redis_memory(manifests)
 
 
@@ -119,6 +120,38 @@ def _servers(
                 yield f"there is no Service {url.hostname}"
         elif url.port not in [port["port"] for port in service["spec"]["ports"]]:
             yield f"the Service {url.hostname} has no port {url.port}"
+
+
+def _searches(manifests: Manifests) -> Iterator[str]:
+    """The api has workers search where they listen, and gets the address of each."""
+    found = {one["name"]: one for pod in manifests.pods for one in pod.containers}
+    container = found["worker"]
+    try:
+        asking, listening = (
+            _settings(manifests.environment(found[name])) for name in ("api", "worker")
+        )
+    except ValidationError:
+        return  # said of the container
+    url = urlsplit(asking.search_url)
+    service = manifests.named("Service", str(url.hostname))
+    if service is None:
+        yield f"the api has {url.hostname} search, which is no Service"
+        return
+    if service["spec"].get("clusterIP") != "None":
+        yield f"the Service {url.hostname} has one address, and the api needs that of each worker"
+    targets = [one["targetPort"] for one in service["spec"]["ports"] if one["port"] == url.port]
+    named = {one["name"]: one["containerPort"] for one in container.get("ports", ())}
+    ports = [named.get(target, target) for target in targets]
+    # Of a Service without an address the port is that of the pod itself.
+    if ports != [listening.search_port] or url.port != listening.search_port:
+        yield f"the api has port {url.port} search, and workers listen on {listening.search_port}"
+    if listening.search_host == Settings.model_fields["search_host"].default:
+        yield f"workers listen for searches on {listening.search_host}, where the api cannot ask"
+    for policy, side in (("api", "egress"), ("search", "ingress")):
+        rules = (manifests.named("NetworkPolicy", policy) or {"spec": {}})["spec"].get(side, ())
+        open_ = {one.get("port") for rule in rules for one in rule.get("ports", ())}
+        if listening.search_port not in open_:
+            yield f"the NetworkPolicy {policy} does not let searches through"
 
 
 def _probes(

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from servers import RedisServer
-from submitting import BACKLOG, MODEL, commit, link, listed, submit, upload
+from submitting import BACKLOG, MODEL, RATED, commit, link, listed, place, submit, upload
 
 from facematch import memory_store, redis_store
 from facematch.errors import Misconfigured, NotFound, Unavailable
@@ -688,3 +688,32 @@ def test_the_snapshot_is_what_is_there(store: Store) -> None:
     assert snapshot.erasing == (a.position,)
     assert [entry.position for entry in snapshot.entries] == [1, 2, 3]
     assert sorted(position for portion in store.live() for position in portion) == [b.position]
+
+
+def test_faces_are_shown_with_whose_they_are(store: Store) -> None:
+    store.create(MODEL, 0.6, RATED)
+    one, two, gone = place(store, b"a"), place(store, b"b", faces=3), place(store, b"c")
+    upload(store, b"b", "another.jpg")
+    store.erase(image_hash(b"c"))
+    assert store.shown_faces([]) == {}
+    shown = store.shown_faces([gone.position, two.position, 99, one.position])
+    assert shown.keys() == {one.position, two.position}
+    first, second = shown[one.position], shown[two.position]
+    assert (first.hash, first.names) == (image_hash(b"a"), ("a.jpg",))
+    assert (second.hash, second.names) == (image_hash(b"b"), ("a.jpg", "another.jpg"))
+    assert second.boxes == (Box(1, 4, 3, 2),) * 3
+    stored = store.faces_as_of([two.position])[0][two.position]
+    assert second.stored.encodings.tolist() == stored.encodings.tolist()
+    assert second.stored.norms is not None
+    assert stored.norms is not None
+    assert second.stored.norms.tolist() == stored.norms.tolist()
+    assert second.stored.size == stored.size == 4
+
+
+def test_faces_of_many_images_are_shown_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "_SHOWN", 2)
+    for data in (b"a", b"b", b"c", b"d", b"e"):
+        submit(store, data)
+    assert list(store.shown_faces([5, 1, 2, 3, 4])) == [5, 1, 2, 3, 4]

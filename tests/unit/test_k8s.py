@@ -208,6 +208,26 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         lambda d: one(d, "Deployment", "worker")["spec"].update(replicas=3),
         "worker says how many replicas it has, and KEDA does",
     ),
+    "where workers search": (
+        to_settings("FACEMATCH_SEARCH_URL", "http://workers:5001"),
+        "the api has workers search, which is no Service",
+    ),
+    "the port that workers search on": (
+        to_settings("FACEMATCH_SEARCH_PORT", "5002"),
+        "the api has port 5001 search, and workers listen on 5002",
+    ),
+    "a worker that the api cannot have search": (
+        to_settings("FACEMATCH_SEARCH_HOST", "127.0.0.1"),
+        "workers listen for searches on 127.0.0.1, where the api cannot ask",
+    ),
+    "one address for all workers": (
+        lambda d: one(d, "Service", "worker")["spec"].pop("clusterIP"),
+        "the api needs that of each worker",
+    ),
+    "a way to search that is closed": (
+        lambda d: d.remove(one(d, "NetworkPolicy", "search")),
+        "the NetworkPolicy search does not let searches through",
+    ),
     "a Redis that would be killed for its memory": (
         lambda d: pod(d, "StatefulSet", "redis")["containers"][0]["resources"]["limits"].update(
             memory="3Gi"
