@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from facematch import __version__
+from facematch.archive_cli import export, import_
 from facematch.commands.numbers import Number
 from facematch.commands.program import (
     FILE,
@@ -228,5 +229,18 @@ def _check_hash(text: str) -> None:
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
 
 
-for _command in (doctor, fsck, index, jobs, migrate, people, plan, quality, reindex, status):
+for _command in (
+    doctor,
+    export,
+    fsck,
+    import_,
+    index,
+    jobs,
+    migrate,
+    people,
+    plan,
+    quality,
+    reindex,
+):
     main.add_command(_command)
+main.add_command(status)

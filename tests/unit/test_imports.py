@@ -44,6 +44,9 @@ LAYERS = {
     },
     "formats": {"job", "wire"},
     "ports": {
+        "archive",
+        "archiving",
+        "memory_archiving",
         "broker",
         "expectation",
         "failed_jobs",
@@ -81,6 +84,7 @@ LAYERS = {
         "metrics_port",
         "rabbit_broker",
         "rabbitmq",
+        "redis_archiving",
         "redis_connection",
         "redis_durability",
         "redis_failed_jobs",
@@ -120,6 +124,7 @@ SHARED = {
 CHOICES = {
     "brokers",
     "indexes",
+    "memory_archiving",
     "memory_failed_jobs",
     "memory_generations",
     "memory_people",
@@ -128,6 +133,7 @@ CHOICES = {
     "memory_store",
     "milvus",
     "rabbit_broker",
+    "redis_archiving",
     "redis_connection",
     "redis_failed_jobs",
     "redis_server",
@@ -143,6 +149,7 @@ CHOICES = {
 }
 CHOOSERS = {
     *("__main__", "embedded", "valkey", "wsgi"),
+    "commands.archives",
     "commands.people",
     *("commands.fsck", "commands.index", "commands.jobs", "commands.migrate"),
     *("commands.reindex_parts", "commands.checks_of_parts", "commands.doctor"),
