@@ -13,6 +13,7 @@ from facematch import __version__
 from facematch.archive_cli import export, import_
 from facematch.commands.numbers import Number
 from facematch.commands.program import (
+    EXIT_CODES,
     FILE,
     Program,
     asked,
@@ -27,6 +28,7 @@ from facematch.people_cli import people
 from facematch.plan_cli import plan
 from facematch.quality_cli import quality
 from facematch.service_cli import doctor, jobs, status
+from facematch.shell_cli import completion, watch
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -34,6 +36,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="facematch")
 @service_options(environment=True)
@@ -41,6 +44,11 @@ def main() -> None:
     """Find the pictures that show one of the same faces.
 
     Start a service with `facematch serve`; the other commands ask one.
+
+    \b
+    facematch image anna.jpg bob.jpg     submit two pictures and show their matches
+    facematch ingest ~/Pictures          submit a whole folder
+    facematch match anna.jpg --json      for a script
     """
 
 
@@ -229,18 +237,15 @@ def _check_hash(text: str) -> None:
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
 
 
-for _command in (
-    doctor,
-    export,
-    fsck,
-    import_,
-    index,
-    jobs,
-    migrate,
-    people,
-    plan,
-    quality,
-    reindex,
-):
+_SECTIONS = {
+    "Pictures": ("image", "url", "ingest", "watch", "match", "delete"),
+    "People": ("people",),
+    "The collection": ("export", "import", "reindex", "fsck", "migrate"),
+    "The service": ("serve", "status", "doctor", "jobs", "index"),
+    "Planning": ("plan", "quality"),
+    "This program": ("completion",),
+}
+_OTHERS = (doctor, export, fsck, import_, index, jobs, migrate, people, plan, quality, reindex)
+for _command in (*_OTHERS, completion, status, watch):
     main.add_command(_command)
-main.add_command(status)
+main.sections = _SECTIONS

@@ -7,7 +7,7 @@ from typing import Any
 from facematch.client import MatchesAnswer
 from facematch.commands.results import Result
 from facematch.errors import CODES
-from facematch.ingest.picture import Kind
+from facematch.ingest.picture import Kind, Outcome
 from facematch.ingest.run import Report
 from facematch.store import State
 from facematch.terminal import duration, printable
@@ -140,6 +140,27 @@ def report_lines(report: Report) -> Iterator[str]:
         yield "Not everything ended. The same command goes on where this one stopped."
     elif tally.failures:
         yield "The same command tries those again that failed."
+
+
+def outcome_document(outcome: Outcome) -> Document:
+    """For a script: what became of a picture."""
+    failed = outcome.kind is Kind.FAILED
+    return {
+        "name": outcome.entry.name,
+        "outcome": str(outcome.kind),
+        "hash": outcome.done.hash if outcome.done else None,
+        "code": outcome.code if failed else None,
+        "detail": outcome.detail if failed else None,
+    }
+
+
+def outcome_lines(outcome: Outcome) -> Iterator[str]:
+    """For people."""
+    name, kind = printable(outcome.entry.name), outcome.kind.replace("_", " ")
+    if outcome.kind is Kind.FAILED:
+        yield f"{name}: failed: {printable(outcome.detail)} ({outcome.code})"
+    else:
+        yield f"{name}: {kind}" + (f"  {outcome.done.hash}" if outcome.done else "")
 
 
 def _names(names: Sequence[str]) -> str:
