@@ -6,6 +6,7 @@ Exit codes: 0 as asked, 1 not so, 2 used wrongly, 130 and 143 interrupted.
 import errno
 import json
 import logging
+import os
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,8 +55,10 @@ class Asked:
         if self.json:
             click.echo(json.dumps(document))
         else:
+            # None: colours on a terminal only.
+            colour = False if os.environ.get("NO_COLOR") else None
             for line in lines:
-                click.echo(line)
+                click.echo(line, color=colour)
 
 
 class Program(click.Group):

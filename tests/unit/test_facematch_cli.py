@@ -582,3 +582,16 @@ def test_commands_are_completed(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.split() == ["index", "ingest"], done.stderr
+
+
+@pytest.mark.parametrize(("no_colour", "coloured"), [("", True), ("1", False)])
+def test_colours_are_for_terminals(
+    service: ToldService, tmp_path: Path, no_colour: str, coloured: bool
+) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(b"ann 1")
+    environment = {"FACEMATCH_URL": service.url, "NO_COLOR": no_colour}
+    result = CliRunner().invoke(main, ["image", str(picture)], env=environment, color=True)
+    assert ("\x1b[32m" in result.stdout) is coloured
+    piped = CliRunner().invoke(main, ["image", str(picture)], env=environment)
+    assert "\x1b" not in piped.stdout
