@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 import click
 
 from facematch import __version__
+from facematch.archive_cli import export, import_
 from facematch.collections_cli import collections
 from facematch.commands.numbers import Number
 from facematch.commands.program import (
+    EXIT_CODES,
     FILE,
     Program,
     asked,
@@ -28,6 +30,7 @@ from facematch.plan_cli import plan
 from facematch.quality_cli import quality
 from facematch.search_cli import search
 from facematch.service_cli import doctor, jobs, status
+from facematch.shell_cli import completion, watch
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -35,6 +38,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="facematch")
 @service_options(environment=True)
@@ -42,6 +46,11 @@ def main() -> None:
     """Find the pictures that show one of the same faces.
 
     Start a service with `facematch serve`; the other commands ask one.
+
+    \b
+    facematch image anna.jpg bob.jpg     submit two pictures and show their matches
+    facematch ingest ~/Pictures          submit a whole folder
+    facematch match anna.jpg --json      for a script
     """
 
 
@@ -230,18 +239,17 @@ def _check_hash(text: str) -> None:
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
 
 
+_SECTIONS = {
+    "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete"),
+    "People": ("people",),
+    "The collection": ("collections", "export", "import", "reindex", "fsck", "migrate"),
+    "The service": ("serve", "status", "doctor", "jobs", "index"),
+    "Planning": ("plan", "quality"),
+    "This program": ("completion",),
+}
 for _command in (
-    collections,
-    doctor,
-    fsck,
-    index,
-    jobs,
-    migrate,
-    people,
-    plan,
-    quality,
-    reindex,
-    search,
-    status,
+    *(collections, completion, doctor, export, fsck, import_, index, jobs, migrate, people, plan),
+    *(quality, reindex, search, status, watch),
 ):
     main.add_command(_command)
+main.sections = _SECTIONS

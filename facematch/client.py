@@ -1,8 +1,9 @@
 """The REST client: `Client`, small, typed and synchronous, for programs and the command line.
 
-What comes back is in the shapes and words of the REST interface.
+What comes back is in the shapes and words of the REST interface. docs/client.md shows it at work.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar, Unpack
+from typing import IO, TypeVar, Unpack
 from urllib.parse import quote
 
 import requests
@@ -20,11 +21,11 @@ from pydantic import TypeAdapter, ValidationError
 from facematch import DEFAULT_URL
 from facematch.collection_name import DEFAULT
 from facematch.collections_client import CollectionsClient
-from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
+from facematch.errors import CODES, Misconfigured, NotFound, Rejected, Unavailable
 from facematch.faces import Box
 from facematch.faces_client import FacesClient, SearchAnswer, SearchOptions
 from facematch.people_client import PeopleClient
-from facematch.rest import Rest, error_of
+from facematch.rest import Rest, Upload, error_of
 from facematch.store import State
 
 #: The longest that the service lets a request wait; a longer wait is cut to it.
@@ -185,19 +186,29 @@ class Client:
         self._rest.close()
 
     def submit(
-        self, picture: bytes | str | os.PathLike[str], name: str | None = None, wait: float = 0.0
+        self,
+        picture: bytes | str | os.PathLike[str] | IO[bytes],
+        name: str | None = None,
+        wait: float = 0.0,
     ) -> JobAnswer:
-        """Submit a picture: its bytes, or the path of its file.
+        """Submit a picture: its bytes, the path of its file, or a file that is open in binary mode,
+        which is read from where it stands. A large one is sent as it is read.
 
-        `name`: what it is to be known under; the file's own name for a path. Waits up to
-        `wait` seconds for the result. Raises OSError for a file that cannot be read.
+        `name`: what it is to be known under; the file's own name by default. Waits up to `wait`
+        seconds for the result. Raises OSError for a file that cannot be read.
         """
-        body = picture if isinstance(picture, bytes) else Path(picture)
-        if name is None:
-            name = "" if isinstance(body, bytes) else body.name
-        # A file name need not be text; what is no text in it is replaced.
-        known_as = os.fsencode(name).decode("utf-8", "replace")
-        return self._submit({"name": known_as} if known_as else {}, body, wait)
+        with contextlib.ExitStack() as stack:
+            body: bytes | Path | Upload
+            if isinstance(picture, bytes):
+                body, its_own = picture, ""
+            elif isinstance(picture, str | os.PathLike):
+                body = Path(picture)
+                its_own = body.name
+            else:
+                body, its_own = stack.enter_context(Upload(picture)), _name_of(picture)
+            # A file name need not be text; what is no text in it is replaced.
+            known_as = os.fsencode(its_own if name is None else name).decode("utf-8", "replace")
+            return self._submit({"name": known_as} if known_as else {}, body, wait)
 
     def submit_url(self, url: str, wait: float = 0.0) -> JobAnswer:
         """Submit a picture that the service is to fetch; waits as `submit` does."""
@@ -219,6 +230,22 @@ class Client:
             if not job.ended and time.monotonic() - asked < min(left, _PAUSE):
                 time.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
         return job
+
+    def result(self, job: JobAnswer, timeout: float = 60.0) -> JobAnswer:
+        """The job once it is done.
+
+        Raises Rejected with the job's code when it failed, NotFound("erased") when the image was
+        erased, Unavailable("unfinished") after `timeout` seconds.
+        """
+        job = self.wait_for(job, timeout)
+        if job.state is State.DONE:
+            return job
+        if job.state is State.FAILED:
+            code = job.code if job.code in CODES else "internal_error"
+            raise Rejected(code, job.detail or CODES[code])
+        if job.state is State.ERASED:
+            raise NotFound("erased")
+        raise Unavailable("unfinished", f"the job {job.job} is {job.state}, not done yet")
 
     def image(self, image: str) -> ImageAnswer:
         """The image with this hash."""
@@ -327,7 +354,7 @@ class Client:
             raise error_of(answer, self.url)
 
     def _submit(
-        self, parameters: dict[str, str], body: bytes | Path | dict[str, str], wait: float
+        self, parameters: dict[str, str], body: bytes | Path | Upload | dict[str, str], wait: float
     ) -> JobAnswer:
         wait = min(wait, MAX_WAIT)
         answer = self._rest.ask("POST", "/v1/images", {**parameters, "wait": wait}, body, wait)
@@ -340,6 +367,12 @@ class Client:
             raise Misconfigured(
                 f"{self.url} answers in another form than a facematch service of this version"
             ) from error
+
+
+def _name_of(file: IO[bytes]) -> str:
+    """That of the file behind it, if it has one."""
+    name = getattr(file, "name", "")
+    return Path(name).name if isinstance(name, str) else ""
 
 
 def _segment(text: str) -> str:

@@ -39,6 +39,10 @@ NAMES = (
     "people_read",
     "people_grouped",
     "people_written",
+    "imported_images",
+    "imported_matches",
+    "imported_part",
+    "imported_people",
 )
 
 

@@ -181,9 +181,10 @@ class MemoryPeople:
                     del store._marks[position]
             store._revision += bool(regrouped.said)
             for one in regrouped.said:
-                kept.said.pop(one.number)
+                kept.said.pop(one.number, None)
                 if one.faces:
                     kept.said[one.number] = one
+                    store._revision = max(store._revision, one.number)
             return store._revision
 
     # -- inside

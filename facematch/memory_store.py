@@ -105,6 +105,8 @@ class MemoryStore:
         self._pending: dict[str, int] = {}
         self._erasing: list[int] = []
         self._leases: dict[str, tuple[str, float]] = {}
+        #: What facematch.memory_archiving keeps here.
+        self._import: object | None = None
         #: What facematch.memory_people keeps here, with what changes it here.
         self._people: object | None = None
         self._marks: dict[int, int] = {}
@@ -263,6 +265,8 @@ class MemoryStore:
                 raise NotFound("not_found", f"no job {commit.job}")
             if commit.model != self.collection().model:
                 raise Misconfigured(f"the collection is not of the model {commit.model}")
+            if self._leases.get("import", ("", 0.0))[1] > self._clock():
+                raise Unavailable("store_unavailable", "an export is being imported")
             if found.job.state in (State.FAILED, State.ERASED):
                 return Committed(found.job.state)
             if found.job.state is State.INDEXED and found.job.image != commit.image:

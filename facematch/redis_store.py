@@ -1,6 +1,6 @@
 """The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding`,
-`facematch.redis_vitals`, `facematch.redis_failed_jobs` and `facematch.redis_people` the only home
-of its keys and scripts.
+`facematch.redis_vitals`, `facematch.redis_failed_jobs`, `facematch.redis_archiving` and
+`facematch.redis_people` the only home of its keys and scripts.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
@@ -31,6 +31,8 @@ and for each edition
                                max_matches[.g]; approximate_since[.g], the lowest position linked
                                with an answer that may lack matches, and while it is being built
                                building_to[.g], up to where it is not complete
+                               import and import_to, the id of an export that is being imported
+                               and the position reached; imported, of the one that was
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
@@ -219,6 +221,8 @@ class RedisStore(Scripted):
             raise Misconfigured(f"the collection is not of the model {commit.model}")
         if result == b"no_collection":
             raise Unavailable("store_unavailable", "the collection is gone")
+        if result == b"importing":
+            raise Unavailable("store_unavailable", "an export is being imported")
         state = State(result[0].decode())
         if len(result) == 1:
             return Committed(state)

@@ -6,11 +6,14 @@ Every request may safely be sent twice, so one that finds no service is sent aga
 import contextlib
 import json
 import os
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from types import TracebackType
 from typing import IO, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -65,6 +68,44 @@ _CODE_OF_STATUS: Mapping[int, str] = {
 }
 
 Parameters: TypeAlias = Mapping[str, str | int | float]
+
+
+class Upload:
+    """What is left to be read of a file that is open: read from there again for each try. What
+    cannot be read twice, a pipe, say, is first kept in a temporary file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Raises TypeError for a file of text, OSError."""
+        self._own = contextlib.ExitStack()
+        if not isinstance(file.read(0), bytes):
+            raise TypeError("a file to submit is opened in binary mode")
+        if not file.seekable():
+            kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - see __exit__
+            self._own.callback(kept.close)
+            shutil.copyfileobj(file, kept)
+            kept.seek(0)
+            file = kept
+        self._file, self._start = file, file.tell()
+
+    def __enter__(self) -> "Upload":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._own.close()
+
+    def data(self) -> bytes | IO[bytes]:
+        """From the start: the bytes, or, of a large one, the file."""
+        size = self._file.seek(0, os.SEEK_END) - self._start
+        self._file.seek(self._start)
+        return self._file.read() if size <= _IN_MEMORY else self._file
+
+
+Body: TypeAlias = bytes | Path | Upload | Mapping[str, object] | None
 
 
 @dataclass(frozen=True)
@@ -131,7 +172,7 @@ class Rest:
         method: str,
         path: str,
         parameters: Parameters | None = None,
-        body: bytes | Path | Mapping[str, object] | None = None,
+        body: Body = None,
         wait: float = 0.0,
     ) -> requests.Response:
         """The answer of success. `wait`: seconds that the service may take on purpose.
@@ -158,7 +199,7 @@ class Rest:
         method: str,
         path: str,
         parameters: Parameters | None = None,
-        body: bytes | Path | Mapping[str, object] | None = None,
+        body: Body = None,
         wait: float = 0.0,
     ) -> requests.Response:
         """Whatever is answered, to one request. Raises NotNow when nothing is, Misconfigured."""
@@ -247,7 +288,7 @@ def _pause(state: RetryCallState) -> float:
 
 
 def _data(
-    body: bytes | Path | Mapping[str, object] | None,
+    body: Body,
     headers: dict[str, str],
     stack: contextlib.ExitStack,
 ) -> bytes | IO[bytes] | None:
@@ -260,8 +301,9 @@ def _data(
     headers["Content-Type"] = "application/octet-stream"
     if isinstance(body, bytes):
         return body
-    file = stack.enter_context(body.open("rb"))
-    return file.read() if os.fstat(file.fileno()).st_size <= _IN_MEMORY else file
+    if isinstance(body, Upload):
+        return body.data()
+    return Upload(stack.enter_context(body.open("rb"))).data()
 
 
 def _problem(response: requests.Response) -> _Problem | None:

@@ -3,16 +3,20 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facematch import progress
 from facematch.client import Client
 from facematch.ingest.journal import Journal, journal_path
+from facematch.ingest.picture import Outcome
 from facematch.ingest.run import Report, ingest
+
+if TYPE_CHECKING:
+    from facematch.ingest.watching import Limits
 
 
 def run(client: Client, source: Path, concurrency: int, patience: float) -> tuple[Report, int]:
@@ -24,6 +28,32 @@ def run(client: Client, source: Path, concurrency: int, patience: float) -> tupl
     ):
         report = ingest(client, source, journal, shown, interruption.event, concurrency, patience)
     return report, interruption.number
+
+
+def watch(
+    client: Client, folder: Path, limits: "Limits", told: Callable[[Outcome], object]
+) -> tuple[Report, int]:
+    """The same of a folder that is watched until a signal comes."""
+    from facematch.ingest import watching
+
+    with (
+        closing(Journal(journal_path(client.url, folder))) as journal,
+        _interruptible() as interruption,
+    ):
+        quiet = _Quiet(progress.Lines(sys.stderr, "pictures"))
+        report = watching.watch(client, folder, journal, quiet, interruption.event, told, limits)
+    return report, interruption.number
+
+
+class _Quiet:
+    """Says what happens to the service, and not how far it is: see facematch.progress.Progress."""
+
+    def __init__(self, shown: progress.Progress) -> None:
+        self.say = shown.say
+        self.close = shown.close
+
+    def update(self, done: int, total: int, failed: int | None = None) -> None:
+        """See Progress."""
 
 
 class _Interruption:

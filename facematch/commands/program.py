@@ -1,14 +1,15 @@
 """What every command of `facematch` has in common: options, output, errors and exit codes.
 
-Exit codes: 0 as asked, 1 not so, 2 used wrongly, 130 interrupted.
+Exit codes: 0 as asked, 1 not so, 2 used wrongly, 130 and 143 interrupted.
 """
 
 import errno
 import json
 import logging
+import os
 import signal
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from facematch.commands.text import Document
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+#: Shown below the help, and in README.
+EXIT_CODES = """\b
+Exit codes: 0 as asked; 1 not so, with a line that says why, or a finding;
+2 used wrongly; 130 interrupted (143: told to end).
+"""
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -55,12 +62,34 @@ class Asked:
         if self.json:
             click.echo(json.dumps(document))
         else:
+            # None: colours on a terminal only.
+            colour = False if os.environ.get("NO_COLOR") else None
             for line in lines:
-                click.echo(line)
+                click.echo(line, color=colour)
 
 
 class Program(click.Group):
-    """Makes one line and an exit code of every error."""
+    """Makes one line and an exit code of every error, and shows its commands in sections.
+
+    `sections`: the names of the commands in each, by its heading; those in none come last.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections: Mapping[str, Sequence[str]] = {}
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See click.Group."""
+        named = {name for names in self.sections.values() for name in names}
+        others = [name for name in self.list_commands(ctx) if name not in named]
+        width = max(map(len, self.commands), default=0)
+        room = formatter.width - width - 6
+        for heading, names in {**self.sections, "Others": others}.items():
+            there = [(name, self.commands[name]) for name in names if name in self.commands]
+            rows = [(f"{name:<{width}}", one.get_short_help_str(room)) for name, one in there]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         """See click.Group."""

@@ -4,15 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import click
+
 from facematch.client import MatchesAnswer
 from facematch.commands.results import Result
 from facematch.errors import CODES
-from facematch.ingest.picture import Kind
+from facematch.ingest.picture import Kind, Outcome
 from facematch.ingest.run import Report
 from facematch.store import State
 from facematch.terminal import duration, printable
 
 _NAMES = 3
+#: On a terminal, by state; what is under way has another one.
+_COLOURS: Mapping[str, str] = {State.DONE: "green", State.FAILED: "red", State.ERASED: "red"}
 #: From this rate on, a chance is told in per cent.
 _LIKELY = 0.1
 _SIZES = ((1e15, "10^15"), (1e12, "10^12"), (1e9, "10^9"), (1e6, "million"))
@@ -44,9 +48,11 @@ def result_document(result: Result) -> Document:
 
 def result_lines(result: Result) -> Iterator[str]:
     """For people: what became of it, its hash, and its matches, the most certain first."""
-    yield f"{printable(result.asked)}: {_outcome(result)}"
+    colour = _COLOURS.get(result.state or State.ACCEPTED, "yellow")
+    asked = click.style(printable(result.asked), bold=True)
+    yield f"{asked}: {click.style(_outcome(result), fg=colour)}"
     if result.hash is not None and result.hash != result.asked:
-        yield f"  {result.hash}"
+        yield click.style(f"  {result.hash}", dim=True)
     for match in result.matches or ():
         rate = match.false_match_rate
         sure = "" if rate is None else f"{_chance(rate):<18}"
@@ -140,6 +146,28 @@ def report_lines(report: Report) -> Iterator[str]:
         yield "Not everything ended. The same command goes on where this one stopped."
     elif tally.failures:
         yield "The same command tries those again that failed."
+
+
+def outcome_document(outcome: Outcome) -> Document:
+    """For a script: what became of a picture."""
+    failed = outcome.kind is Kind.FAILED
+    return {
+        "name": outcome.entry.name,
+        "outcome": str(outcome.kind),
+        "hash": outcome.done.hash if outcome.done else None,
+        "code": outcome.code if failed else None,
+        "detail": outcome.detail if failed else None,
+    }
+
+
+def outcome_lines(outcome: Outcome) -> Iterator[str]:
+    """For people."""
+    name, kind = printable(outcome.entry.name), outcome.kind.replace("_", " ")
+    if outcome.kind is Kind.FAILED:
+        said = f"failed: {printable(outcome.detail)} ({outcome.code})"
+        yield f"{name}: {click.style(said, fg='red')}"
+    else:
+        yield f"{name}: {kind}" + (f"  {outcome.done.hash}" if outcome.done else "")
 
 
 def _names(names: Sequence[str]) -> str:

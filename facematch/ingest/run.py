@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,14 +71,16 @@ class Report:
 
 def ingest(
     client: Client,
-    source: Path,
+    source: Path | Sequence[Entry],
     journal: Journal,
     progress: Progress,
     interrupted: threading.Event,
     concurrency: int = 16,
     patience: float = 300.0,
+    told: Callable[[Outcome], object] = lambda outcome: None,
 ) -> Report:
-    """Submit every entry of `source`, `concurrency` at once, until each has ended.
+    """Submit every entry of `source`, `concurrency` at once, until each has ended. `told` hears of
+    each that has.
 
     Stops early when `interrupted` is set, and when the service did not answer for `patience`
     seconds. What ended in an earlier run is not submitted again if the service still has it;
@@ -86,7 +88,7 @@ def ingest(
     errors that end the run are in the report.
     """
     started = time.monotonic()
-    run = _Run(client, source, journal, progress, concurrency, patience, interrupted)
+    run = _Run(client, source, journal, progress, concurrency, patience, interrupted, told)
     error: FacematchError | None = None
     try:
         run.go()
@@ -115,15 +117,20 @@ class _Run:
     def __init__(
         self,
         client: Client,
-        source: Path,
+        source: Path | Sequence[Entry],
         journal: Journal,
         progress: Progress,
         concurrency: int,
         patience: float,
         interrupted: threading.Event,
+        told: Callable[[Outcome], object],
     ) -> None:
-        self.tally = Tally(count(source, interrupted))
-        self._entries: Iterator[Entry] = entries(source)
+        self._entries: Iterator[Entry]
+        if isinstance(source, Path):
+            self.tally, self._entries = Tally(count(source, interrupted)), entries(source)
+        else:
+            self.tally, self._entries = Tally(len(source)), iter(source)
+        self._told = told
         self._journal = journal
         self._progress = progress
         self._most = 2 * concurrency
@@ -179,6 +186,7 @@ class _Run:
                 self.tally.add(result)
                 if result.done is not None:
                     self._journal.record(result.entry.name, result.done)
+                self._told(result)
         if time.monotonic() >= self._next_tick:
             self._next_tick = time.monotonic() + _TICK
             self._journal.save()

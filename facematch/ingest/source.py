@@ -48,9 +48,34 @@ def entries(source: Path) -> Iterator[Entry]:
     return _urls(source)
 
 
-def _files(folder: Path) -> Iterator[Entry]:
+def entries_at(folder: Path, path: str) -> Iterator[Entry]:
+    """The entry of a file below the folder, or those of a folder below it; none for what `entries`
+    would leave out, or what is gone."""
+    try:
+        below = Path(path).relative_to(folder)
+    except ValueError:
+        return
+    if not below.parts or any(map(_skipped, below.parts)):
+        return
+    name = "/".join(below.parts)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Entry(name, problem=error.strerror or str(error))
+        return
+    if stat.S_ISDIR(status.st_mode):
+        yield from _files(Path(path), name)
+    elif stat.S_ISREG(status.st_mode):
+        yield Entry(name, Path(path), f"{status.st_size}:{status.st_mtime_ns}")
+
+
+def _files(folder: Path, known_as: str = "") -> Iterator[Entry]:
     """Each folder is left before those in it are entered, so that one is open at a time."""
-    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(str(folder), "", frozenset())]
+    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [
+        (str(folder), known_as, frozenset())
+    ]
     while waiting:
         path, name, above = waiting.pop()
         try:

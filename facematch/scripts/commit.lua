@@ -7,6 +7,8 @@ if not fields[1] or given_up() then return 'unknown' end
 local pinned = redis.call('HGET', META, 'model')
 if not pinned then return 'no_collection' end
 if pinned ~= model then return 'model_mismatch' end
+-- Every position is one that it had where it is imported from.
+if redis.call('EXISTS', key('lease', 'import')) == 1 then return 'importing' end
 if fields[1] == 'failed' or fields[1] == 'erased' then return {fields[1]} end
 -- A job is of one image, whatever somebody else finds behind its URL.
 if fields[1] == 'committed' and fields[4] ~= image then

@@ -477,6 +477,28 @@ local function erased_since(job_number, erased_at)
   return erased_at and number(erased_at) >= number(job_number)
 end
 
+-- What keeps an import from going on, false for nothing; it then keeps others from committing for so
+-- many milliseconds more.
+local function no_import(export, holder, milliseconds)
+  if given_up() or not export or redis.call('HGET', META, 'import') ~= export then
+    return 'no_collection'
+  end
+  local _, other = editions()
+  if other or #generations() > 1 then return 'reindex_exists' end
+  local lease = key('lease', 'import')
+  local holds = redis.call('GET', lease)
+  if holds and holds ~= holder then return 'overtaken' end
+  local reached = redis.call('HMGET', META, 'position', 'import_to')
+  if reached[1] ~= reached[2] then return 'overtaken' end
+  redis.call('SET', lease, holder, 'PX', milliseconds)
+  return false
+end
+
+-- The next position of an import is no image's.
+local function nothing_at_next(keep)
+  redis.call('HSET', META, 'import_to', append('del', '', '', '0', keep))
+end
+
 local PAST_AT_ONCE = 100
 
 -- Jobs that failed with a code, by when they are forgotten; the codes, by when the last job is.

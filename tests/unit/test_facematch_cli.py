@@ -1,6 +1,8 @@
 """The `facematch` command, against the real api: what it prints, and its exit codes."""
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -540,3 +542,56 @@ def test_a_reindex_that_is_asked_for_wrongly_does_nothing(
     done = CliRunner().invoke(main, ["reindex", *arguments])
     assert done.exit_code == 2
     assert said in done.output
+
+
+def test_the_help_has_every_command_in_a_section_on_one_screen(run: Run) -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    named = [name for names in main.sections.values() for name in names]
+    assert sorted(named) == sorted(main.commands)
+    for heading, names in main.sections.items():
+        section = result.stdout.split(f"\n{heading}:\n")[1].split("\n\n")[0]
+        assert [line.split()[0] for line in section.splitlines()] == list(names)
+    assert "Exit codes" in result.stdout
+    assert len(result.stdout.splitlines()) < 60
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_how_to_complete(run: Run, shell: str) -> None:
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert f"_FACEMATCH_COMPLETE={shell}_complete" in result.stdout
+
+
+def test_commands_are_completed(tmp_path: Path) -> None:
+    command = tmp_path / "facematch"
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+    command.chmod(0o755)
+    script = """
+        source <(facematch completion bash)
+        COMP_WORDS=(facematch in) COMP_CWORD=1
+        _facematch_completion facematch
+        echo "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["index", "ingest"], done.stderr
+
+
+@pytest.mark.parametrize(("no_colour", "coloured"), [("", True), ("1", False)])
+def test_colours_are_for_terminals(
+    service: ToldService, tmp_path: Path, no_colour: str, coloured: bool
+) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(b"ann 1")
+    environment = {"FACEMATCH_URL": service.url, "NO_COLOR": no_colour}
+    result = CliRunner().invoke(main, ["image", str(picture)], env=environment, color=True)
+    assert ("\x1b[32m" in result.stdout) is coloured
+    piped = CliRunner().invoke(main, ["image", str(picture)], env=environment)
+    assert "\x1b" not in piped.stdout

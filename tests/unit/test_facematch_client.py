@@ -351,3 +351,55 @@ def test_a_large_file_is_sent_as_it_is_read(
     with scripted(lambda request: None if request.number == 1 else job()) as service:
         Client(service.url).submit(file)
         assert [request.body for request in service.requests] == [b"0123456789" * 1000] * 2
+
+
+def test_an_open_file_is_sent_from_where_it_stands_again_for_each_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "large.jpg"
+    file.write_bytes(b"not" + b"0123456789" * 1000)
+    for limit in (10, 1_000_000):
+        monkeypatch.setattr("facematch.rest._IN_MEMORY", limit)
+        with (
+            scripted(lambda request: None if request.number == 1 else job()) as service,
+            file.open("rb") as open_file,
+        ):
+            open_file.seek(3)
+            Client(service.url).submit(open_file)
+            assert [request.body for request in service.requests] == [b"0123456789" * 1000] * 2
+            assert [request.query["name"] for request in service.requests] == ["large.jpg"] * 2
+            assert not open_file.closed
+
+
+def test_what_can_be_read_once_only_is_sent_again_all_the_same() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"a picture")
+    os.close(writing)
+    with (
+        scripted(lambda request: None if request.number == 1 else job()) as service,
+        os.fdopen(reading, "rb") as pipe,
+    ):
+        Client(service.url).submit(pipe, "piped.jpg")
+        assert [request.body for request in service.requests] == [b"a picture"] * 2
+
+
+def test_a_file_of_text_is_no_picture(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("ann 1")
+    with file.open() as text, pytest.raises(TypeError):
+        client.submit(text)  # type: ignore[arg-type]
+
+
+def test_a_result_is_of_a_job_that_is_done_or_an_error(client: Client) -> None:
+    assert client.result(client.submit(b"ann 1"), 10).state is State.DONE
+    with pytest.raises(Rejected) as rejected:
+        client.result(client.submit(b"broken"), 10)
+    assert (rejected.value.code, str(rejected.value)) == ("not_an_image", "no picture")
+    with pytest.raises(Unavailable) as unfinished:
+        client.result(client.submit(b"slow ann"), 0.2)
+    assert unfinished.value.code == "unfinished"
+    erased = client.result(client.submit(b"bob 1"), 10)
+    client.delete(image_hash(b"bob 1"))
+    with pytest.raises(NotFound) as gone:
+        client.result(client.job(erased.job), 10)
+    assert gone.value.code == "erased"

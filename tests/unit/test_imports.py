@@ -46,6 +46,9 @@ LAYERS = {
     },
     "formats": {"job", "searching", "wire"},
     "ports": {
+        "archive",
+        "archiving",
+        "memory_archiving",
         "broker",
         "collections",
         "expectation",
@@ -89,6 +92,7 @@ LAYERS = {
         "metrics_port",
         "rabbit_broker",
         "rabbitmq",
+        "redis_archiving",
         "redis_collections",
         "redis_connection",
         "redis_durability",
@@ -130,6 +134,7 @@ SHARED = {
 CHOICES = {
     "brokers",
     "indexes",
+    "memory_archiving",
     "memory_collections",
     "memory_failed_jobs",
     "memory_generations",
@@ -139,6 +144,7 @@ CHOICES = {
     "memory_store",
     "milvus",
     "rabbit_broker",
+    "redis_archiving",
     "redis_collections",
     "redis_connection",
     "redis_failed_jobs",
@@ -156,6 +162,7 @@ CHOICES = {
 }
 CHOOSERS = {
     *("__main__", "embedded", "valkey", "wsgi"),
+    "commands.archives",
     "commands.people",
     *("commands.fsck", "commands.index", "commands.jobs", "commands.migrate"),
     *("commands.reindex_parts", "commands.checks_of_parts", "commands.doctor"),
