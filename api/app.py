@@ -1,12 +1,15 @@
 """The application: every route, given the parts it works with."""
 
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import course_routes, health, openapi, people_routes, problems, v1_routes
+from api import course_routes, health, openapi, openapi_keys, people_routes, problems, v1_routes
+from api.guard import Guard
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -42,9 +45,11 @@ def create_app(
     people: PeopleFront,
     settings: Settings,
     metrics: Metrics | None = None,
+    *,
+    guard: Guard,
 ) -> APIFlask:
     """The WSGI application. It starts nothing: who calls this starts the parts. `metrics`: where
-    its requests are counted, if anywhere."""
+    its requests are counted, if anywhere. `guard`: who lets callers in."""
     metrics = metrics or Metrics()
     app = APIFlask("api", title="facematch", version=__version__, docs_path=None)
     app.config.update(
@@ -57,7 +62,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined] # of the default provider
     app.description = "Tells you, for every picture, which other pictures show one of its faces."
-    app.spec_callback = openapi.complete  # type: ignore[assignment]
+    app.spec_callback = partial(_complete, app)
     problems.register(app)
 
     submission = Submission(store, publisher, settings.backlog_bytes, metrics.accepted)
@@ -70,8 +75,14 @@ def create_app(
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
     app.before_request(_begin)
     app.after_request(_secure)
+    # Before the guard, so that those sent away count, too.
     metrics.count_requests(app)
+    guard.register(app)
     return app
+
+
+def _complete(app: APIFlask, document: dict[str, Any]) -> dict[str, Any]:
+    return openapi_keys.complete(openapi.complete(document), app)
 
 
 def _begin() -> None:

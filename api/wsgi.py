@@ -8,7 +8,9 @@ import structlog
 from apiflask import APIFlask
 
 from api.app import create_app
+from api.guard import Guard
 from api.ledger import Ledger
+from api.limiting import Limits
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
 from api.replaying import Replayer
@@ -18,14 +20,18 @@ from facematch import startup
 from facematch.brokers import open_queues
 from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Misconfigured
+from facematch.guarding import check_guarded
 from facematch.metrics_port import MetricsPort
-from facematch.redis_connection import connect
+from facematch.redis_connection import Redis, connect
 from facematch.redis_durability import check_durable
+from facematch.redis_keys import LIMITS_PREFIX, RedisKeys
 from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
 from facematch.settings import Settings
+
+_CREATE = "facematch keys create NAME, or python -m worker keys create NAME where workers are"
 
 _log = structlog.get_logger()
 
@@ -98,6 +104,7 @@ def check(settings: Settings) -> None:
 
         def attempt() -> list[str]:
             RedisSchema(client).check()
+            check_guarded(settings.host, RedisKeys(client), settings, _CREATE)
             return check_durable(client, settings.allow_volatile)
 
         weaknesses = startup.wait_for_redis(attempt, threading.Event())
@@ -119,7 +126,8 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
-    app = create_app(store, publisher, waiting, ledger, replayer, people, settings, metrics)
+    parts = (store, publisher, waiting, ledger, replayer, people, settings, metrics)
+    app = create_app(*parts, guard=_guard(client, settings))
     traces = startup.Tracing(settings, "api")
     if port is None:
         return Service(app, publisher, waiting, replayer, traces)
@@ -134,3 +142,14 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
         )
     )
     return Service(app, publisher, waiting, replayer, traces, Telling(port, metrics, watch))
+
+
+def _guard(client: Redis, settings: Settings) -> Guard:
+    limits = Limits(
+        settings.key_rate,
+        settings.key_quota,
+        "redis://",  # which is not looked at: the connections are those there are
+        connection_pool=client.connection_pool,
+        key_prefix=LIMITS_PREFIX,
+    )
+    return Guard(RedisKeys(client), limits, asks=not settings.guarded_elsewhere)

@@ -21,6 +21,7 @@ from facematch.commands.program import (
     wait_option,
 )
 from facematch.errors import NotFound
+from facematch.keys_cli import keys
 from facematch.operator_cli import fsck, index, migrate, reindex
 from facematch.people_cli import people
 from facematch.plan_cli import plan
@@ -228,5 +229,5 @@ def _check_hash(text: str) -> None:
         raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
 
 
-for _command in (doctor, fsck, index, jobs, migrate, people, plan, quality, reindex, status):
+for _command in (doctor, fsck, index, jobs, keys, migrate, people, plan, quality, reindex, status):
     main.add_command(_command)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facematch.errors import Misconfigured
 from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION
+from facematch.keys import check_limit
 
 PREFIX = "FACEMATCH_"
 #: Pixels of the least `max_side`: no face would be found in much smaller copies, not even the
@@ -41,6 +42,17 @@ class Settings(BaseSettings):
     api_threads: int = Field(192, ge=2, description="requests the api handles at once")
     api_waiters: int = Field(
         128, ge=0, description="how many of them may wait for a result; more are answered at once"
+    )
+    guarded_elsewhere: bool = Field(
+        False,
+        description="true: nobody is asked for an API key, whoever asks, because something before "
+        "the service does that",
+    )
+    key_rate: str = Field(
+        "", description="requests that each API key may make, as `100/second`; empty: any"
+    )
+    key_quota: str = Field(
+        "", description="submissions that each API key may make, as `10000/day`; empty: any"
     )
     metrics_host: str = Field(
         "127.0.0.1",
@@ -189,6 +201,11 @@ class Settings(BaseSettings):
         if 0 < value < LEAST_SIDE:
             raise ValueError(f"{value} is neither 0 nor at least {LEAST_SIDE}")
         return value
+
+    @field_validator("key_rate", "key_quota")
+    @classmethod
+    def _limit(cls, value: str) -> str:
+        return check_limit(value)
 
     @field_validator("fetch_allow")
     @classmethod

@@ -14,7 +14,9 @@ from api_parts import MODEL, Api
 
 from api import body
 from api.app import create_app
+from api.guard import Guard
 from api.ledger import Ledger
+from api.limiting import Limits
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.server import Server, bind
@@ -22,6 +24,7 @@ from api.waiting import Waiting
 from api.wsgi import Service
 from facematch import logs
 from facematch.broker import MemoryBroker, Queues
+from facematch.memory_keys import MemoryKeys
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
@@ -37,8 +40,10 @@ def make(folder: Path, settings: Settings) -> Service:
     ledger.check()
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), settings)
-    api = Api(store, broker, publisher, waiting, ledger, replayer, app)
+    keys, people = MemoryKeys(), MemoryPeople(store)
+    parts = (store, publisher, waiting, ledger, replayer, people, settings)
+    app = create_app(*parts, guard=Guard(keys, Limits()))
+    api = Api(store, broker, publisher, waiting, ledger, replayer, app, keys)
     threading.Thread(target=work, args=(api,), daemon=True).start()
     return Service(app, publisher, waiting, replayer, Tracing(settings, "api"))
 

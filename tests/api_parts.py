@@ -11,13 +11,16 @@ from apiflask import APIFlask
 from waiting import eventually
 
 from api.app import create_app
+from api.guard import Guard
 from api.ledger import Ledger
+from api.limiting import Limits
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.waiting import Waiting
 from facematch.broker import MemoryBroker, Queues
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
+from facematch.memory_keys import MemoryKeys
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
@@ -38,6 +41,7 @@ class Api:
     ledger: Ledger
     replayer: Replayer
     app: APIFlask
+    keys: MemoryKeys
     positions: dict[str, int] = field(default_factory=dict)
 
     def next_job(self) -> str:
@@ -105,13 +109,19 @@ def running_api(
     replayer = Replayer(store, ledger)
     chosen = Settings(**settings)  # type: ignore[arg-type]
     waiting = Waiting(store, chosen.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), chosen)
+    keys = MemoryKeys()
+    guard = Guard(
+        keys, Limits(chosen.key_rate, chosen.key_quota), asks=not chosen.guarded_elsewhere
+    )
+    app = create_app(
+        store, publisher, waiting, ledger, replayer, MemoryPeople(store), chosen, guard=guard
+    )
     publisher.start()
     replayer.start()
     waiting.start()
     eventually(lambda: replayer.replayed)
     try:
-        yield Api(store, broker, publisher, waiting, ledger, replayer, app)
+        yield Api(store, broker, publisher, waiting, ledger, replayer, app, keys)
     finally:
         waiting.stop()
         replayer.stop()

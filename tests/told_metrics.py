@@ -11,6 +11,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
+from api.guard import Guard
+from api.limiting import Limits
 from api.metrics import Metrics as ApiMetrics
 from api.metrics import gauges_of as api_gauges
 from api.vitals import Watch
@@ -91,6 +93,7 @@ def of_api(folder: Path) -> str:
         app = create_app(
             *(api.store, api.publisher, api.waiting, api.ledger, api.replayer),
             *(MemoryPeople(api.store), Settings(), metrics),
+            guard=Guard(api.keys, Limits()),
         )
         client = app.test_client()
         assert client.post("/v1/images", data=b"picture").status_code == 202

@@ -11,6 +11,8 @@ from told_metrics import VITALS
 from waiting import eventually
 
 from api.app import create_app
+from api.guard import Guard
+from api.limiting import Limits
 from api.metrics import Metrics
 from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
@@ -43,7 +45,8 @@ def client(api: Api, metrics: Metrics) -> FlaskClient:
         api.replayer,
         MemoryPeople(api.store),
     )
-    return create_app(*parts, Settings(), metrics).test_client()
+    guard = Guard(api.keys, Limits())
+    return create_app(*parts, Settings(), metrics, guard=guard).test_client()
 
 
 def told(metrics: Metrics, name: str, **labels: str) -> float | None:
