@@ -24,8 +24,12 @@ class _Limit(click.ParamType):  # type: ignore[type-arg]
         self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
     ) -> str:
         """See click.ParamType."""
+        if value == _NONE:
+            return UNLIMITED
         try:
-            return UNLIMITED if value == _NONE else check_limit(value)
+            if value == UNLIMITED:
+                raise ValueError(f"say {_NONE} for no limit")
+            return check_limit(value)
         except ValueError as error:
             self.fail(str(error), parameter, ctx)
 
