@@ -26,9 +26,9 @@ class _Limit(click.ParamType):  # type: ignore[type-arg]
         """See click.ParamType."""
         if value == _NONE:
             return UNLIMITED
+        if value == UNLIMITED:
+            self.fail(f"say {_NONE} for no limit", parameter, ctx)
         try:
-            if value == UNLIMITED:
-                raise ValueError(f"say {_NONE} for no limit")
             return check_limit(value)
         except ValueError as error:
             self.fail(str(error), parameter, ctx)
