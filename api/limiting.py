@@ -50,6 +50,8 @@ class Limits:
     def register(self, app: APIFlask) -> None:
         """Count the requests of an application, from now on, whose `caller` is known by then."""
         self._limiter.init_app(app)
+        # Before it looks which limits there are, which takes longer than all of the guard.
+        self._limiter.request_filter(lambda: not (self._requests() or self._submissions()))
         app.register_error_handler(RateLimitExceeded, self._exceeded)
         app.register_error_handler(StorageError, _away)
 
