@@ -4,7 +4,7 @@ takes. Set by `api.guard`, read by whoever tells different callers different thi
 from flask import g
 
 from api.scopes import OPEN, Needs
-from facematch.keys import ApiKey
+from facematch.keys import EVERY, ApiKey
 
 
 def recognise(key: ApiKey | None, needed: Needs) -> None:
@@ -24,7 +24,7 @@ def is_submitting() -> bool:
     return needed.submits
 
 
-def may_see(collection: str) -> bool:
-    """Whether the caller may know of a collection."""
+def own_collections() -> frozenset[str] | None:
+    """The collections that the caller may know of, which need not exist; None: all there are."""
     key = caller()
-    return key is None or key.may_use(collection)
+    return None if key is None or EVERY in key.collections else key.collections

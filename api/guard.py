@@ -82,9 +82,7 @@ class Guard:
         if found is None:
             raise Denied("bad_key")
         id_, secret = found
-        cached = self._cached.get(id_)
-        if cached is None or time.monotonic() >= cached.until:
-            cached = self._fetch(id_, cached)
+        cached = self._current(id_)
         key, now = cached.key, self._clock()
         if not key.is_of(secret) or not key.is_alive(now):
             raise Denied("bad_key")
@@ -93,6 +91,16 @@ class Guard:
             with suppress(Unavailable):
                 self._keys.note_use(id_, now)
         return key
+
+    def works(self, key: ApiKey | None) -> bool:
+        """Whether who was let in with this key still would be: for answers that take long, such as
+        a stream. Raises Unavailable."""
+        if key is None:
+            return not self.asks()
+        try:
+            return self._current(key.id).key.is_alive(self._clock())
+        except Denied:
+            return False
 
     def _check(self) -> None:
         if request.routing_exception is not None or request.url_rule is None:
@@ -112,6 +120,13 @@ class Guard:
         structlog.contextvars.bind_contextvars(key=key.id)
         recognise(key, needed)
         _let_in(key, needed)
+
+    def _current(self, id_: str) -> _Cached:
+        """As it was two seconds ago at the most. Raises Denied("bad_key"), Unavailable."""
+        cached = self._cached.get(id_)
+        if cached is None or time.monotonic() >= cached.until:
+            cached = self._fetch(id_, cached)
+        return cached
 
     def _fetch(self, id_: str, before: _Cached | None) -> _Cached:
         key = self._keys.key(id_)

@@ -69,7 +69,7 @@ CODES: dict[str, str] = {
     "too_many_redirects": "the URL redirects too often",
     "truncated_image": "the picture's data ends too early",
     "unfinished": "the image is still being worked on",
-    "unknown_collection": "there is no such collection here",
+    "unknown_collection": "there is no such collection",
     "unreachable": "the URL's server cannot be reached",
     "unreadable": "the file cannot be read",
 }

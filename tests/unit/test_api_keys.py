@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from api import guard as guard_module
 from api import problems
-from api.caller import caller, may_see
+from api.caller import caller, own_collections
 from api.guard import Guard
 from api.limiting import Limits
 from api.problems import CHALLENGE
@@ -296,6 +296,7 @@ def test_a_key_is_looked_up_once_in_two_seconds_and_a_revoked_one_works_no_longe
     keys.add(key)
     assert guard.key(text).id == key.id, "one that was unknown a moment ago works at once"
     asked = keys.asked
+    assert guard.works(key)
     keys.revoke(key.id, 1.0)
     clock[0] += 1.9
     guard.key(text)
@@ -304,6 +305,8 @@ def test_a_key_is_looked_up_once_in_two_seconds_and_a_revoked_one_works_no_longe
     with pytest.raises(Denied):
         guard.key(text)
     assert keys.asked == asked + 1
+    assert not guard.works(key)
+    assert not guard.works(None), "nobody without a key is let in any more"
 
 
 def test_a_key_ends_when_it_expires_though_it_was_just_looked_up(clock: list[float]) -> None:
@@ -382,7 +385,8 @@ def small() -> tuple[Flask, MemoryKeys]:
     @app.get("/v1/collections")
     @needs(Scope.READ, of=Of.ANY)
     def collections() -> list[str]:
-        return [name for name in ("a", "b", "default") if may_see(name)]
+        own = own_collections()
+        return ["all"] if own is None else sorted(own)
 
     @app.post("/v1/collections")
     @needs(Scope.ADMIN, of=Of.SERVICE)
@@ -409,6 +413,10 @@ def test_a_key_is_for_the_collection_in_the_path(small: tuple[Flask, MemoryKeys]
     for odd in ("/v1/collections/a%2Fb/images/x", "/v1/collections//images/x"):
         assert client.get(odd, headers=headers).status_code == 404
     assert client.get("/v1/collections", headers=headers).json == ["a"]
+    everywhere, its_text = new_key("bob", [Scope.READ], ["a", EVERY], 1.0)
+    keys.add(everywhere)
+    answer = client.get("/v1/collections", headers={"X-Api-Key": its_text})
+    assert answer.json == ["all"]
     assert is_problem(client.post("/v1/collections", headers=headers), 404, "unknown_collection")
 
 
