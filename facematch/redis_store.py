@@ -1,6 +1,6 @@
 """The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding`,
 `facematch.redis_vitals`, `facematch.redis_failed_jobs` and `facematch.redis_people` the only home
-of its keys and scripts.
+of its keys and scripts. API keys, which are of no collection, have those of `facematch.redis_keys`.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole
