@@ -1,8 +1,10 @@
 """The application: every route, given the parts it works with."""
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from apiflask import APIFlask
@@ -15,6 +17,7 @@ from api import (
     docs_routes,
     health,
     openapi,
+    openapi_keys,
     people_routes,
     problems,
     search_routes,
@@ -23,6 +26,7 @@ from api import (
 from api.collection_of import choose, collection_of_request, mount, require_name
 from api.compression import compressed
 from api.face_reading import FaceReading
+from api.guard import Guard
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -53,25 +57,29 @@ _HEADERS = {
 }
 
 
-def create_app(
-    store: Front,
-    publisher: Publisher,
-    waiting: Waiting,
-    ledger: Ledger,
-    replayer: Replayer,
-    people: PeopleFront,
-    settings: Settings,
-    metrics: Metrics | None = None,
-    collections: Collections | None = None,
-    searcher: Searcher | None = None,
-) -> APIFlask:
-    """The WSGI application. It starts nothing: who calls this starts the parts.
+@dataclass(frozen=True, kw_only=True)
+class AppParts:
+    """What the application works with. `store`, `people` and `ledger` are of the collection of the
+    request: see api.collection_of.
 
-    `store`, `people` and `ledger`: of the collection of the request, see api.collection_of.
-    `metrics`: where its requests are counted, if anywhere. `collections`: those there are; without,
-    the default one is the only one. `searcher`: who searches, if anybody.
+    `collections`: those there are; None: the default one is the only one. `searcher`: who searches.
+    `guard`: who lets callers in. `metrics`: where requests are counted.
     """
-    metrics = metrics or Metrics()
+
+    store: Front
+    people: PeopleFront
+    ledger: Ledger
+    collections: Collections | None
+    publisher: Publisher
+    waiting: Waiting
+    replayer: Replayer
+    guard: Guard
+    searcher: Searcher = field(default_factory=Nobody)
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+def create_app(parts: AppParts, settings: Settings) -> APIFlask:
+    """The WSGI application. It starts nothing: who calls this starts the parts."""
     app = APIFlask("api", title="facematch", version=__version__, docs_path=None)
     app.config.update(
         VALIDATION_ERROR_STATUS_CODE=HTTPStatus.BAD_REQUEST,
@@ -85,35 +93,41 @@ def create_app(
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined] # of the default provider
     app.description = "Tells you, for every picture, which other pictures show one of its faces."
-    app.spec_callback = openapi.complete  # type: ignore[assignment]
+    app.spec_callback = partial(_complete, app)
     problems.register(app)
 
-    submission = Submission(store, publisher, settings.backlog_bytes, metrics.accepted)
-    reading = Reading(store, waiting)
-    app.register_blueprint(course_routes.blueprint(submission, reading, settings.max_bytes))
+    store, collections = parts.store, parts.collections
+    submission = Submission(store, parts.publisher, settings.backlog_bytes, parts.metrics.accepted)
+    reading = Reading(store, parts.waiting)
     faces = FaceReading(store, reading)
+    size = settings.max_bytes
+    app.register_blueprint(course_routes.blueprint(submission, reading, size))
     for routes in (
-        v1_routes.blueprint(store, submission, reading, faces, ledger, settings.max_bytes),
-        search_routes.blueprint(
-            searcher or Nobody(), faces, settings.max_bytes, settings.search_seconds
-        ),
-        people_routes.blueprint(people),
+        v1_routes.blueprint(store, submission, reading, faces, parts.ledger, size),
+        search_routes.blueprint(parts.searcher, faces, size, settings.search_seconds),
+        people_routes.blueprint(parts.people),
     ):
         mount(app, routes, of_collection=collections is not None)
     if collections is not None:
-        app.register_blueprint(collections_routes.blueprint(collections, ledger))
+        app.register_blueprint(collections_routes.blueprint(collections, parts.ledger))
         app.url_value_preprocessor(choose)
         app.after_request(partial(_touch, collections))
-    app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
+    app.register_blueprint(health.blueprint(store, parts.publisher, parts.ledger, parts.replayer))
     app.register_blueprint(docs_routes.blueprint())
     app.before_request(_begin)
     app.after_request(_secure)
     app.after_request(compressed)
     if settings.allowed_origins:
         app.after_request(cross_origin.answering(settings.allowed_origins))
-    metrics.count_requests(app)
+    # Before the guard, so that those sent away count, too.
+    parts.metrics.count_requests(app)
+    parts.guard.register(app)
     app.before_request(require_name)
     return app
+
+
+def _complete(app: APIFlask, document: dict[str, Any]) -> dict[str, Any]:
+    return openapi_keys.complete(openapi.complete(document), app)
 
 
 def _begin() -> None:

@@ -61,7 +61,7 @@ def read_body(request: Request, limit: int, room: int = 0) -> bytes:
 def read_document(form: type[_Form]) -> _Form:
     """What the request being answered says as JSON, whatever its content type. Raises Rejected."""
     try:
-        return form.model_validate_json(read_body(request, _DOCUMENT))
+        return form.model_validate_json(read_body(request, _DOCUMENT), strict=True)
     except ValidationError as error:
         wrong = (
             ".".join(map(str, one["loc"])) + f": {one['msg']}" if one["loc"] else one["msg"]

@@ -1,5 +1,7 @@
 """The routes about collections themselves: make one, look at it, erase it."""
 
+from collections.abc import Collection
+from contextlib import suppress
 from http import HTTPStatus
 
 from apiflask import APIBlueprint
@@ -7,13 +9,17 @@ from flask import Response
 
 from api import cursors
 from api.body import read_document
+from api.caller import own_collections
 from api.collection_of import LONG, SHORT
 from api.collections_schemas import CollectionIn, CollectionOut, CollectionsOut, CollectionsQuery
 from api.dropping import drop
 from api.ledger import Ledger
 from api.openapi import also, problems
 from api.schemas import Answer
-from facematch.collections import Collections
+from api.scopes import Of, needs
+from facematch.collections import CollectionAbout, Collections
+from facematch.errors import NotFound
+from facematch.keys import Scope
 
 
 def blueprint(collections: Collections, ledger: Ledger) -> APIBlueprint:
@@ -23,6 +29,7 @@ def blueprint(collections: Collections, ledger: Ledger) -> APIBlueprint:
     @routes.post(f"{SHORT}/collections")
     @routes.output(CollectionOut, description="It exists already, as it was asked for")
     @routes.doc(responses=also(201, "Made", CollectionOut) | problems(400, 409, 413, 503))
+    @needs(Scope.ADMIN, of=Of.SERVICE)
     def create() -> Answer:
         """Make a collection
 
@@ -38,21 +45,28 @@ def blueprint(collections: Collections, ledger: Ledger) -> APIBlueprint:
     @routes.input(CollectionsQuery, location="query")
     @routes.output(CollectionsOut)
     @routes.doc(responses=problems(400, 503))
+    @needs(Scope.READ, of=Of.ANY)
     def everything(query_data: CollectionsQuery) -> Answer:
-        """The collections, by name"""
+        """The collections, by name: those that the API key is for"""
         after = cursors.decode_name(query_data.cursor) if query_data.cursor else ""
-        found, following = collections.page(query_data.limit, after)
+        own = own_collections()
+        if own is None:
+            found, following = collections.page(query_data.limit, after)
+        else:
+            found, following = _page_of(own, collections, query_data.limit, after)
         return CollectionsOut.of(found, following)
 
     @routes.get(LONG)
     @routes.output(CollectionOut)
     @routes.doc(responses=problems(404, 503))
+    @needs(Scope.READ)
     def about(collection: str) -> Answer:
         """A collection: its model and policy, and what is in it"""
         return CollectionOut.of(collections.about(collection))
 
     @routes.delete(LONG)
     @routes.doc(responses={204: "Erased", **problems(404, 503)})
+    @needs(Scope.ADMIN)
     def delete(collection: str) -> Answer:
         """Erase a collection with all that is in it
 
@@ -63,3 +77,15 @@ def blueprint(collections: Collections, ledger: Ledger) -> APIBlueprint:
         return Response(status=HTTPStatus.NO_CONTENT)
 
     return routes
+
+
+def _page_of(
+    own: Collection[str], collections: Collections, limit: int, after: str
+) -> tuple[list[CollectionAbout], str]:
+    """As `collections.page`, of these alone: what else there is, not even a cursor may tell."""
+    found: list[CollectionAbout] = []
+    names = sorted(name for name in own if name > after)
+    for name in names[:limit]:
+        with suppress(NotFound):
+            found.append(collections.about(name))
+    return found, names[limit - 1] if len(names) > limit else ""

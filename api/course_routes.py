@@ -10,9 +10,11 @@ from api.openapi import also, problems
 from api.problems import problem
 from api.reading import Reading
 from api.schemas import Answer, HashOut, JobOut, NoMatchesOut, ScanOut, ScanQuery
+from api.scopes import needs, open_to_all
 from api.submission import Picture, Submission, caller_of, submitted_url
 from api.v1_routes import job_answer
 from facematch import __version__
+from facematch.keys import Scope
 from facematch.store import Job, State
 
 
@@ -22,12 +24,14 @@ def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBl
 
     @routes.get("/")
     @routes.doc(hide=True)
+    @open_to_all
     def page() -> str:
         return render_template("index.html", version=__version__)
 
     @routes.post("/scan/image/<path:filename>")
     @routes.output(HashOut)
     @routes.doc(responses=problems(400, 413, 503))
+    @needs(Scope.SUBMIT)
     def scan_image(filename: str) -> Answer:
         """Submit a picture
 
@@ -42,6 +46,7 @@ def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBl
     @routes.doc(
         responses=also(202, "Not ready in time", JobOut) | problems(400, 410, 413, 422, 503)
     )
+    @needs(Scope.SUBMIT, Scope.READ)
     def scan_url(query_data: ScanQuery) -> Answer:
         """Submit a URL and wait for its matches"""
         accepted = submission.accept(submitted_url(request), caller=caller_of(request))
@@ -55,6 +60,7 @@ def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBl
 
     @routes.get("/match/<image>")
     @routes.doc(responses={200: _NAMES} | problems(503))
+    @needs(Scope.READ)
     def match(image: str) -> list[str]:
         """The names and URLs of the matching images, the most certain first
 

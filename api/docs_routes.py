@@ -5,6 +5,8 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import current_app, render_template
 
+from api.scopes import open_to_all
+
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -14,6 +16,7 @@ def blueprint() -> APIBlueprint:
 
     @routes.get("/docs")
     @routes.doc(hide=True)
+    @open_to_all
     def docs() -> str:
         document: Any = current_app.spec  # type: ignore[attr-defined] # of APIFlask
         return render_template(

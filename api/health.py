@@ -9,6 +9,7 @@ from api.openapi import also
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.schemas import Alive, Answer, Ready
+from api.scopes import open_to_all
 from facematch.errors import FacematchError
 from facematch.probe import ALIVE, READY
 from facematch.store import Front
@@ -45,6 +46,7 @@ def blueprint(
 
     @routes.get(ALIVE)
     @routes.output(Alive)
+    @open_to_all
     def healthz() -> Answer:
         """Whether the process answers"""
         return Alive(status="ok")
@@ -52,6 +54,7 @@ def blueprint(
     @routes.get(READY)
     @routes.output(Ready)
     @routes.doc(responses=also(503, "A dependency is down", Ready))
+    @open_to_all
     def readyz() -> Answer:
         """Whether the process can do its work"""
         ready = readiness(store, publisher, ledger, replayer)

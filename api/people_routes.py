@@ -18,9 +18,11 @@ from api.people_schemas import (
     PersonQuery,
 )
 from api.schemas import Answer
+from api.scopes import needs
 from api.submission import clean_name
 from facematch.errors import Rejected
 from facematch.faces import is_image_hash
+from facematch.keys import Scope
 from facematch.people import PeopleFront
 
 
@@ -32,6 +34,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.input(PeopleQuery, location="query")
     @routes.output(PeopleOut)
     @routes.doc(responses=problems(400, 503))
+    @needs(Scope.READ)
     def everybody(query_data: PeopleQuery) -> Answer:
         """The people of the collection, those with most faces first"""
         after = cursors.decode_people(query_data.cursor) if query_data.cursor else None
@@ -41,6 +44,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.input(PersonQuery, location="query")
     @routes.output(PersonPageOut)
     @routes.doc(responses=problems(400, 404, 503))
+    @needs(Scope.READ)
     def person(person: str, query_data: PersonQuery) -> Answer:
         """A person: faces and images"""
         after = cursors.decode_face(query_data.cursor) if query_data.cursor else 0
@@ -49,6 +53,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.patch("/people/<person>")
     @routes.output(PersonOut)
     @routes.doc(responses=problems(400, 404, 413, 503))
+    @needs(Scope.SUBMIT)
     def name(person: str) -> Answer:
         """Name a person"""
         return PersonOut.of(people.rename(person, clean_name(read_document(NameIn).name)))
@@ -56,6 +61,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.post("/people/<person>/merge")
     @routes.output(PersonOut)
     @routes.doc(responses=problems(400, 404, 413, 503))
+    @needs(Scope.SUBMIT)
     def merge(person: str) -> Answer:
         """Say that other people are this person"""
         others = list(dict.fromkeys(read_document(MergeIn).people))
@@ -66,6 +72,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.post("/people/<person>/split")
     @routes.output(OthersOut)
     @routes.doc(responses=problems(400, 404, 409, 413, 503))
+    @needs(Scope.SUBMIT)
     def split(person: str) -> Answer:
         """Say that some faces are one other person"""
         faces = [face.key for face in read_document(FacesIn).faces]
@@ -74,6 +81,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.post("/people/<person>/exclude")
     @routes.output(OthersOut)
     @routes.doc(responses=problems(400, 404, 409, 413, 503))
+    @needs(Scope.SUBMIT)
     def exclude(person: str) -> Answer:
         """Say that some faces are not this person, whoever they are"""
         faces = [face.key for face in read_document(FacesIn).faces]
@@ -82,6 +90,7 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @routes.get("/images/<image>/people")
     @routes.output(ImagePeopleOut)
     @routes.doc(responses=problems(400, 404, 503))
+    @needs(Scope.READ)
     def of_image(image: str) -> Answer:
         """Who is on an image"""
         if not is_image_hash(image):

@@ -14,10 +14,12 @@ from apiflask.exceptions import HTTPError
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from facematch.errors import CODES, FacematchError
+from facematch.errors import CODES, Denied, FacematchError
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "2"
+#: Says to who has no key how one is sent.
+CHALLENGE = 'Bearer realm="facematch"'
 
 #: The status of an error that has this code. What went wrong with a picture is 422: the answer
 #: of a route that must have the picture's result and cannot.
@@ -30,6 +32,7 @@ STATUS: dict[str, int] = {
     "bad_export": 422,
     "bad_hash": 400,
     "bad_image": 422,
+    "bad_key": 401,
     "bad_request": 400,
     "bad_url": 400,
     "broker_unavailable": 503,
@@ -55,6 +58,8 @@ STATUS: dict[str, int] = {
     "newer_data": 503,
     "no_collection": 404,
     "no_face": 404,
+    "no_key": 401,
+    "no_key_here": 404,
     "no_person": 404,
     "no_rates": 409,
     "no_reindex": 404,
@@ -70,11 +75,14 @@ STATUS: dict[str, int] = {
     "other_version": 503,
     "out_of_memory": 422,
     "overtaken": 409,
+    "quota_exceeded": 429,
+    "rate_exceeded": 429,
     "reindex_behind": 409,
     "reindex_exists": 409,
     "reindex_phase": 409,
     "same_model": 409,
     "sandbox_unavailable": 503,
+    "scope_missing": 403,
     "search_busy": 503,
     "search_unavailable": 503,
     "service_unavailable": 503,
@@ -118,6 +126,8 @@ def problem(
     response = Response(json.dumps(body), status, content_type=CONTENT_TYPE)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = RETRY_AFTER
+    elif status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = CHALLENGE
     response.headers.update(headers or {})
     return response
 
@@ -132,7 +142,10 @@ def register(app: APIFlask) -> None:
 
 def _of_ours(error: FacematchError) -> Response:
     if STATUS[error.code] < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return problem(error.code, str(error))
+        later = error.retry_after if isinstance(error, Denied) else 0
+        return problem(
+            error.code, str(error), headers={"Retry-After": str(later)} if later else None
+        )
     # What a driver says may name hosts and paths of ours: that is for the log.
     _log.debug("unavailable", route=str(request.url_rule), code=error.code, detail=str(error))
     return problem(error.code)

@@ -12,9 +12,11 @@ from api.face_schemas import FaceMatchesOut, SearchOut, SearchQuery
 from api.openapi import also, problems
 from api.problems import problem
 from api.schemas import UNFINISHED, Answer, MatchesQuery
+from api.scopes import needs
 from api.submission import Address, Picture, checked_url, submitted
 from facematch.errors import Rejected
 from facematch.faces import parse_face_name
+from facematch.keys import Scope
 from facematch.searching import Asked, Probe, Searcher
 from facematch.store import State
 
@@ -35,6 +37,7 @@ def blueprint(
     @routes.input(SearchQuery, location="query")
     @routes.output(SearchOut)
     @routes.doc(responses=problems(400, 404, 409, 413, 422, 503))
+    @needs(Scope.SEARCH)
     def search(query_data: SearchQuery) -> Answer:
         """Search with a picture that is not kept: its bytes, a form with one file, or a URL
 
@@ -57,6 +60,7 @@ def blueprint(
     @routes.input(MatchesQuery, location="query")
     @routes.output(FaceMatchesOut, description="`state` done or failed")
     @routes.doc(responses=_NOT_KNOWN_YET | problems(400, 404, 409, 410, 503))
+    @needs(Scope.READ)
     def matches(face: str, query_data: MatchesQuery) -> Answer:
         """The images that match one face of an image, the most certain first
 

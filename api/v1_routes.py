@@ -27,9 +27,11 @@ from api.schemas import (
     SubmitQuery,
     WaitQuery,
 )
+from api.scopes import needs
 from api.submission import Submission, caller_of, submitted
 from facematch.errors import Rejected
 from facematch.faces import is_image_hash
+from facematch.keys import Scope
 from facematch.store import Front, Image, Job, State
 
 RETRY_AFTER = {"Retry-After": "1"}
@@ -53,6 +55,7 @@ def blueprint(
     @routes.input(SubmitQuery, location="query")
     @routes.output(JobOut, description="The job, finished within the wait")
     @routes.doc(responses=also(202, "Not finished yet", JobOut) | problems(400, 413, 503))
+    @needs(Scope.SUBMIT)
     def submit(query_data: SubmitQuery) -> Answer:
         """Submit a picture: its bytes, a form with one file, or a URL"""
         job = submission.accept(submitted(request, max_bytes), query_data.name, caller_of(request))
@@ -62,6 +65,7 @@ def blueprint(
     @routes.input(WaitQuery, location="query")
     @routes.output(JobOut)
     @routes.doc(responses=problems(400, 404, 503))
+    @needs(Scope.READ, instead=Scope.SUBMIT)
     def job(job: str, query_data: WaitQuery) -> Answer:
         """What became of a submission"""
         found = reading.job(job, query_data.wait)
@@ -70,6 +74,7 @@ def blueprint(
     @routes.get("/images/<image>")
     @routes.output(ImageOut)
     @routes.doc(responses=problems(400, 404, 410, 503))
+    @needs(Scope.READ)
     def image(image: str) -> Answer:
         """An image: its state, names and faces"""
         found = store.image(_checked(image))
@@ -79,6 +84,7 @@ def blueprint(
     @routes.input(ImageMatchesQuery, location="query")
     @routes.output(MatchesOut, description="`state` done or failed")
     @routes.doc(responses=_NOT_KNOWN_YET | _THE_SAME | problems(400, 404, 409, 410, 503))
+    @needs(Scope.READ)
     def matches(image: str, query_data: ImageMatchesQuery) -> Answer:
         """The matches of an image, the most certain first
 
@@ -103,6 +109,7 @@ def blueprint(
 
     @routes.delete("/images/<image>")
     @routes.doc(responses={204: "Erased", **problems(400, 404, 503)})
+    @needs(Scope.ERASE)
     def delete(image: str) -> Answer:
         """Erase an image, its faces and its matches"""
         erase(store, ledger, _checked(image))

@@ -7,9 +7,11 @@ from pathlib import Path
 import structlog
 from apiflask import APIFlask
 
-from api.app import create_app
+from api.app import AppParts, create_app
 from api.collection_of import Parts
+from api.guard import Guard
 from api.ledger import Ledger
+from api.limiting import Limits
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
 from api.replaying import Replayer
@@ -19,16 +21,20 @@ from facematch import startup
 from facematch.brokers import open_queues
 from facematch.collection_name import served_name
 from facematch.errors import Misconfigured
+from facematch.guarding import check_guarded
 from facematch.metrics_port import MetricsPort
 from facematch.redis_collections import RedisCollections
-from facematch.redis_connection import connect
+from facematch.redis_connection import Redis, connect
 from facematch.redis_durability import check_durable
+from facematch.redis_keys import LIMITS_PREFIX, RedisKeys
 from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisOthers, RedisVitals
 from facematch.search_workers import open_searcher
 from facematch.settings import Settings
+
+_CREATE = "facematch keys create NAME, or python -m worker keys create NAME where workers are"
 
 _log = structlog.get_logger()
 
@@ -102,6 +108,7 @@ def check(settings: Settings) -> None:
 
         def attempt() -> list[str]:
             RedisSchema(client).check()
+            check_guarded(settings.host, RedisKeys(client), settings, _CREATE)
             return check_durable(client, settings.allow_volatile)
 
         weaknesses = startup.wait_for_redis(attempt, threading.Event())
@@ -130,8 +137,19 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     left = max(1, settings.api_threads - settings.api_waiters - 1)
     searcher = open_searcher(settings.search_url, min(settings.api_searches, left))
     app = create_app(
-        *(stores.here, publisher, waiting, Parts(ledger.of).here, replayer, people.here),
-        *(settings, metrics, collections, searcher),
+        AppParts(
+            store=stores.here,
+            people=people.here,
+            ledger=Parts(ledger.of).here,
+            collections=collections,
+            publisher=publisher,
+            waiting=waiting,
+            replayer=replayer,
+            guard=_guard(client, settings),
+            searcher=searcher,
+            metrics=metrics,
+        ),
+        settings,
     )
     traces = startup.Tracing(settings, "api")
     if port is None:
@@ -148,3 +166,14 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
         )
     )
     return Service(app, publisher, waiting, replayer, traces, Telling(port, metrics, watch))
+
+
+def _guard(client: Redis, settings: Settings) -> Guard:
+    limits = Limits(
+        settings.key_rate,
+        settings.key_quota,
+        "redis://",  # which is not looked at: the connections are those there are
+        connection_pool=client.connection_pool,
+        key_prefix=LIMITS_PREFIX,
+    )
+    return Guard(RedisKeys(client), limits, asks=not settings.guarded_elsewhere)

@@ -8,6 +8,7 @@ be it asks Valkey, every now and then: see `facematch.crews`.
 import contextlib
 import http.client
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -29,8 +30,11 @@ from facematch.data_folder import (
     running_service,
 )
 from facematch.errors import Misconfigured, Unavailable
+from facematch.guarding import check_guarded
+from facematch.keys import Keys
 from facematch.processes import Part
 from facematch.redis_connection import connect
+from facematch.redis_keys import RedisKeys
 from facematch.redis_reencoding import RedisReencoding
 from facematch.settings import PREFIX, Settings, load
 from facematch.sidecar import Sidecar
@@ -152,6 +156,8 @@ def _run(
             ),
         )
         try:
+            _start_valkey(tree, folder)
+            _check_guarded(host, RedisKeys(client), settings, folder)
             service = _start(tree, crews, folder, variables, port_of, host, port)
             folder.announce(service)
             crew = f"{workers} worker" if workers == 1 else f"{workers} workers"
@@ -182,8 +188,7 @@ def _start(
     host: str,
     port: int,
 ) -> Service:
-    """Start everything and wait until it is ready. Raises Failed, Stopped."""
-    redis_url = _start_valkey(tree, folder)
+    """Start everything beside Valkey and wait until it is ready. Raises Failed, Stopped."""
     there = crews.editions()
     index_url = variables["FACEMATCH_INDEX_URL"]
     tree.start(_python("index", "index", variables | port_of("index")))
@@ -197,7 +202,17 @@ def _start(
     reached = _WILDCARDS.get(host, host)
     tree.wait_for("the api", lambda: _problem_of_api(reached, port), START_SECONDS, crews.look)
     name = f"[{reached}]" if ":" in reached else reached
+    redis_url = variables["FACEMATCH_REDIS_URL"]
     return Service(os.getpid(), f"http://{name}:{port}", redis_url, index_url)
+
+
+def _check_guarded(host: str, keys: Keys, settings: Settings, folder: DataFolder) -> None:
+    """Raises Misconfigured, Failed."""
+    create = f"facematch keys create NAME --data {shlex.quote(str(folder.path))}"
+    try:
+        check_guarded(host, keys, settings, create)
+    except Unavailable as error:
+        raise Failed(str(error)) from error
 
 
 def _start_valkey(tree: Tree, folder: DataFolder) -> str:

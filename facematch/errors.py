@@ -5,6 +5,7 @@ FacematchError
 ├── Unavailable   a part is not there now; try again and nothing is lost
 ├── NotFound      no such job or image, or it was erased
 ├── Conflict      it does not go with how things are now; look, and decide anew
+├── Denied        who asks may not
 └── Misconfigured a process cannot work as it is set up; it refuses to start
 """
 
@@ -17,6 +18,7 @@ CODES: dict[str, str] = {
     "bad_export": "the file is no export of facematch, or is damaged",
     "bad_hash": "an image hash is 64 lower-case hexadecimal digits",
     "bad_image": "the picture's data is broken",
+    "bad_key": "the API key is none of this service, or was revoked, or has expired",
     "bad_request": "the request is not of the documented form",
     "bad_url": "not an http or https URL with a host",
     "broker_unavailable": "the message broker does not answer",
@@ -42,6 +44,8 @@ CODES: dict[str, str] = {
     "newer_data": "the data is of a newer version than this process; run that version",
     "no_collection": "the index knows of no such collection",
     "no_face": "there is no such face in the picture",
+    "no_key": "this service asks for an API key: Authorization: Bearer, or X-Api-Key",
+    "no_key_here": "there is no such API key",
     "no_person": "there is no such person, or not any more",
     "no_rates": "there are no false match rates: the encoder has no calibration, or the match sets"
     " were made before there were any",
@@ -59,11 +63,14 @@ CODES: dict[str, str] = {
     "other_version": "a worker and its index are of different versions",
     "out_of_memory": "looking at the picture took too much memory",
     "overtaken": "something else was written, or somebody else is at it",
+    "quota_exceeded": "the API key has submitted as much as it may for now; see Retry-After",
+    "rate_exceeded": "too many requests with this API key; see Retry-After",
     "reindex_behind": "what is to be served lacks too much of what is served",
     "reindex_exists": "there is a reindex already; end it first: switch and drop, or cancel",
     "reindex_phase": "the reindex is not in a phase for that",
     "same_model": "the encoder makes the encodings that there are already",
     "sandbox_unavailable": "there is no process to look at pictures with",
+    "scope_missing": "the API key is not good for that",
     "search_busy": "no worker is free for a search; try again later",
     "search_unavailable": "no worker takes searches",
     "service_unavailable": "the service does not answer",
@@ -125,6 +132,15 @@ class NotFound(FacematchError):
 
 class Conflict(FacematchError):
     """It does not go with how things are now."""
+
+
+class Denied(FacematchError):
+    """Who asks may not: no key, a bad one, one without the scope, or too many requests, then until
+    `retry_after` seconds from now."""
+
+    def __init__(self, code: str, detail: str = "", retry_after: int = 0) -> None:
+        super().__init__(code, detail)
+        self.retry_after = retry_after
 
 
 class Misconfigured(FacematchError):

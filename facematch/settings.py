@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facematch.errors import Misconfigured
 from facematch.faces import DEFAULT_THRESHOLD, FACES_PER_POSITION
+from facematch.keys import check_limit
 
 PREFIX = "FACEMATCH_"
 #: Pixels of the least `max_side`: no face would be found in much smaller copies, not even the
@@ -67,6 +68,17 @@ class Settings(BaseSettings):
         "",
         description="origins (`https://example.com`), comma-separated, whose pages may use the api "
         "in a browser; `*`: all",
+    )
+    guarded_elsewhere: bool = Field(
+        False,
+        description="true: nobody is asked for an API key, whoever asks, because something before "
+        "the service does that",
+    )
+    key_rate: str = Field(
+        "", description="requests that each API key may make, as `100/second`; empty: any"
+    )
+    key_quota: str = Field(
+        "", description="submissions that each API key may make, as `10000/day`; empty: any"
     )
     metrics_host: str = Field(
         "127.0.0.1",
@@ -225,6 +237,11 @@ class Settings(BaseSettings):
             if item.strip() not in ("*", origin):
                 raise ValueError(f"{item!r} is not an origin, https://host or https://host:port")
         return value
+
+    @field_validator("key_rate", "key_quota")
+    @classmethod
+    def _limit(cls, value: str) -> str:
+        return check_limit(value)
 
     @field_validator("fetch_allow")
     @classmethod

@@ -13,9 +13,11 @@ import structlog
 from api_parts import MODEL, Api, people_of, stores_of
 
 from api import body
-from api.app import create_app
+from api.app import AppParts, create_app
 from api.collection_of import Parts
+from api.guard import Guard
 from api.ledger import Ledger
+from api.limiting import Limits
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.server import Server, bind
@@ -24,6 +26,7 @@ from api.wsgi import Service
 from facematch import logs
 from facematch.broker import MemoryBroker, Queues
 from facematch.memory_collections import MemoryCollections
+from facematch.memory_keys import MemoryKeys
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
 from facematch.startup import Tracing
@@ -40,11 +43,23 @@ def make(folder: Path, settings: Settings) -> Service:
     stores = stores_of(collections)
     replayer = Replayer(stores.of, collections, ledger)
     waiting = Waiting(collections, settings.api_waiters, on_connect=replayer.request)
-    app = create_app(
-        *(stores.here, publisher, waiting, Parts(ledger.of).here, replayer),
-        *(people_of(collections).here, settings, None, collections),
+    keys = MemoryKeys()
+    parts = AppParts(
+        store=stores.here,
+        people=people_of(collections).here,
+        ledger=Parts(ledger.of).here,
+        collections=collections,
+        publisher=publisher,
+        waiting=waiting,
+        replayer=replayer,
+        guard=Guard(keys, Limits()),
     )
-    api = Api(store, broker, publisher, waiting, ledger, replayer, app, collections=collections)
+    app = create_app(parts, settings)
+    api = Api(
+        *(store, broker, publisher, waiting, ledger, replayer, app, keys),
+        collections=collections,
+        parts=parts,
+    )
     threading.Thread(target=work, args=(api,), daemon=True).start()
     return Service(app, publisher, waiting, replayer, Tracing(settings, "api"))
 

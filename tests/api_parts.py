@@ -12,9 +12,11 @@ from apiflask import APIFlask
 from waiting import eventually
 from werkzeug.local import LocalProxy
 
-from api.app import create_app
+from api.app import AppParts, create_app
 from api.collection_of import Parts
+from api.guard import Guard
 from api.ledger import Ledger
+from api.limiting import Limits
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.waiting import Waiting
@@ -22,10 +24,11 @@ from facematch.broker import MemoryBroker, Queues
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
 from facematch.memory_collections import MemoryCollections
+from facematch.memory_keys import MemoryKeys
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.people import PeopleFront
-from facematch.searching import Searcher
+from facematch.searching import Nobody, Searcher
 from facematch.settings import Settings
 from facematch.store import Commit, Front, Link
 
@@ -44,8 +47,10 @@ class Api:
     ledger: Ledger
     replayer: Replayer
     app: APIFlask
+    keys: MemoryKeys
     positions: dict[str, int] = field(default_factory=dict)
     collections: MemoryCollections = field(kw_only=True)
+    parts: AppParts = field(kw_only=True)
 
     def next_job(self) -> str:
         """The job of the next message, as a worker takes it."""
@@ -129,16 +134,32 @@ def running_api(
     replayer = Replayer(stores.of, collections, ledger)
     chosen = Settings(**settings)  # type: ignore[arg-type]
     waiting = Waiting(collections, chosen.api_waiters, on_connect=replayer.request)
-    app = create_app(
-        *(stores.here, publisher, waiting, Parts(ledger.of).here, replayer),
-        *(people_of(collections).here, chosen, None, collections, searcher),
+    keys = MemoryKeys()
+    guard = Guard(
+        keys, Limits(chosen.key_rate, chosen.key_quota), asks=not chosen.guarded_elsewhere
+    )
+    parts = AppParts(
+        store=stores.here,
+        people=people_of(collections).here,
+        ledger=Parts(ledger.of).here,
+        collections=collections,
+        publisher=publisher,
+        waiting=waiting,
+        replayer=replayer,
+        guard=guard,
+        searcher=searcher or Nobody(),
     )
     publisher.start()
     replayer.start()
     waiting.start()
     eventually(lambda: replayer.replayed)
     try:
-        yield Api(store, broker, publisher, waiting, ledger, replayer, app, collections=collections)
+        app = create_app(parts, chosen)
+        yield Api(
+            *(store, broker, publisher, waiting, ledger, replayer, app, keys),
+            collections=collections,
+            parts=parts,
+        )
     finally:
         waiting.stop()
         replayer.stop()

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api_parts import running_api
@@ -16,7 +16,6 @@ from api.metrics import gauges_of as api_gauges
 from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
-from facematch.memory_people import MemoryPeople
 from facematch.reindexing import Phase
 from facematch.settings import Settings
 from facematch.sidecar import IndexStatus
@@ -90,10 +89,7 @@ def of_api(folder: Path) -> str:
         metrics.registry.watch(
             api_gauges(lambda: api.waiting.waiting, 128, lambda: 0, lambda: api.replayer.replayed)
         )
-        app = create_app(
-            *(api.store, api.publisher, api.waiting, api.ledger, api.replayer),
-            *(MemoryPeople(api.store), Settings(), metrics),
-        )
+        app = create_app(replace(api.parts, metrics=metrics), Settings())
         client = app.test_client()
         assert client.post("/v1/images", data=b"picture").status_code == 202
         assert client.post("/v1/images", json={"url": "http://x/"}).status_code == 202

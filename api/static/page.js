@@ -1,5 +1,7 @@
 // The web page: submits pictures, follows each one's job by long polls, shows its matches.
 
+import { checkKey, keyedFetch } from "./key.js";
+
 const UPLOADS_AT_ONCE = 2;
 const POLLS_AT_ONCE = 3; // a browser opens six connections to one server at most
 const WAIT_SECONDS = 20;
@@ -54,7 +56,7 @@ const uploads = lane(UPLOADS_AT_ONCE);
 const polls = lane(POLLS_AT_ONCE);
 
 async function ask(path, options) {
-  const answer = await fetch(path, options);
+  const answer = await keyedFetch(path, options);
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Problem(answer.status, body);
   return body;
@@ -276,3 +278,5 @@ document.getElementById("urls").addEventListener("submit", (event) => {
   urls.forEach(addUrl);
   field.value = "";
 });
+
+checkKey();

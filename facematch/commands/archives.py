@@ -40,7 +40,8 @@ def export(data: Path | None, path: Path, collection: str = DEFAULT) -> Manifest
 
 
 def import_(data: Path | None, path: Path, collection: str = DEFAULT) -> importing.Imported:
-    """Write an export to a collection of a store. Raises as facematch.importing.import_ does, and OSError."""
+    """Write an export to a collection of a store. Raises as facematch.importing.import_ does, and
+    OSError."""
     with ArchiveReader(path) as archive:
         return _with_parts(
             *(data, collection),

@@ -18,7 +18,7 @@ from facematch.settings import PREFIX, Settings
 from facematch.terminal import size
 
 #: Of the environment, but no settings: the command line's, and the tests'.
-_OTHERS = {"URL", "KEY", "TEST_DATA"}
+_OTHERS = {"URL", "API_KEY", "TEST_DATA"}
 _LITTLE_DISK, _NO_DISK = 2 * 10**9, 200 * 10**6
 #: Bytes of the path of a unix socket, in any Linux.
 _LONGEST_SOCKET = 107

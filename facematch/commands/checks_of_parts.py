@@ -1,6 +1,7 @@
 """What `facematch doctor` asks the parts of a service: Redis, the broker, the index, the api."""
 
 import http.client
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -12,8 +13,10 @@ from facematch.commands import index as index_command
 from facematch.commands.checks import Check, ok, warning, wrong
 from facematch.commands.checks_of_machine import socket_file
 from facematch.errors import Misconfigured, Unavailable
+from facematch.guarding import only_this_machine
 from facematch.indexes import is_milvus
 from facematch.job import queue_of
+from facematch.keys import Keys
 from facematch.policy import policy_told
 from facematch.presence import Process
 from facematch.redis_connection import Redis
@@ -183,6 +186,31 @@ def collection(editions: Editions, model: str | None, given: Settings) -> Iterat
         )
     if not idle:
         yield ok("collection", said)
+
+
+def keys(there: Keys, given: Settings, embedded: bool) -> Check:
+    """Whether callers are asked for a key, and whether anybody has one that works."""
+    found = there.keys()
+    working = sum(key.is_alive(time.time()) for key in found)
+    if given.guarded_elsewhere:
+        said = f"nobody is asked for an API key: {PREFIX}GUARDED_ELSEWHERE is set"
+        if not found:
+            return ok("keys", said)
+        return warning(
+            "keys", f"{said}, and there are {len(found):,}", "unset it to have them asked"
+        )
+    if found and not working:
+        fix = "facematch keys create NAME"
+        return warning("keys", "none of the API keys works: nobody is let in", fix)
+    if found:
+        return ok("keys", f"{working:,} that work, {len(found) - working:,} that have ended")
+    if embedded or only_this_machine(given.host):
+        return ok("keys", "none: nobody on this machine is asked for one")
+    return warning(
+        "keys",
+        f"none: an api that listens on {given.host} does not start",
+        f"facematch keys create NAME, or {PREFIX}GUARDED_ELSEWHERE where something else asks",
+    )
 
 
 def processes(there: Sequence[Process] | None, own_version: str) -> Iterator[Check]:

@@ -17,6 +17,7 @@ from facematch.data_folder import default_data, holds_data, running_service
 from facematch.embedded import free_port, redis_url_of
 from facematch.errors import Misconfigured, Unavailable
 from facematch.redis_connection import Redis, connect
+from facematch.redis_keys import RedisKeys
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_vitals import RedisOthers, RedisVitals
 from facematch.settings import PREFIX, Settings, load
@@ -137,6 +138,7 @@ def _parts(
     yield from parts.redis(client, redis_server.server(client))
     vitals = RedisVitals(client).read()
     yield parts.clock(vitals)
+    yield parts.keys(RedisKeys(client), given, embedded)
     editions = RedisReencoding(client).editions()
     served = editions.served
     # Embedded, what the collection was made with counts.

@@ -200,7 +200,7 @@ def service_options(environment: bool = False) -> Callable[[_Command], _Command]
     def add(command: _Command) -> _Command:
         command = collection_option(environment)(output_options(command))
         for name, metavar, variable, what in (
-            ("--key", "KEY", "FACEMATCH_KEY", "API key, or FACEMATCH_KEY."),
+            ("--key", "KEY", "FACEMATCH_API_KEY", "API key, or FACEMATCH_API_KEY."),
             ("--url", "URL", "FACEMATCH_URL", f"The service, or FACEMATCH_URL, or {DEFAULT_URL}."),
         ):
             command = click.option(

@@ -165,7 +165,14 @@ def test_each_target_imports_and_starts_with_what_it_installs(
         )
         # What the CronJob runs, and what an operator does in a worker's container.
         worker = stages["worker"]
-        for command in (["fsck"], ["status"], ["jobs", "failed"], ["migrate"], ["doctor"]):
+        for command in (
+            ["fsck"],
+            ["status"],
+            ["jobs", "failed"],
+            ["migrate"],
+            ["doctor"],
+            ["keys", "list"],
+        ):
             checked = subprocess.run(
                 [*program(worker, "ENTRYPOINT"), *command],
                 cwd=worker.folder,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
+import requests
 import yaml
 from cluster import Cluster
 from planted import PLANTED, people, pictures_of, planted_picture
@@ -96,6 +97,11 @@ def test_the_service_needs_no_more_rights_than_the_secret_gives_it(
             said = cluster.command(*looked)
             assert said.returncode == 0, said.stdout + said.stderr
             assert "not allowed" not in said.stdout + said.stderr
+        key = cluster.command("keys", "create", "anna", "--rate", "100/second").stdout.strip()
+        path = f"{cluster.url}/v1/images/{hashes[0]}"
+        eventually(lambda: requests.get(path, timeout=10).status_code == 401, "it asks for keys")
+        with Client(cluster.url, key) as client:
+            assert client.image(hashes[0]).names == ("0.png",)
     backup = tmp_path / "store.rdb"
     url = f"redis://backup:{manifest_redis.backup_password}@127.0.0.1:{manifest_redis.port}"
     subprocess.run(["redis-cli", "-u", url, "--rdb", backup], check=True, capture_output=True)

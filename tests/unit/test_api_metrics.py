@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
 from facematch.job import Message
-from facematch.memory_people import MemoryPeople
 from facematch.metrics import Registry
 from facematch.settings import Settings
 from facematch.vitals import Vitals
@@ -35,15 +35,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 @pytest.fixture
 def client(api: Api, metrics: Metrics) -> FlaskClient:
-    parts = (
-        api.store,
-        api.publisher,
-        api.waiting,
-        api.ledger,
-        api.replayer,
-        MemoryPeople(api.store),
-    )
-    return create_app(*parts, Settings(), metrics).test_client()
+    return create_app(replace(api.parts, metrics=metrics), Settings()).test_client()
 
 
 def told(metrics: Metrics, name: str, **labels: str) -> float | None:

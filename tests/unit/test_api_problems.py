@@ -27,7 +27,7 @@ def client(api: Api) -> FlaskClient:
 
 def test_every_code_has_a_status() -> None:
     assert set(STATUS) == set(CODES)
-    assert set(STATUS.values()) <= {400, 404, 405, 409, 410, 413, 422, 500, 503}
+    assert set(STATUS.values()) <= {400, 401, 403, 404, 405, 409, 410, 413, 422, 429, 500, 503}
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

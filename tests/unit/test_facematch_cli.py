@@ -346,7 +346,7 @@ def test_options_are_taken_before_and_behind_the_command_and_from_the_environmen
         for words, environment in (
             (["--url", service.url, "--key", "k", "image", "a.jpg"], {"FACEMATCH_URL": wrong}),
             (["--url", wrong, "image", "a.jpg", "--url", service.url, "--key", "k"], {}),
-            (["image", "a.jpg"], {"FACEMATCH_URL": service.url, "FACEMATCH_KEY": "k"}),
+            (["image", "a.jpg"], {"FACEMATCH_URL": service.url, "FACEMATCH_API_KEY": "k"}),
         ):
             assert "failed" in run(*words, **environment).stdout
         assert [request.headers["x-api-key"] for request in service.requests] == ["k"] * 3

@@ -26,10 +26,12 @@ from facematch.collection_name import served_name
 from facematch.commands import checks_of_machine
 from facematch.commands.checks import ok
 from facematch.job import Message
+from facematch.keys import Scope, new_key
 from facematch.policy import PolicyChange
 from facematch.presence import Process
 from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, connect
+from facematch.redis_keys import RedisKeys
 from facematch.redis_scripts import SCHEMA
 from facematch.redis_store import RedisStore
 from facematch.settings import PREFIX
@@ -73,6 +75,7 @@ def service(
             "FACEMATCH_BROKER_URL": redis_url,
             "FACEMATCH_INDEX_URL": f"unix:{place}",
             "FACEMATCH_LEDGER": str(tmp_path / "ledger"),
+            "FACEMATCH_HOST": "127.0.0.1",
             "XDG_CACHE_HOME": str(tmp_path),
         }
     for part in parts:
@@ -120,7 +123,7 @@ def test_with_a_sound_service_nothing_is_wrong(
     with told_service(tmp_path / "service") as api:
         assert diagnose(FACEMATCH_URL=api.url) == {}
     lines = CliRunner(env=service).invoke(main, ["doctor"]).stdout.splitlines()
-    assert lines[-1] == "0 wrong, 0 worth a look, 15 as they should be"
+    assert lines[-1] == "0 wrong, 0 worth a look, 16 as they should be"
     assert all(line.startswith("ok ") for line in lines[:-1])
 
 
@@ -234,6 +237,25 @@ def test_a_clock_that_goes_otherwise_than_redis_s_is_found(
 
     monkeypatch.setattr("facematch.redis_server.time", Late)
     assert diagnose() == {"clock": ("warning", "Redis's clock is 30 s ahead of this machine's")}
+
+
+def test_a_service_that_lets_in_nobody_or_everybody_is_found(
+    diagnose: Diagnose, client: Redis
+) -> None:
+    def said(**environment: str) -> str:
+        level, words = diagnose(**environment)["keys"]
+        assert level == "warning"
+        return words
+
+    keys, guarded = RedisKeys(client), {"FACEMATCH_GUARDED_ELSEWHERE": "true"}
+    assert "0.0.0.0 does not start" in said(FACEMATCH_HOST="0.0.0.0")
+    assert diagnose(FACEMATCH_HOST="0.0.0.0", **guarded) == {}
+    key, _ = new_key("anna", [Scope.READ], ["default"], 1.0)
+    keys.add(key)
+    assert diagnose(FACEMATCH_HOST="0.0.0.0") == {}
+    assert "nobody is asked" in said(**guarded)
+    keys.revoke(key.id, 2.0)
+    assert "nobody is let in" in said()
 
 
 def test_dead_letters_are_found(diagnose: Diagnose, redis_url: str) -> None:

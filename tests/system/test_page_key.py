@@ -1,0 +1,78 @@
+"""The page asks for a key in a real browser when the service does, and once in each tab."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api_parts import running_api
+from missing import missing
+from werkzeug.serving import make_server
+
+from facematch.keys import Scope, new_key
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        missing("there is no chromium; apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Where it is, and a key that it takes."""
+    with running_api(tmp_path) as api:
+        key, text = new_key("anna", list(Scope), ["default"], 1.0)
+        api.keys.add(key)
+        server = make_server("127.0.0.1", 0, api.app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/", text
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_key_is_asked_for_until_one_works_and_kept_in_this_tab(
+    browser: Any, service: tuple[str, str], scheme: str
+) -> None:
+    url, key = service
+    page = browser.new_context(
+        color_scheme=scheme, viewport={"width": 390, "height": 844}
+    ).new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url)
+    dialog = page.get_by_role("dialog", name="This service asks for a key")
+    playwright.expect(dialog).to_be_visible()
+    field = dialog.get_by_label("API key")
+    playwright.expect(field).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    playwright.expect(dialog).to_be_visible()
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    playwright.expect(dialog).to_contain_text("That key does not work")
+    with page.expect_response(lambda answer: "/v1/" in answer.url and answer.ok):
+        page.keyboard.type(f" {key} ")
+        page.keyboard.press("Enter")
+    playwright.expect(dialog).to_have_count(0)
+    with page.expect_response(lambda answer: "/v1/" in answer.url and answer.ok):
+        page.reload()
+    playwright.expect(dialog).to_have_count(0)
+    kept = page.evaluate("[Object.values(localStorage), document.cookie]")
+    assert kept == [[], ""]
+    assert errors == []
+    other = browser.new_page()
+    other.goto(url)
+    playwright.expect(other.get_by_role("dialog")).to_be_visible()

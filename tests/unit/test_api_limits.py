@@ -1,0 +1,159 @@
+"""How much a key may ask for: counted for each key, by all apis together, and said in 429."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from api_parts import Api, running_api
+from apiflask import APIFlask
+from servers import RedisServer
+from waiting import eventually
+from werkzeug.test import TestResponse
+
+from api import problems
+from api.guard import Guard
+from api.limiting import Limits
+from api.scopes import needs
+from facematch.errors import NotFound
+from facematch.faces import image_hash
+from facematch.keys import EVERY, UNLIMITED, Keys, Scope, new_key
+from facematch.memory_keys import MemoryKeys
+from facematch.redis_connection import connect
+from facematch.redis_keys import LIMITS_PREFIX
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path, key_rate="6/hour", key_quota="2/day") as api:
+        yield api
+
+
+def key_of(keys: Keys, rate: str | None = None, quota: str | None = None) -> dict[str, str]:
+    """The header of a new key."""
+    key, text = new_key("k", list(Scope), [EVERY], 1.0, rate=rate, quota=quota)
+    keys.add(key)
+    return {"X-Api-Key": text}
+
+
+def is_over(answer: TestResponse, code: str, seconds: int) -> bool:
+    """Whether it says that there were too many, and when there will be room."""
+    assert answer.status_code == 429
+    assert answer.content_type == "application/problem+json"
+    assert answer.json is not None
+    return answer.json["code"] == code and 0 < int(answer.headers["Retry-After"]) <= seconds
+
+
+def test_requests_are_counted_for_each_key_whatever_the_route(api: Api) -> None:
+    client, one, other = api.app.test_client(), key_of(api.keys), key_of(api.keys)
+    paths = ["/v1/people", "/v1/jobs/x", "/match/x", "/v1/images/x", "/nothing", "/v1/people"]
+    statuses = [client.get(path, headers=one).status_code for path in paths]
+    assert statuses == [200, 404, 200, 400, 404, 200]
+    # One that is no route's is not counted.
+    assert client.get("/v1/people", headers=one).status_code == 200
+    assert is_over(client.get("/v1/people", headers=one), "rate_exceeded", 3600)
+    assert client.get("/healthz", headers=one).status_code == 200
+    assert client.get("/v1/people", headers=other).status_code == 200
+
+
+def test_submissions_are_counted_and_nothing_over_the_quota_is_accepted(api: Api) -> None:
+    client, key = api.app.test_client(), key_of(api.keys, rate=UNLIMITED)
+    assert client.post("/v1/images", data=b"a", headers=key).status_code == 202
+    assert client.post("/scan/image/b", data=b"b", headers=key).status_code == 200
+    over = client.post("/v1/images", data=b"c", headers=key)
+    assert is_over(over, "quota_exceeded", 86_400)
+    assert client.get("/v1/people", headers=key).status_code == 200
+    eventually(lambda: api.broker.depth() == 2)
+    with pytest.raises(NotFound):
+        api.store.image(image_hash(b"c"))
+
+
+def test_a_key_has_limits_of_its_own_or_none(api: Api) -> None:
+    client = api.app.test_client()
+    few, any_ = key_of(api.keys, rate="1/hour"), key_of(api.keys, UNLIMITED, UNLIMITED)
+    assert client.get("/v1/people", headers=few).status_code == 200
+    assert is_over(client.get("/v1/people", headers=few), "rate_exceeded", 3600)
+    answers = {client.post("/v1/images", data=b"a", headers=any_).status_code for _ in range(10)}
+    assert answers == {202}
+    two = key_of(api.keys, rate="100/day,1/second")
+    assert client.get("/v1/people", headers=two).status_code == 200
+    assert is_over(client.get("/v1/people", headers=two), "rate_exceeded", 1)
+
+
+def test_where_nobody_is_asked_for_a_key_nobody_is_counted(api: Api) -> None:
+    client = api.app.test_client()
+    answers = {client.post("/v1/images", data=b"a").status_code for _ in range(10)}
+    assert answers == {202}
+
+
+def test_many_submissions_at_once_are_charged_before_they_are_taken() -> None:
+    app, keys = APIFlask("small"), MemoryKeys()
+    limits = Limits(quota="10/day")
+    problems.register(app)
+
+    @app.post("/many/<int:count>")
+    @needs(Scope.SUBMIT)
+    def many(count: int) -> dict[str, str]:
+        limits.charge(count - 1)
+        return {}
+
+    Guard(keys, limits).register(app)
+    client, key = app.test_client(), key_of(keys)
+    assert client.post("/many/6", headers=key).status_code == 200
+    assert is_over(client.post("/many/5", headers=key), "quota_exceeded", 86_400)
+    # The one that it counted as is gone, the four others are not.
+    assert client.post("/many/3", headers=key).status_code == 200
+    assert client.post("/many/1", headers=key).status_code == 429
+    with app.test_request_context():
+        limits.charge(100)
+
+
+def of_redis(server: RedisServer, keys: MemoryKeys) -> tuple[APIFlask, object]:
+    """An api of its own, that counts in Redis."""
+    app, client = APIFlask("small"), connect(server.url)
+    problems.register(app)
+    pool = client.connection_pool
+    limits = Limits("3/hour", "", "redis://", connection_pool=pool, key_prefix=LIMITS_PREFIX)
+
+    @app.get("/one")
+    @needs(Scope.READ)
+    def one() -> dict[str, str]:
+        return {}
+
+    Guard(keys, limits).register(app)
+    return app, client
+
+
+def test_two_apis_count_together_and_say_so_when_redis_is_away(redis_server: RedisServer) -> None:
+    keys = MemoryKeys()
+    key = key_of(keys)
+    (one, one_client), (other, other_client) = (of_redis(redis_server, keys) for _ in range(2))
+    try:
+        answers = [app.test_client().get("/one", headers=key) for app in (one, other, one, other)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert is_over(answers[3], "rate_exceeded", 3600)
+        with connect(redis_server.url) as client:
+            kept = client.keys("*")
+            assert kept
+            assert all(name.startswith(b"fm:{~keys}:limits:") for name in kept)
+            assert all(client.ttl(name) > 0 for name in kept)
+        redis_server.kill()
+        away = one.test_client().get("/one", headers=key)
+        assert away.status_code == 503
+        assert away.json["code"] == "store_unavailable"
+        assert "Retry-After" in away.headers
+    finally:
+        for client in (one_client, other_client):
+            client.close()  # type: ignore[attr-defined]
+
+
+def test_a_backlog_that_is_full_says_when_to_come_again_and_loses_nothing(tmp_path: Path) -> None:
+    with running_api(tmp_path, backlog_bytes=10) as api:
+        client, key = api.app.test_client(), key_of(api.keys)
+        first = client.post("/v1/images", data=b"12345678", headers=key)
+        full = client.post("/v1/images", data=b"abcdefgh", headers=key)
+        assert first.status_code == 202
+        assert (full.status_code, full.json["code"]) == (503, "backlog_full")
+        assert int(full.headers["Retry-After"]) > 0
+        api.finish(b"12345678")
+        assert client.get(first.headers["Location"], headers=key).json["state"] == "done"
+        assert client.post("/v1/images", data=b"abcdefgh", headers=key).status_code == 202
