@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from facematch.collection_name import base_prefix, key_prefix
+from facematch.events import EVENTS_KEPT
 from facematch.faces import FACES_PER_POSITION
 from facematch.redis_connection import Redis, Script
 
@@ -40,5 +41,8 @@ class Scripted:
 def _source(name: str) -> str:
     scripts = files("facematch") / "scripts"
     prelude, script = ((scripts / f"{one}.lua").read_text() for one in ("prelude", name))
-    constants = f"local SCHEMA, FACES_PER_POSITION = {SCHEMA}, {FACES_PER_POSITION}\n"
+    constants = (
+        f"local SCHEMA, FACES_PER_POSITION = {SCHEMA}, {FACES_PER_POSITION}\n"
+        f"local EVENTS_KEPT = {EVENTS_KEPT}\n"
+    )
     return f"{constants}{prelude}{script}"
