@@ -6,8 +6,9 @@ import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import course_routes, health, openapi, people_routes, problems, v1_routes
+from api import course_routes, event_routes, health, openapi, people_routes, problems, v1_routes
 from api.ledger import Ledger
+from api.listening import Listeners
 from api.metrics import Metrics
 from api.publishing import Publisher
 from api.reading import Reading
@@ -40,6 +41,7 @@ def create_app(
     ledger: Ledger,
     replayer: Replayer,
     people: PeopleFront,
+    listeners: Listeners,
     settings: Settings,
     metrics: Metrics | None = None,
 ) -> APIFlask:
@@ -67,6 +69,7 @@ def create_app(
         v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
     )
     app.register_blueprint(people_routes.blueprint(people))
+    app.register_blueprint(event_routes.blueprint(listeners))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
     app.before_request(_begin)
     app.after_request(_secure)

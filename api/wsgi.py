@@ -9,6 +9,7 @@ from apiflask import APIFlask
 
 from api.app import create_app
 from api.ledger import Ledger
+from api.listening import Listeners
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
 from api.replaying import Replayer
@@ -21,6 +22,7 @@ from facematch.errors import Misconfigured
 from facematch.metrics_port import MetricsPort
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
+from facematch.redis_events import RedisEvents
 from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
@@ -57,6 +59,7 @@ class Service:
     publisher: Publisher
     waiting: Waiting
     replayer: Replayer
+    listeners: Listeners
     traces: startup.Tracing
     telling: Telling | None = None
 
@@ -72,12 +75,13 @@ class Service:
     def let_go(self) -> None:
         """Answer whoever waits, now."""
         self.waiting.stop()
+        self.listeners.stop()
 
     def stop(self) -> None:
         """End the threads; what is still to be published goes out if that is quick."""
         if self.telling is not None:
             self.telling.stop()
-        self.waiting.stop()
+        self.let_go()
         self.replayer.stop()
         self.publisher.close()
         self.traces.close()
@@ -118,11 +122,14 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     ledger = Ledger(Path(settings.ledger))
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
+    listeners = Listeners(RedisEvents(client), settings.api_listeners)
     metrics = Metrics()
-    app = create_app(store, publisher, waiting, ledger, replayer, people, settings, metrics)
+    app = create_app(
+        *(store, publisher, waiting, ledger, replayer, people, listeners, settings), metrics
+    )
     traces = startup.Tracing(settings, "api")
     if port is None:
-        return Service(app, publisher, waiting, replayer, traces)
+        return Service(app, publisher, waiting, replayer, listeners, traces)
     watch = Watch(RedisVitals(client).read, queues, settings.backlog_bytes, LOOK_SECONDS)
     metrics.registry.watch(watch.gauges)
     metrics.registry.watch(
@@ -133,4 +140,6 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
             lambda: replayer.replayed,
         )
     )
-    return Service(app, publisher, waiting, replayer, traces, Telling(port, metrics, watch))
+    return Service(
+        app, publisher, waiting, replayer, listeners, traces, Telling(port, metrics, watch)
+    )

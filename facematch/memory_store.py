@@ -741,8 +741,11 @@ class MemoryStore:
         return [name for name, job in self._jobs.items() if job.job.state is State.ACCEPTED]
 
     def _settle(self, job: str, state: State) -> None:
+        before = self._jobs[job].job.state
         settled = self._jobs[job].job = replace(self._jobs[job].job, state=state)
         self._tell(f"job:{job}")
+        if before is state:
+            return
         if state is not State.INDEXED:
             self._happen(str(state), settled.image, job, settled.code)
         elif self._images[settled.image].image.state is State.DONE:

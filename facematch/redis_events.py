@@ -1,4 +1,4 @@
-"""What has happened in a collection, in Redis or Valkey: see `facematch.redis_store` for the keys."""
+"""What has happened in a collection, in Redis or Valkey. Its keys: see `facematch.redis_store`."""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -170,6 +170,29 @@ class Rest:
                 raise
             self._idle.append(session)
             return response
+
+    @contextlib.contextmanager
+    def stream(
+        self, path: str, headers: Mapping[str, str], silence: float
+    ) -> Iterator[Iterator[str]]:
+        """The lines of an answer as they come. `silence`: seconds that none need come. Asks once;
+        raises what `error_of` says."""
+        with requests.Session() as session:
+            try:
+                response = session.get(
+                    f"{self._url}{path}",
+                    headers={**self._headers, **headers},
+                    timeout=(min(_CONNECT_SECONDS, self._timeout), silence),
+                    stream=True,
+                    allow_redirects=False,
+                )
+                if response.status_code != HTTPStatus.OK:
+                    raise error_of(response, self.shown)
+                # What comes by chunks is there at once; otherwise more would be waited for.
+                size = None if getattr(response.raw, "chunked", False) else 1
+                yield response.iter_lines(size, decode_unicode=True)
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                raise self._no_answer(error) from error
 
     def _session(self) -> requests.Session:
         try:

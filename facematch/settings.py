@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     api_waiters: int = Field(
         128, ge=0, description="how many of them may wait for a result; more are answered at once"
     )
+    api_listeners: int = Field(
+        512,
+        ge=0,
+        description="how many may listen to events at once; they take none of the threads",
+    )
     metrics_host: str = Field(
         "127.0.0.1",
         description="the address that each process tells its metrics on; nobody is asked for a key "

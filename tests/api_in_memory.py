@@ -15,6 +15,7 @@ from api_parts import MODEL, Api
 from api import body
 from api.app import create_app
 from api.ledger import Ledger
+from api.listening import Listeners
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.server import Server, bind
@@ -22,6 +23,7 @@ from api.waiting import Waiting
 from api.wsgi import Service
 from facematch import logs
 from facematch.broker import MemoryBroker, Queues
+from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
@@ -37,10 +39,11 @@ def make(folder: Path, settings: Settings) -> Service:
     ledger.check()
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), settings)
-    api = Api(store, broker, publisher, waiting, ledger, replayer, app)
+    people, listeners = MemoryPeople(store), Listeners(MemoryEvents(store), settings.api_listeners)
+    app = create_app(store, publisher, waiting, ledger, replayer, people, listeners, settings)
+    api = Api(store, broker, publisher, waiting, ledger, replayer, listeners, app)
     threading.Thread(target=work, args=(api,), daemon=True).start()
-    return Service(app, publisher, waiting, replayer, Tracing(settings, "api"))
+    return Service(app, publisher, waiting, replayer, listeners, Tracing(settings, "api"))
 
 
 def work(api: Api) -> None:

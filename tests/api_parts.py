@@ -12,12 +12,14 @@ from waiting import eventually
 
 from api.app import create_app
 from api.ledger import Ledger
+from api.listening import Listeners
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.waiting import Waiting
 from facematch.broker import MemoryBroker, Queues
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
+from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
 from facematch.settings import Settings
@@ -37,6 +39,7 @@ class Api:
     waiting: Waiting
     ledger: Ledger
     replayer: Replayer
+    listeners: Listeners
     app: APIFlask
     positions: dict[str, int] = field(default_factory=dict)
 
@@ -105,15 +108,17 @@ def running_api(
     replayer = Replayer(store, ledger)
     chosen = Settings(**settings)  # type: ignore[arg-type]
     waiting = Waiting(store, chosen.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), chosen)
+    people, listeners = MemoryPeople(store), Listeners(MemoryEvents(store), chosen.api_listeners)
+    app = create_app(store, publisher, waiting, ledger, replayer, people, listeners, chosen)
     publisher.start()
     replayer.start()
     waiting.start()
     eventually(lambda: replayer.replayed)
     try:
-        yield Api(store, broker, publisher, waiting, ledger, replayer, app)
+        yield Api(store, broker, publisher, waiting, ledger, replayer, listeners, app)
     finally:
         waiting.stop()
+        listeners.stop()
         replayer.stop()
         publisher.close()
 

@@ -11,11 +11,13 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
+from api.listening import Listeners
 from api.metrics import Metrics as ApiMetrics
 from api.metrics import gauges_of as api_gauges
 from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
+from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.reindexing import Phase
 from facematch.settings import Settings
@@ -90,7 +92,8 @@ def of_api(folder: Path) -> str:
         )
         app = create_app(
             *(api.store, api.publisher, api.waiting, api.ledger, api.replayer),
-            *(MemoryPeople(api.store), Settings(), metrics),
+            *(MemoryPeople(api.store), Listeners(MemoryEvents(api.store), 1)),
+            *(Settings(), metrics),
         )
         client = app.test_client()
         assert client.post("/v1/images", data=b"picture").status_code == 202

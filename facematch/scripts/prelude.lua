@@ -454,12 +454,14 @@ local MOST_TOLD = 1000
 
 -- End a job's own story; from "committed" on its state is that of its image.
 local function settle(job, state, ttl, image)
+  local before = redis.call('HMGET', key('job', job), 'state', 'code')
   redis.call('HSET', key('job', job), 'state', state)
   redis.call('EXPIRE', key('job', job), ttl)
   redis.call('ZREM', ACCEPTED, job)
   tell('job', job)
+  if before[1] == state then return end
   if state ~= 'committed' then
-    happened(state, image or '', job, redis.call('HGET', key('job', job), 'code') or '')
+    happened(state, image or '', job, before[2])
   elseif redis.call('HGET', key('image', image), 'state') == 'done' then
     happened('done', image, job)
   elseif redis.call('SCARD', key('jobs', image)) < MOST_TOLD then

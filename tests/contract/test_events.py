@@ -143,6 +143,17 @@ def test_a_url_that_leads_to_a_known_image_is_done(service: Service) -> None:
     assert service.told(first.id) == [("done", image_hash(b"a"), "by-url")]
 
 
+def test_what_is_said_twice_is_told_of_once(service: Service) -> None:
+    jobs = [upload(service.store, data) for data in (b"a", b"empty")]
+    for _ in range(2):
+        at = commit(service.store, jobs[0], b"a")
+        commit(service.store, jobs[1], b"empty", faces=0)
+    for _ in range(2):
+        link_it(service, b"a", at)
+        commit(service.store, jobs[0], b"a")
+    assert sorted(job for _, _, job in service.told()) == sorted(jobs)
+
+
 def test_a_failure_is_told_of_with_its_code(service: Service) -> None:
     job = upload(service.store, b"a")
     service.front.accept(NewJob("by-url", "http://x/", url="http://x/"), BACKLOG)

@@ -11,11 +11,13 @@ from told_metrics import VITALS
 from waiting import eventually
 
 from api.app import create_app
+from api.listening import Listeners
 from api.metrics import Metrics
 from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
 from facematch.job import Message
+from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.metrics import Registry
 from facematch.settings import Settings
@@ -42,6 +44,7 @@ def client(api: Api, metrics: Metrics) -> FlaskClient:
         api.ledger,
         api.replayer,
         MemoryPeople(api.store),
+        Listeners(MemoryEvents(api.store), 1),
     )
     return create_app(*parts, Settings(), metrics).test_client()
 

@@ -70,6 +70,7 @@ LAYERS = {
         "client",
         "compiled",
         "compiled_cache",
+        "events_client",
         "feeder",
         "generation_loading",
         "generation_search",
