@@ -6,7 +6,17 @@ import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import course_routes, event_routes, health, openapi, people_routes, problems, v1_routes
+from api import (
+    batch_routes,
+    course_routes,
+    event_routes,
+    health,
+    openapi,
+    people_routes,
+    problems,
+    v1_routes,
+)
+from api.batching import Batching
 from api.ledger import Ledger
 from api.listening import Listeners
 from api.metrics import Metrics
@@ -16,6 +26,7 @@ from api.replaying import Replayer
 from api.submission import Submission
 from api.waiting import Waiting
 from facematch import __version__
+from facematch.batches import Batches
 from facematch.people import PeopleFront
 from facematch.settings import Settings
 from facematch.store import Front
@@ -42,6 +53,7 @@ def create_app(
     replayer: Replayer,
     people: PeopleFront,
     listeners: Listeners,
+    batches: Batches,
     settings: Settings,
     metrics: Metrics | None = None,
 ) -> APIFlask:
@@ -62,13 +74,15 @@ def create_app(
     app.spec_callback = openapi.complete  # type: ignore[assignment]
     problems.register(app)
 
-    submission = Submission(store, publisher, settings.backlog_bytes, metrics.accepted)
+    submission = Submission(store, publisher, batches, settings.backlog_bytes, metrics.accepted)
+    batching = Batching(submission, batches, settings.max_bytes, settings.backlog_bytes)
     reading = Reading(store, waiting)
     app.register_blueprint(course_routes.blueprint(submission, reading, settings.max_bytes))
     app.register_blueprint(
         v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
     )
     app.register_blueprint(people_routes.blueprint(people))
+    app.register_blueprint(batch_routes.blueprint(batching, batches))
     app.register_blueprint(event_routes.blueprint(listeners))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
     app.before_request(_begin)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from api.people_schemas import FacesIn, MergeIn, NameIn
 from api.problems import CONTENT_TYPE
-from api.schemas import Problem, UrlBody
+from api.schemas import Problem, UrlBody, UrlsBody
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
@@ -15,6 +15,13 @@ _FORM = {
         "type": "object",
         "properties": {"file": {"type": "string", "format": "binary"}},
         "required": ["file"],
+    }
+}
+_FORMS = {
+    "schema": {
+        "type": "object",
+        "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        "required": ["files"],
     }
 }
 _URL = {"schema": {"$ref": "#/components/schemas/UrlBody"}}
@@ -25,6 +32,11 @@ _BODIES: dict[str, dict[str, Any]] = {
         "application/octet-stream": _BYTES,
         "multipart/form-data": _FORM,
         "application/json": _URL,
+    },
+    "/v1/images:batch": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/UrlsBody"}},
+        "multipart/form-data": _FORMS,
+        "application/zip": _BYTES,
     },
 }
 
@@ -56,7 +68,7 @@ def also(status: int, description: str, model: type[BaseModel]) -> dict[int, Any
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add the bodies of requests that are not only JSON, and the schemas they and problems use."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for model in (Problem, UrlBody):
+    for model in (Problem, UrlBody, UrlsBody):
         schemas[model.__name__] = model.model_json_schema()
     for path, content in _BODIES.items():
         document["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}

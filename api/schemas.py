@@ -7,6 +7,7 @@ from flask import Response
 from pydantic import BaseModel, Field
 
 from api import cursors
+from facematch.batches import MOST_ITEMS
 from facematch.expectation import expected_false_matches
 from facematch.store import ALL, NO_BOUNDS, Filter, Image, Job, Match, MatchPage, State
 
@@ -74,6 +75,17 @@ class UrlBody(BaseModel):
     """A picture to be fetched."""
 
     url: str = Field(description="an http or https URL", examples=["https://example.com/a.jpg"])
+
+
+class UrlsBody(BaseModel):
+    """Pictures to be fetched."""
+
+    urls: list[str] = Field(
+        min_length=1,
+        max_length=MOST_ITEMS,
+        description="http or https URLs",
+        examples=[["https://example.com/a.jpg"]],
+    )
 
 
 class Problem(BaseModel):

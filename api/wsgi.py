@@ -20,6 +20,7 @@ from facematch.brokers import open_queues
 from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Misconfigured
 from facematch.metrics_port import MetricsPort
+from facematch.redis_batches import RedisBatches
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
 from facematch.redis_events import RedisEvents
@@ -123,9 +124,11 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     listeners = Listeners(RedisEvents(client), settings.api_listeners)
+    batches = RedisBatches(client, job_days=settings.job_days)
     metrics = Metrics()
     app = create_app(
-        *(store, publisher, waiting, ledger, replayer, people, listeners, settings), metrics
+        *(store, publisher, waiting, ledger, replayer, people, listeners, batches, settings),
+        metrics,
     )
     traces = startup.Tracing(settings, "api")
     if port is None:

@@ -18,6 +18,7 @@ import requests
 from pydantic import TypeAdapter, ValidationError
 
 from facematch import DEFAULT_URL
+from facematch.batches_client import BatchesClient
 from facematch.errors import CODES, Misconfigured, Rejected, Unavailable
 from facematch.events_client import EventAnswer, events_of
 from facematch.faces import Box
@@ -150,6 +151,8 @@ class Client:
         self._rest = Rest(url, key, timeout, attempts)
         #: Who is who.
         self.people = PeopleClient(self._rest, self._read)
+        #: Many pictures at once.
+        self.batches = BatchesClient(self._rest, self._read)
 
     def __enter__(self) -> "Client":
         return self

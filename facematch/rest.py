@@ -119,6 +119,7 @@ class Rest:
         parameters: Parameters | None = None,
         body: bytes | Path | Mapping[str, object] | None = None,
         wait: float = 0.0,
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """The answer of success. `wait`: seconds that the service may take on purpose.
 
@@ -126,7 +127,7 @@ class Rest:
         """
 
         def once() -> requests.Response:
-            response = self.exchange(method, path, parameters, body, wait)
+            response = self.exchange(method, path, parameters, body, wait, headers)
             if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
                 raise error_of(response, self.shown)
             return response
@@ -146,11 +147,12 @@ class Rest:
         parameters: Parameters | None = None,
         body: bytes | Path | Mapping[str, object] | None = None,
         wait: float = 0.0,
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Whatever is answered, to one request. Raises NotNow when nothing is, Misconfigured."""
-        headers = dict(self._headers)
+        sent = dict(self._headers)
         with contextlib.ExitStack() as stack:
-            data = _data(body, headers, stack)
+            data = _data(body, sent, stack)
             session = self._session()
             try:
                 response = session.request(
@@ -158,7 +160,7 @@ class Rest:
                     f"{self._url}{path}",
                     params=parameters,
                     data=data,
-                    headers=headers,
+                    headers=sent | dict(headers or {}),
                     timeout=(min(_CONNECT_SECONDS, self._timeout), wait + self._timeout),
                     # A redirect would make a GET of a POST, and carry the key elsewhere.
                     allow_redirects=False,

@@ -23,6 +23,7 @@ from api.waiting import Waiting
 from api.wsgi import Service
 from facematch import logs
 from facematch.broker import MemoryBroker, Queues
+from facematch.memory_batches import MemoryBatches
 from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
@@ -40,7 +41,8 @@ def make(folder: Path, settings: Settings) -> Service:
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     people, listeners = MemoryPeople(store), Listeners(MemoryEvents(store), settings.api_listeners)
-    app = create_app(store, publisher, waiting, ledger, replayer, people, listeners, settings)
+    parts = (store, publisher, waiting, ledger, replayer, people, listeners)
+    app = create_app(*parts, MemoryBatches(store), settings)
     api = Api(store, broker, publisher, waiting, ledger, replayer, listeners, app)
     threading.Thread(target=work, args=(api,), daemon=True).start()
     return Service(app, publisher, waiting, replayer, listeners, Tracing(settings, "api"))

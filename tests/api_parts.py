@@ -19,6 +19,7 @@ from api.waiting import Waiting
 from facematch.broker import MemoryBroker, Queues
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
+from facematch.memory_batches import MemoryBatches
 from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
@@ -109,7 +110,8 @@ def running_api(
     chosen = Settings(**settings)  # type: ignore[arg-type]
     waiting = Waiting(store, chosen.api_waiters, on_connect=replayer.request)
     people, listeners = MemoryPeople(store), Listeners(MemoryEvents(store), chosen.api_listeners)
-    app = create_app(store, publisher, waiting, ledger, replayer, people, listeners, chosen)
+    parts = (store, publisher, waiting, ledger, replayer, people, listeners)
+    app = create_app(*parts, MemoryBatches(store), chosen)
     publisher.start()
     replayer.start()
     waiting.start()

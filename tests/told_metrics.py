@@ -17,6 +17,7 @@ from api.metrics import gauges_of as api_gauges
 from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
+from facematch.memory_batches import MemoryBatches
 from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.reindexing import Phase
@@ -93,7 +94,7 @@ def of_api(folder: Path) -> str:
         app = create_app(
             *(api.store, api.publisher, api.waiting, api.ledger, api.replayer),
             *(MemoryPeople(api.store), Listeners(MemoryEvents(api.store), 1)),
-            *(Settings(), metrics),
+            *(MemoryBatches(api.store), Settings(), metrics),
         )
         client = app.test_client()
         assert client.post("/v1/images", data=b"picture").status_code == 202

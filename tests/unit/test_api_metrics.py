@@ -17,6 +17,7 @@ from api.vitals import Watch
 from facematch.broker import MemoryBroker, Queues
 from facematch.errors import Unavailable
 from facematch.job import Message
+from facematch.memory_batches import MemoryBatches
 from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.metrics import Registry
@@ -45,6 +46,7 @@ def client(api: Api, metrics: Metrics) -> FlaskClient:
         api.replayer,
         MemoryPeople(api.store),
         Listeners(MemoryEvents(api.store), 1),
+        MemoryBatches(api.store),
     )
     return create_app(*parts, Settings(), metrics).test_client()
 
