@@ -15,6 +15,7 @@ from api import (
     people_routes,
     problems,
     v1_routes,
+    webhook_routes,
 )
 from api.batching import Batching
 from api.ledger import Ledger
@@ -30,6 +31,7 @@ from facematch.batches import Batches
 from facematch.people import PeopleFront
 from facematch.settings import Settings
 from facematch.store import Front
+from facematch.webhooks import Webhooks
 
 #: In the environment of a request: its route as a pattern. Its path may have the name of a picture.
 ROUTE = "facematch.route"
@@ -54,6 +56,7 @@ def create_app(
     people: PeopleFront,
     listeners: Listeners,
     batches: Batches,
+    webhooks: Webhooks,
     settings: Settings,
     metrics: Metrics | None = None,
 ) -> APIFlask:
@@ -84,6 +87,7 @@ def create_app(
     app.register_blueprint(people_routes.blueprint(people))
     app.register_blueprint(batch_routes.blueprint(batching, batches))
     app.register_blueprint(event_routes.blueprint(listeners))
+    app.register_blueprint(webhook_routes.blueprint(webhooks, listeners.events))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
     app.before_request(_begin)
     app.after_request(_secure)

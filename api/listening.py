@@ -62,7 +62,7 @@ class Listeners:
     first one comes, and that ends with the last."""
 
     def __init__(self, events: Events, places: int, heartbeat: float = HEARTBEAT_SECONDS) -> None:
-        self._events = events
+        self.events = events
         self._places = places
         self._heartbeat = heartbeat
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class Listeners:
         """
         if self._stopped.is_set() or self.listening >= self._places:
             raise Unavailable("service_unavailable", f"{self._places} listen already")
-        page = self._events.since(place, _PORTION)
+        page = self.events.since(place, _PORTION)
         first = f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
         if page.gone:
             first += _message("reset", page.place)
@@ -123,7 +123,7 @@ class Listeners:
             yield first
             told = time.monotonic()
             while not self._stopped.is_set():
-                page = self._events.since(place, _PORTION)
+                page = self.events.since(place, _PORTION)
                 place = page.place
                 if page.events:
                     yield _encoded(page)
@@ -131,7 +131,7 @@ class Listeners:
                     yield b":\n\n"
                 else:
                     if not page.more:
-                        self._events.wait(place, min(_WAIT_SECONDS, self._heartbeat))
+                        self.events.wait(place, min(_WAIT_SECONDS, self._heartbeat))
                     continue
                 told = time.monotonic()
         except Unavailable as error:
@@ -164,7 +164,7 @@ class Listeners:
             for one in listeners:
                 if len(one.pending) < _MOST_PENDING:
                     if one.place not in pages:
-                        page = self._events.since(one.place, _PORTION)
+                        page = self.events.since(one.place, _PORTION)
                         first = _message("reset", page.place) if page.gone else b""
                         pages[one.place] = page, first + _encoded(page)
                     page, data = pages[one.place]
@@ -183,7 +183,7 @@ class Listeners:
         if more:
             return
         if end and not busy:
-            self._events.wait(end, min(_WAIT_SECONDS, self._heartbeat))
+            self.events.wait(end, min(_WAIT_SECONDS, self._heartbeat))
         self._stopped.wait(_GATHER_SECONDS)
 
     def _let_go(self, gone: set[_Listener]) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from api.people_schemas import FacesIn, MergeIn, NameIn
 from api.problems import CONTENT_TYPE
 from api.schemas import Problem, UrlBody, UrlsBody
+from api.webhook_schemas import RedeliverIn, WebhookIn
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
@@ -47,7 +48,10 @@ _DOCUMENTS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/people/{person}/merge", "post"): MergeIn,
     ("/v1/people/{person}/split", "post"): FacesIn,
     ("/v1/people/{person}/exclude", "post"): FacesIn,
+    ("/v1/webhooks", "post"): WebhookIn,
+    ("/v1/webhooks/{webhook}/redeliver", "post"): RedeliverIn,
 }
+_MAY_BE_LEFT_OUT = {RedeliverIn}
 
 
 def problems(*statuses: int) -> dict[int, Any]:
@@ -74,7 +78,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         document["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}
     for (path, method), form in _DOCUMENTS.items():
         reference = {"$ref": f"#/components/schemas/{form.__name__}"}
-        body = {"required": True, "content": {"application/json": {"schema": reference}}}
+        content = {"application/json": {"schema": reference}}
+        body = {"required": form not in _MAY_BE_LEFT_OUT, "content": content}
         document["paths"][path][method]["requestBody"] = body
         shown = form.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= shown.pop("$defs", {})

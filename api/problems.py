@@ -74,6 +74,7 @@ STATUS: dict[str, int] = {
     "too_large": 413,
     "too_many_pixels": 422,
     "too_many_redirects": 422,
+    "too_many_webhooks": 409,
     "truncated_image": 422,
     "unfinished": 409,
     "unreachable": 422,

@@ -28,6 +28,7 @@ from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.settings import Settings
 
 _log = structlog.get_logger()
@@ -127,7 +128,8 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     batches = RedisBatches(client, job_days=settings.job_days)
     metrics = Metrics()
     app = create_app(
-        *(store, publisher, waiting, ledger, replayer, people, listeners, batches, settings),
+        *(store, publisher, waiting, ledger, replayer, people, listeners, batches),
+        *(RedisWebhooks(client), settings),
         metrics,
     )
     traces = startup.Tracing(settings, "api")

@@ -62,6 +62,7 @@ CODES: dict[str, str] = {
     "too_large": "more bytes than the limit",
     "too_many_pixels": "more pixels than the limit",
     "too_many_redirects": "the URL redirects too often",
+    "too_many_webhooks": "there are as many webhooks as a collection may have",
     "truncated_image": "the picture's data ends too early",
     "unfinished": "the image is still being worked on",
     "unreachable": "the URL's server cannot be reached",

@@ -1,6 +1,7 @@
 """The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding`,
 `facematch.redis_vitals`, `facematch.redis_failed_jobs`, `facematch.redis_batches`,
-`facematch.redis_events` and `facematch.redis_people` the only home of its keys and scripts.
+`facematch.redis_events`, `facematch.redis_webhooks` and `facematch.redis_people` the only home of
+its keys and scripts.
 
 All keys of a collection share one hash tag and begin with `fm:{<collection>}:`, those of its
 editions but the first with `fm:{<collection>}:~<number>:`. There are for the collection as a whole

@@ -27,6 +27,7 @@ from facematch.memory_batches import MemoryBatches
 from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
+from facematch.memory_webhooks import MemoryWebhooks
 from facematch.settings import Settings
 from facematch.startup import Tracing
 
@@ -42,7 +43,7 @@ def make(folder: Path, settings: Settings) -> Service:
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     people, listeners = MemoryPeople(store), Listeners(MemoryEvents(store), settings.api_listeners)
     parts = (store, publisher, waiting, ledger, replayer, people, listeners)
-    app = create_app(*parts, MemoryBatches(store), settings)
+    app = create_app(*parts, MemoryBatches(store), MemoryWebhooks(store), settings)
     api = Api(store, broker, publisher, waiting, ledger, replayer, listeners, app)
     threading.Thread(target=work, args=(api,), daemon=True).start()
     return Service(app, publisher, waiting, replayer, listeners, Tracing(settings, "api"))

@@ -23,6 +23,7 @@ from facematch.memory_batches import MemoryBatches
 from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
+from facematch.memory_webhooks import MemoryWebhooks
 from facematch.settings import Settings
 from facematch.store import Commit, Link
 
@@ -111,7 +112,7 @@ def running_api(
     waiting = Waiting(store, chosen.api_waiters, on_connect=replayer.request)
     people, listeners = MemoryPeople(store), Listeners(MemoryEvents(store), chosen.api_listeners)
     parts = (store, publisher, waiting, ledger, replayer, people, listeners)
-    app = create_app(*parts, MemoryBatches(store), chosen)
+    app = create_app(*parts, MemoryBatches(store), MemoryWebhooks(store), chosen)
     publisher.start()
     replayer.start()
     waiting.start()

@@ -20,6 +20,7 @@ from facematch.errors import Unavailable
 from facematch.memory_batches import MemoryBatches
 from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
+from facematch.memory_webhooks import MemoryWebhooks
 from facematch.reindexing import Phase
 from facematch.settings import Settings
 from facematch.sidecar import IndexStatus
@@ -94,7 +95,7 @@ def of_api(folder: Path) -> str:
         app = create_app(
             *(api.store, api.publisher, api.waiting, api.ledger, api.replayer),
             *(MemoryPeople(api.store), Listeners(MemoryEvents(api.store), 1)),
-            *(MemoryBatches(api.store), Settings(), metrics),
+            *(MemoryBatches(api.store), MemoryWebhooks(api.store), Settings(), metrics),
         )
         client = app.test_client()
         assert client.post("/v1/images", data=b"picture").status_code == 202

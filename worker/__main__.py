@@ -25,12 +25,15 @@ from facematch.job import REINDEX_QUEUE, Message, queue_of
 from facematch.metrics_port import open_port
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
+from facematch.redis_events import RedisEvents
 from facematch.redis_people import RedisPeople
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.settings import Settings, load
 from worker.consumer import HANDS_PER_SLOT, consume
+from worker.delivering import keep_delivering
 from worker.encoder import Encoder, calibration_of, load_encoder
 from worker.fetch import FetchLimits
 from worker.frames import ChildSettings
@@ -42,6 +45,7 @@ from worker.looking import PictureLimits
 from worker.memory import give_back_early
 from worker.metrics import Metrics, Readiness, gauges_of
 from worker.pipeline import Parts, finish, process
+from worker.posting import Poster
 from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
 from worker.requested import answer_all
@@ -160,6 +164,14 @@ def _serve(
         forget(settings.index_url.get_secret_value(), edition_name(DEFAULT, number))
 
     feeding = threading.Thread(target=feeder.run, args=(stop,), daemon=True) if feeder else None
+    delivering = threading.Thread(
+        target=keep_delivering,
+        args=(
+            *(RedisWebhooks(client), RedisEvents(client)),
+            *(Poster(settings.fetch_timeout, settings.fetch_allowed).post, DEFAULT, stop),
+        ),
+        daemon=True,
+    )
     ranges = open_broker(broker_url, HANDS, REINDEX_QUEUE)
     reindexing = RedisReindexing(client, joined.name)
     grouping = threading.Thread(
@@ -183,7 +195,7 @@ def _serve(
         kwargs={"seconds": settings.sweep_seconds, "age": settings.sweep_age, "stop": stop},
         daemon=True,
     )
-    for thread in filter(None, (sweeper, holder, feeding, rebuilding, grouping)):
+    for thread in filter(None, (sweeper, holder, feeding, rebuilding, grouping, delivering)):
         thread.start()
     metrics.registry.watch(lambda: gauges_of(lambda: in_hand.count, hands, ready))
     _log.info("ready", model=encoder.model, threshold=joined.threshold, edition=joined.number)
@@ -194,7 +206,7 @@ def _serve(
         finished.set()
         broker.close()
         queues.close()
-        for thread in filter(None, (sweeper, feeding, rebuilding, grouping)):
+        for thread in filter(None, (sweeper, feeding, rebuilding, grouping, delivering)):
             thread.join(timeout=5)
         ranges.close()
         neighbours.close()

@@ -3,7 +3,7 @@
 -- collection in one slot. Scripts have no rollback: each checks first, then writes.
 local BASE = string.match(KEYS[1], '^fm:{[^}]*}:')
 local EDITIONS, DROPPED_EDITIONS = BASE .. 'editions', BASE .. 'editions:dropped'
-local HAPPENED = BASE .. 'happened'
+local HAPPENED, WEBHOOKS = BASE .. 'happened', BASE .. 'webhooks'
 
 -- Data that a newer version has changed is left alone: facematch/redis_connection.py knows the word.
 local schema = tonumber(redis.call('HGET', EDITIONS, 'schema') or '0')
@@ -533,4 +533,13 @@ local function job_view(job)
   end
   fields[8] = since or fields[8]
   return fields
+end
+
+local function webhook(id)
+  return BASE .. 'webhook:' .. id
+end
+
+local function webhook_view(id)
+  return {id, unpack(redis.call('HMGET', webhook(id), 'url', 'secret', 'place', 'created',
+    'delivered', 'failures', 'since', 'error', 'dead'))}
 end

@@ -20,6 +20,7 @@ from facematch.job import Message
 from facematch.memory_batches import MemoryBatches
 from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
+from facematch.memory_webhooks import MemoryWebhooks
 from facematch.metrics import Registry
 from facematch.settings import Settings
 from facematch.vitals import Vitals
@@ -47,6 +48,7 @@ def client(api: Api, metrics: Metrics) -> FlaskClient:
         MemoryPeople(api.store),
         Listeners(MemoryEvents(api.store), 1),
         MemoryBatches(api.store),
+        MemoryWebhooks(api.store),
     )
     return create_app(*parts, Settings(), metrics).test_client()
 

@@ -136,6 +136,9 @@ def test_the_openapi_document_has_every_route_and_resolves(client: FlaskClient) 
         "/v1/people/{person}/exclude",
         "/v1/people/{person}/merge",
         "/v1/people/{person}/split",
+        "/v1/webhooks",
+        "/v1/webhooks/{webhook}",
+        "/v1/webhooks/{webhook}/redeliver",
     }
     assert len(document["paths"]["/v1/images"]["post"]["requestBody"]["content"]) == 3
 
