@@ -11,10 +11,12 @@ from apiflask import APIFlask
 from flask import Response, request
 
 from api import (
+    batch_routes,
     collections_routes,
     course_routes,
     cross_origin,
     docs_routes,
+    event_routes,
     health,
     openapi,
     openapi_keys,
@@ -22,12 +24,15 @@ from api import (
     problems,
     search_routes,
     v1_routes,
+    webhook_routes,
 )
+from api.batching import Batching
 from api.collection_of import choose, collection_of_request, mount, require_name
 from api.compression import compressed
 from api.face_reading import FaceReading
 from api.guard import Guard
 from api.ledger import Ledger
+from api.listening import Listeners
 from api.metrics import Metrics
 from api.publishing import Publisher
 from api.reading import Reading
@@ -35,12 +40,15 @@ from api.replaying import Replayer
 from api.submission import Submission
 from api.waiting import Waiting
 from facematch import __version__
+from facematch.batches import Batches
 from facematch.collections import Collections
 from facematch.errors import Unavailable
+from facematch.events import Events
 from facematch.people import PeopleFront
 from facematch.searching import Nobody, Searcher
 from facematch.settings import Settings
 from facematch.store import Front
+from facematch.webhooks import Webhooks
 
 #: In the environment of a request: its route as a pattern. Its path may have the name of a picture.
 ROUTE = "facematch.route"
@@ -59,8 +67,8 @@ _HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class AppParts:
-    """What the application works with. `store`, `people` and `ledger` are of the collection of the
-    request: see api.collection_of.
+    """What the application works with. What is of a collection is that of the request: see
+    api.collection_of.
 
     `collections`: those there are; None: the default one is the only one. `searcher`: who searches.
     `guard`: who lets callers in. `metrics`: where requests are counted.
@@ -69,6 +77,10 @@ class AppParts:
     store: Front
     people: PeopleFront
     ledger: Ledger
+    batches: Batches
+    events: Events
+    listeners: Listeners
+    webhooks: Webhooks
     collections: Collections | None
     publisher: Publisher
     waiting: Waiting
@@ -97,15 +109,19 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
     problems.register(app)
 
     store, collections = parts.store, parts.collections
-    submission = Submission(store, parts.publisher, settings.backlog_bytes, parts.metrics.accepted)
+    backlog, size = settings.backlog_bytes, settings.max_bytes
+    submission = Submission(store, parts.publisher, parts.batches, backlog, parts.metrics.accepted)
+    batching = Batching(submission, parts.batches, parts.guard.limits.charge, size, backlog)
     reading = Reading(store, parts.waiting)
     faces = FaceReading(store, reading)
-    size = settings.max_bytes
     app.register_blueprint(course_routes.blueprint(submission, reading, size))
     for routes in (
         v1_routes.blueprint(store, submission, reading, faces, parts.ledger, size),
         search_routes.blueprint(parts.searcher, faces, size, settings.search_seconds),
         people_routes.blueprint(parts.people),
+        batch_routes.blueprint(batching, parts.batches),
+        event_routes.blueprint(parts.listeners, parts.guard.works),
+        webhook_routes.blueprint(parts.webhooks, parts.events),
     ):
         mount(app, routes, of_collection=collections is not None)
     if collections is not None:

@@ -3,12 +3,14 @@
 A thread reads each body, and there are only so many of them: who stops sending is sent away.
 """
 
+import hashlib
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from flask import Request, request
 from pydantic import BaseModel, ValidationError
@@ -19,6 +21,8 @@ from facematch.errors import Rejected
 #: A client may be silent for so long, and take so long in all.
 SILENT_SECONDS = 10.0
 BODY_SECONDS = 120.0
+#: Or as many times that as it has so many bytes.
+_BODY_BYTES = 32 * 1024**2
 #: A body over the limit is still read, up to so many limits and seconds, so that the client
 #: gets to hear why; who sends more than that is cut off.
 _PATIENCE_LIMITS = 8
@@ -58,10 +62,11 @@ def read_body(request: Request, limit: int, room: int = 0) -> bytes:
     return b"".join(chunks)
 
 
-def read_document(form: type[_Form]) -> _Form:
-    """What the request being answered says as JSON, whatever its content type. Raises Rejected."""
+def read_document(form: type[_Form], or_else: bytes = b"") -> _Form:
+    """What the request being answered says as JSON, whatever its content type; `or_else` where it
+    says nothing. Raises Rejected."""
     try:
-        return form.model_validate_json(read_body(request, _DOCUMENT), strict=True)
+        return form.model_validate_json(read_body(request, _DOCUMENT) or or_else, strict=True)
     except ValidationError as error:
         wrong = (
             ".".join(map(str, one["loc"])) + f": {one['msg']}" if one["loc"] else one["msg"]
@@ -70,13 +75,38 @@ def read_document(form: type[_Form]) -> _Form:
         raise Rejected("bad_request", "; ".join(wrong)) from None
 
 
+@contextmanager
+def spooled_body(request: Request, limit: int) -> Iterator[tuple[IO[bytes], str]]:
+    """The whole body, of at most `limit` bytes, as a file that is gone afterwards, and its SHA-256.
+
+    Raises Rejected: too_large, or bad_request when it ends early or comes too slowly.
+    """
+    announced = request.content_length
+    if announced is not None and announced > limit:
+        raise too_large(limit)
+    size, digest = 0, hashlib.sha256()
+    with tempfile.TemporaryFile() as file:
+        seconds = BODY_SECONDS * max(1.0, (announced or limit) / _BODY_BYTES)
+        with _hurried(request, seconds):
+            while chunk := request.stream.read(_CHUNK):
+                size += len(chunk)
+                if size > limit:
+                    raise too_large(limit)
+                digest.update(chunk)
+                file.write(chunk)
+        if announced is not None and size < announced:
+            raise Rejected("bad_request", "the body ends early")
+        file.seek(0)
+        yield file, digest.hexdigest()
+
+
 def too_large(limit: int) -> Rejected:
     """The refusal of more than `limit` bytes."""
     return Rejected("too_large", f"more than the limit of {limit:,} bytes")
 
 
 @contextmanager
-def _hurried(request: Request) -> Iterator[None]:
+def _hurried(request: Request, seconds: float = 0.0) -> Iterator[None]:
     """Bound the time of the reads within. Raises Rejected when they fail."""
     connection = request.environ.get("gunicorn.socket")
     overdue = threading.Event()
@@ -84,7 +114,7 @@ def _hurried(request: Request) -> Iterator[None]:
         if connection is None:
             yield
         else:
-            with _bounded(connection, overdue):
+            with _bounded(connection, overdue, seconds or BODY_SECONDS):
                 yield
     except (OSError, ClientDisconnected) as error:
         # werkzeug's own error hides what it was.
@@ -98,14 +128,14 @@ def _hurried(request: Request) -> Iterator[None]:
 
 
 @contextmanager
-def _bounded(connection: socket.socket, overdue: threading.Event) -> Iterator[None]:
+def _bounded(connection: socket.socket, overdue: threading.Event, seconds: float) -> Iterator[None]:
     def end() -> None:
         overdue.set()
         _stop_listening(connection)
 
     # A server's read goes on until it has all it was asked for, so that a byte now and then
     # would keep it busy: a timeout of the connection is not enough.
-    timer = threading.Timer(BODY_SECONDS, end)
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     before = connection.gettimeout()
     connection.settimeout(SILENT_SECONDS)

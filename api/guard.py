@@ -51,7 +51,7 @@ class Guard:
         """`asks`: False where somebody else guards the service. `clock`: seconds since 1970, for
         when keys expire."""
         self._keys = keys
-        self._limits = limits
+        self.limits = limits
         self._asks = asks
         self._clock = clock
         self._cached: dict[str, _Cached] = {}
@@ -64,7 +64,7 @@ class Guard:
         """Stand before every route of the application."""
         app.before_request(self._check)
         # Behind, so that it knows whose requests it counts.
-        self._limits.register(app)
+        self.limits.register(app)
 
     def asks(self) -> bool:
         """Whether callers are asked for a key: where there ever was one. Raises Unavailable."""

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from api.collections_schemas import NAME_PATTERN, CollectionIn
 from api.people_schemas import FacesIn, MergeIn, NameIn
 from api.problems import CONTENT_TYPE
-from api.schemas import Problem, UrlBody
+from api.schemas import Problem, UrlBody, UrlsBody
+from api.webhook_schemas import RedeliverIn, WebhookIn
 
 _LONG = "/v1/collections/{collection}"
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
@@ -18,6 +19,13 @@ _FORM = {
         "type": "object",
         "properties": {"file": {"type": "string", "format": "binary"}},
         "required": ["file"],
+    }
+}
+_FORMS = {
+    "schema": {
+        "type": "object",
+        "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        "required": ["files"],
     }
 }
 _URL = {"schema": {"$ref": "#/components/schemas/UrlBody"}}
@@ -31,6 +39,11 @@ _BODIES: dict[str, dict[str, Any]] = {
     "/scan/url": {"application/json": _URL},
     "/v1/images": _PICTURE,
     "/v1/search": _PICTURE,
+    "/v1/images:batch": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/UrlsBody"}},
+        "multipart/form-data": _FORMS,
+        "application/zip": _BYTES,
+    },
 }
 
 
@@ -41,7 +54,10 @@ _DOCUMENTS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/people/{person}/merge", "post"): MergeIn,
     ("/v1/people/{person}/split", "post"): FacesIn,
     ("/v1/people/{person}/exclude", "post"): FacesIn,
+    ("/v1/webhooks", "post"): WebhookIn,
+    ("/v1/webhooks/{webhook}/redeliver", "post"): RedeliverIn,
 }
+_MAY_BE_LEFT_OUT = {RedeliverIn}
 
 
 #: What stands for a thing in a path under /v1, and what it looks like.
@@ -52,6 +68,8 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "job": {"description": "the `job` of a submission"},
     "person": {"description": "the `id` of a person"},
+    "batch": {"description": "the `batch` of a submission of many"},
+    "webhook": {"description": "the `webhook` that was made"},
 }
 _RETRY_AFTER = {
     "Retry-After": {
@@ -102,7 +120,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add what does not follow from the routes: the bodies of requests that are not only JSON, the
     schemas that they and problems use, the form of what is in paths, and headers."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for model in (Problem, UrlBody):
+    for model in (Problem, UrlBody, UrlsBody):
         schemas[model.__name__] = model.model_json_schema()
     for path, content in _BODIES.items():
         for operations in _mounted(document, path):
@@ -111,8 +129,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         if path.startswith(_LONG):
             _of_collection(operations)
     for (path, method), form in _DOCUMENTS.items():
-        reference = {"$ref": f"{_REFERENCE}{form.__name__}"}
-        body = {"required": True, "content": {"application/json": {"schema": reference}}}
+        content = {"application/json": {"schema": {"$ref": f"{_REFERENCE}{form.__name__}"}}}
+        body = {"required": form not in _MAY_BE_LEFT_OUT, "content": content}
         for operations in _mounted(document, path):
             operations[method]["requestBody"] = body
         shown = form.model_json_schema(ref_template=_REFERENCE + "{model}")

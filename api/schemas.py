@@ -8,6 +8,7 @@ from flask import Response
 from pydantic import BaseModel, Field, SkipValidation
 
 from api import cursors
+from facematch.batches import MOST_ITEMS
 from facematch.expectation import expected_false_matches
 from facematch.faces import Box
 from facematch.store import ALL, NO_BOUNDS, Filter, Image, Job, Match, MatchPage, State
@@ -91,6 +92,17 @@ class UrlBody(BaseModel):
         description="an http or https URL",
         examples=["https://example.com/a.jpg"],
         json_schema_extra={"format": "uri", "minLength": 1, "maxLength": 2000},
+    )
+
+
+class UrlsBody(BaseModel):
+    """Pictures to be fetched."""
+
+    urls: list[str] = Field(
+        min_length=1,
+        max_length=MOST_ITEMS,
+        description="http or https URLs",
+        examples=[["https://example.com/a.jpg"]],
     )
 
 

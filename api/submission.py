@@ -17,8 +17,10 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 
 from api.body import read_body, too_large
+from api.idempotency import fingerprint
 from api.publishing import Publisher
 from facematch import failpoints, tracing
+from facematch.batches import Batches
 from facematch.errors import Rejected
 from facematch.faces import image_hash
 from facematch.job import new_job_id
@@ -53,46 +55,66 @@ class Submission:
     """Makes jobs of pictures and addresses."""
 
     def __init__(
-        self, store: Front, publisher: Publisher, backlog: int, count: Callable[[str], None]
+        self,
+        store: Front,
+        publisher: Publisher,
+        claims: Batches,
+        backlog: int,
+        count: Callable[[str], None],
     ) -> None:
         """`count`: told of each durable one whether it is by "bytes" or "url"."""
+        self._claims = claims
         self._store = store
         self._publisher = publisher
         self._backlog = backlog
         self._count = count
 
-    def accept(self, submitted: Picture | Address, name: str = "", caller: str = "") -> Job:
+    def accept_once(self, submitted: Picture | Address, name: str, caller: str, key: str) -> Job:
+        """The same, once only with this key ("": none). Raises Conflict("key_reused") for one that
+        another submission came with."""
+        if not key:
+            return self.accept(submitted, name, caller)
+        new = new_job(submitted, name)
+        print_ = fingerprint(new.name, new.url, new.image)
+        return self.accept(submitted, name, caller, self._claims.claim(key, print_, new.id))
+
+    def accept(
+        self, submitted: Picture | Address, name: str = "", caller: str = "", job: str = ""
+    ) -> Job:
         """A durable job; a worker will hear of it. `name` overrides the one that came along;
-        `caller`: the `traceparent` that the client has sent, "" for none.
+        `caller`: the `traceparent` that the client has sent, "" for none; `job`: its id, under
+        which it may have been accepted before.
 
         Raises Rejected for what no worker need look at, Unavailable.
         """
-        new = _new_job(submitted, name)
+        new = new_job(submitted, name, job)
         # Under the trace of its own job, not the caller's: one trace is of one image.
         with (
             structlog.contextvars.bound_contextvars(**tracing.fields(new.id)),
             tracing.working("accept", new.id, kind="server", image=new.image, caller=caller),
         ):
-            job = self._store.accept(new, self._backlog)
-            tracing.note(state=str(job.state))
-            _log.info("accepted", state=str(job.state))
+            accepted = self._store.accept(new, self._backlog)
+            tracing.note(state=str(accepted.state))
+            _log.info("accepted", state=str(accepted.state))
             failpoints.reached("after_accept")
             self._count("url" if isinstance(submitted, Address) else "bytes")
-            if job.state is State.ACCEPTED:
-                told = (job.id, job.edition, tracing.here(), job.collection)
+            if accepted.state is State.ACCEPTED:
+                told = (accepted.id, accepted.edition, tracing.here(), accepted.collection)
                 self._publisher.publish(*told)
-        return job
+        return accepted
 
 
-def _new_job(submitted: Picture | Address, name: str) -> NewJob:
+def new_job(submitted: Picture | Address, name: str, job: str = "") -> NewJob:
+    """The job that a submission becomes, with this id, if it is to have one. Raises Rejected."""
+    job = job or new_job_id()
     if isinstance(submitted, Address):
         url = checked_url(submitted.url)
-        return NewJob(new_job_id(), name=url, url=url)
+        return NewJob(job, name=url, url=url)
     if not submitted.data:
         raise Rejected("empty")
     image = image_hash(submitted.data)
     name = clean_name(name or submitted.name) or image
-    return NewJob(new_job_id(), name=name, image=image, data=submitted.data)
+    return NewJob(job, name=name, image=image, data=submitted.data)
 
 
 def submitted(request: Request, max_bytes: int) -> Picture | Address:

@@ -13,6 +13,7 @@ from api import cursors
 from api.collection_of import path_here
 from api.face_reading import FaceReading
 from api.face_schemas import with_pairs
+from api.idempotency import key_of
 from api.ledger import Ledger, erase
 from api.openapi import also, problems
 from api.problems import problem
@@ -54,11 +55,17 @@ def blueprint(
     @routes.post("/images")
     @routes.input(SubmitQuery, location="query")
     @routes.output(JobOut, description="The job, finished within the wait")
-    @routes.doc(responses=also(202, "Not finished yet", JobOut) | problems(400, 413, 503))
+    @routes.doc(responses=also(202, "Not finished yet", JobOut) | problems(400, 413, 422, 503))
     @needs(Scope.SUBMIT)
     def submit(query_data: SubmitQuery) -> Answer:
-        """Submit a picture: its bytes, a form with one file, or a URL"""
-        job = submission.accept(submitted(request, max_bytes), query_data.name, caller_of(request))
+        """Submit a picture: its bytes, a form with one file, or a URL
+
+        With an `Idempotency-Key` it may safely be sent again: the answer is about the same job.
+        """
+        job = submission.accept_once(
+            *(submitted(request, max_bytes), query_data.name, caller_of(request)),
+            key=key_of(request),
+        )
         return job_answer(reading.outcome(job, query_data.wait))
 
     @routes.get("/jobs/<job>")

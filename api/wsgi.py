@@ -12,6 +12,7 @@ from api.collection_of import Parts
 from api.guard import Guard
 from api.ledger import Ledger
 from api.limiting import Limits
+from api.listening import Audiences
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
 from api.replaying import Replayer
@@ -23,14 +24,17 @@ from facematch.collection_name import served_name
 from facematch.errors import Misconfigured
 from facematch.guarding import check_guarded
 from facematch.metrics_port import MetricsPort
+from facematch.redis_batches import RedisBatches
 from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, connect
 from facematch.redis_durability import check_durable
+from facematch.redis_events import RedisEvents
 from facematch.redis_keys import LIMITS_PREFIX, RedisKeys
 from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisOthers, RedisVitals
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.search_workers import open_searcher
 from facematch.settings import Settings
 
@@ -66,6 +70,7 @@ class Service:
     publisher: Publisher
     waiting: Waiting
     replayer: Replayer
+    audiences: Audiences
     traces: startup.Tracing
     telling: Telling | None = None
 
@@ -81,12 +86,13 @@ class Service:
     def let_go(self) -> None:
         """Answer whoever waits, now."""
         self.waiting.stop()
+        self.audiences.stop()
 
     def stop(self) -> None:
         """End the threads; what is still to be published goes out if that is quick."""
         if self.telling is not None:
             self.telling.stop()
-        self.waiting.stop()
+        self.let_go()
         self.replayer.stop()
         self.publisher.close()
         self.traces.close()
@@ -133,6 +139,8 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     replayer = Replayer(stores.of, collections, ledger)
     waiting = Waiting(collections, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
+    events = Parts(lambda name: RedisEvents(client, name))
+    audiences = Audiences(events.of, settings.api_listeners)
     # Some threads are left for everybody else.
     left = max(1, settings.api_threads - settings.api_waiters - 1)
     searcher = open_searcher(settings.search_url, min(settings.api_searches, left))
@@ -141,6 +149,10 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
             store=stores.here,
             people=people.here,
             ledger=Parts(ledger.of).here,
+            batches=Parts(lambda name: RedisBatches(client, name, job_days=settings.job_days)).here,
+            events=events.here,
+            listeners=audiences.here,
+            webhooks=Parts(lambda name: RedisWebhooks(client, name)).here,
             collections=collections,
             publisher=publisher,
             waiting=waiting,
@@ -153,7 +165,7 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     )
     traces = startup.Tracing(settings, "api")
     if port is None:
-        return Service(app, publisher, waiting, replayer, traces)
+        return Service(app, publisher, waiting, replayer, audiences, traces)
     vitals = RedisVitals(client).read, RedisOthers(client).read
     watch = Watch(*vitals, queues, settings.backlog_bytes, LOOK_SECONDS)
     metrics.registry.watch(watch.gauges)
@@ -165,7 +177,8 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
             lambda: replayer.replayed,
         )
     )
-    return Service(app, publisher, waiting, replayer, traces, Telling(port, metrics, watch))
+    telling = Telling(port, metrics, watch)
+    return Service(app, publisher, waiting, replayer, audiences, traces, telling)
 
 
 def _guard(client: Redis, settings: Settings) -> Guard:

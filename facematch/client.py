@@ -19,9 +19,11 @@ import requests
 from pydantic import TypeAdapter, ValidationError
 
 from facematch import DEFAULT_URL
+from facematch.batches_client import BatchesClient
 from facematch.collection_name import DEFAULT
 from facematch.collections_client import CollectionsClient
 from facematch.errors import CODES, Misconfigured, NotFound, Rejected, Unavailable
+from facematch.events_client import EventAnswer, events_of
 from facematch.faces import Box
 from facematch.faces_client import FacesClient, SearchAnswer, SearchOptions
 from facematch.people_client import PeopleClient
@@ -159,6 +161,8 @@ class Client:
         self.collections = CollectionsClient(self._rest, self._read)
         #: Which faces match.
         self.faces = FacesClient(self._rest, self._read)
+        #: Many pictures at once.
+        self.batches = BatchesClient(self._rest, self._read)
 
     def __enter__(self) -> "Client":
         return self
@@ -344,6 +348,15 @@ class Client:
     def delete(self, image: str) -> None:
         """Erase an image, its faces and its matches."""
         self._rest.ask("DELETE", f"/v1/images/{_segment(image)}")
+
+    def events(self, after: str = "", heard: float = 60.0) -> Iterator[EventAnswer]:
+        """What happens in the collection, as it happens; endless.
+
+        `after`: the id of an event, to begin behind it; from now on without. A connection that is
+        lost, or silent for `heard` seconds, is made again where it was. Raises Unavailable once the
+        service does not answer several times in a row.
+        """
+        return events_of(self._rest, after, heard)
 
     def ready(self) -> None:
         """Raise Unavailable, with the reason, unless the service can do its work. Asks once."""

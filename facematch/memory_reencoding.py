@@ -91,6 +91,7 @@ class MemoryReencoding:
             new = MemoryStore(self._clock)
             new._lock, new._numbers = self._lock, served._numbers
             new._listeners = served._listeners
+            new._happened, new._happenings = served._happened, served._happenings
             new.create(model, threshold, bounds=bounds)
             self._watch(self._last, new)
             self.stores[self._last] = new

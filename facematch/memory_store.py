@@ -4,6 +4,7 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +13,7 @@ import numpy as np
 from facematch.calibration import Norms
 from facematch.collection_name import DEFAULT
 from facematch.errors import Conflict, Misconfigured, NotFound, Unavailable
+from facematch.events import EVENTS_KEPT
 from facematch.faces import Encodings, face_ids
 from facematch.job import new_job_id
 from facematch.log import Entry, Op, Tail, genesis, next_chain
@@ -46,6 +48,18 @@ from facematch.store import (
 from facematch.stored_faces import StoredFaces
 
 
+@dataclass(frozen=True)
+class Happened:
+    """A change that facematch.memory_events tells of."""
+
+    id: str
+    kind: str
+    image: str
+    job: str
+    about: str
+    time: float
+
+
 @dataclass
 class _Image:
     image: Image
@@ -56,6 +70,8 @@ class _Image:
     linked: int = 0
     linked_at: float = 0.0
     due: float = 0.0
+    #: Jobs that are told of when it is done.
+    jobs: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -113,6 +129,8 @@ class MemoryStore:
         self._person_of: dict[int, str] = {}
         self._revision = self._last_mark = 0
         self._listeners: list[queue.SimpleQueue[str]] = []
+        self._happened: deque[Happened] = deque(maxlen=EVENTS_KEPT)
+        self._happenings = [0]
 
     def check(self) -> None:
         """See Store; always answers."""
@@ -410,6 +428,10 @@ class MemoryStore:
             del self._pending[link.image]
             self._mark(place.position)
             self._tell(f"image:{link.image}")
+            for job in record.jobs or [""]:
+                self._happen("done", link.image, job)
+            record.jobs.clear()
+            self._happen("linked", link.image, "", str(place.position))
             return Linked.DONE
 
     def _note_exactness(self, number: int, position: int, exact: bool) -> None:
@@ -503,7 +525,9 @@ class MemoryStore:
         self._blobs.pop(old.hash, None)
         record.names.clear()
         record.image = Image(old.hash, State.ERASED, position=old.position)
+        record.jobs.clear()
         self._tell(f"image:{old.hash}")
+        self._happen("erased", old.hash)
 
     def unlink(self, position: int) -> bool:
         """See Store."""
@@ -748,8 +772,24 @@ class MemoryStore:
         return [name for name, job in self._jobs.items() if job.job.state is State.ACCEPTED]
 
     def _settle(self, job: str, state: State) -> None:
-        self._jobs[job].job = replace(self._jobs[job].job, state=state)
+        before = self._jobs[job].job.state
+        settled = self._jobs[job].job = replace(self._jobs[job].job, state=state)
         self._tell(f"job:{job}")
+        if before is state:
+            return
+        if state is not State.INDEXED:
+            self._happen(str(state), settled.image, job, settled.code)
+        elif self._images[settled.image].image.state is State.DONE:
+            self._happen("done", settled.image, job)
+        else:
+            self._images[settled.image].jobs.append(job)
+
+    def _happen(self, kind: str, image: str, job: str = "", about: str = "") -> None:
+        """What whoever listens is to hear, told of the edition that is served."""
+        if self._leader() is None:
+            self._happenings[0] += 1
+            entry = f"{self._happenings[0]}-0"
+            self._happened.append(Happened(entry, kind, image, job, about, self._clock()))
 
     def _tell(self, event: str) -> None:
         for listener in self._listeners:

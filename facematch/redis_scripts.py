@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from facematch.collection_name import base_prefix, key_prefix
+from facematch.events import EVENTS_KEPT
 from facematch.faces import FACES_PER_POSITION
 from facematch.redis_connection import Redis, Script
 
@@ -47,5 +48,6 @@ def _source(name: str) -> str:
     any_ = str(name in _FOR_ANY).lower()
     constants = (
         f"local SCHEMA, FACES_PER_POSITION, FOR_ANY = {SCHEMA}, {FACES_PER_POSITION}, {any_}\n"
+        f"local EVENTS_KEPT = {EVENTS_KEPT}\n"
     )
     return f"{constants}{prelude}{script}"

@@ -1,5 +1,6 @@
 """The store in Redis or Valkey: with `facematch.redis_reindexing`, `facematch.redis_reencoding`,
-`facematch.redis_vitals`, `facematch.redis_failed_jobs`, `facematch.redis_archiving` and
+`facematch.redis_vitals`, `facematch.redis_failed_jobs`, `facematch.redis_archiving`,
+`facematch.redis_batches`, `facematch.redis_events`, `facematch.redis_webhooks` and
 `facematch.redis_people` the only home of its keys and scripts. API keys, of no collection,
 have those of `facematch.redis_keys`.
 
@@ -18,6 +19,10 @@ editions but the first with `fm:{<collection>}:~<number>:`. There are for the co
                                schema 0 in the first edition's meta as well
     fsck               hash    at, when `facematch fsck` last ended; how many findings by invariant
     events             channel "job:<id>" and "image:<hash>" when one changes state
+    happened           stream  kind (done, failed, erased, linked), image (its hash), job, about
+                               (the code, or the position of what was linked): of the edition that
+                               was served then, the last 100,000. Matches are not in it, but looked
+                               up when it is read: facematch.events
 
 and for each edition
 
@@ -38,6 +43,8 @@ and for each edition
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
                                code, number, since, erased_at, due, linker, linked, linked_at
+    jobs:<hash>        set     jobs that are told of when the image is done, up to 1,000; while it
+                               is indexed
     names:<hash>       set     the names the image was submitted under
     faces:<position>   string  encodings, and from schema 2 on norms: facematch.stored_faces
     blob:<hash>        string  uploaded bytes, until a worker has looked at them

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -174,6 +174,7 @@ class Rest:
         parameters: Parameters | None = None,
         body: Body = None,
         wait: float = 0.0,
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """The answer of success. `wait`: seconds that the service may take on purpose.
 
@@ -181,7 +182,7 @@ class Rest:
         """
 
         def once() -> requests.Response:
-            response = self.exchange(method, path, parameters, body, wait)
+            response = self.exchange(method, path, parameters, body, wait, headers)
             if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
                 raise error_of(response, self.shown)
             return response
@@ -201,11 +202,12 @@ class Rest:
         parameters: Parameters | None = None,
         body: Body = None,
         wait: float = 0.0,
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Whatever is answered, to one request. Raises NotNow when nothing is, Misconfigured."""
-        headers = dict(self._headers)
+        sent = dict(self._headers)
         with contextlib.ExitStack() as stack:
-            data = _data(body, headers, stack)
+            data = _data(body, sent, stack)
             session = self._session()
             try:
                 response = session.request(
@@ -213,7 +215,7 @@ class Rest:
                     f"{self._url}{self._mounted(path)}",
                     params=parameters,
                     data=data,
-                    headers=headers,
+                    headers=sent | dict(headers or {}),
                     timeout=(min(_CONNECT_SECONDS, self._timeout), wait + self._timeout),
                     # A redirect would make a GET of a POST, and carry the key elsewhere.
                     allow_redirects=False,
@@ -230,6 +232,29 @@ class Rest:
         """Where this is, of the collection: below its name there is what is below /v1."""
         of_none = not path.startswith("/v1/") or path.partition("/v1/collections")[0] == ""
         return path if of_none or not self.below else self.below + path.removeprefix("/v1")
+
+    @contextlib.contextmanager
+    def stream(
+        self, path: str, headers: Mapping[str, str], silence: float
+    ) -> Iterator[Iterator[str]]:
+        """The lines of an answer as they come. `silence`: seconds that none need come. Asks once;
+        raises what `error_of` says."""
+        with requests.Session() as session:
+            try:
+                response = session.get(
+                    f"{self._url}{self._mounted(path)}",
+                    headers={**self._headers, **headers},
+                    timeout=(min(_CONNECT_SECONDS, self._timeout), silence),
+                    stream=True,
+                    allow_redirects=False,
+                )
+                if response.status_code != HTTPStatus.OK:
+                    raise error_of(response, self.shown)
+                # What comes by chunks is there at once; otherwise more would be waited for.
+                size = None if getattr(response.raw, "chunked", False) else 1
+                yield response.iter_lines(size, decode_unicode=True)
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                raise self._no_answer(error) from error
 
     def _session(self) -> requests.Session:
         try:

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     key_quota: str = Field(
         "", description="submissions that each API key may make, as `10000/day`; empty: any"
     )
+    api_listeners: int = Field(
+        512,
+        ge=0,
+        description="how many may listen to events at once; they take none of the threads",
+    )
     metrics_host: str = Field(
         "127.0.0.1",
         description="the address that each process tells its metrics on; nobody is asked for a key "

@@ -10,11 +10,10 @@ import threading
 from pathlib import Path
 
 import structlog
-from api_parts import MODEL, Api, people_of, stores_of
+from api_parts import MODEL, Api, audiences_of, parts_of, stores_of
 
 from api import body
-from api.app import AppParts, create_app
-from api.collection_of import Parts
+from api.app import create_app
 from api.guard import Guard
 from api.ledger import Ledger
 from api.limiting import Limits
@@ -28,6 +27,7 @@ from facematch.broker import MemoryBroker, Queues
 from facematch.memory_collections import MemoryCollections
 from facematch.memory_keys import MemoryKeys
 from facematch.memory_store import MemoryStore
+from facematch.searching import Nobody
 from facematch.settings import Settings
 from facematch.startup import Tracing
 
@@ -44,24 +44,19 @@ def make(folder: Path, settings: Settings) -> Service:
     replayer = Replayer(stores.of, collections, ledger)
     waiting = Waiting(collections, settings.api_waiters, on_connect=replayer.request)
     keys = MemoryKeys()
-    parts = AppParts(
-        store=stores.here,
-        people=people_of(collections).here,
-        ledger=Parts(ledger.of).here,
-        collections=collections,
-        publisher=publisher,
-        waiting=waiting,
-        replayer=replayer,
-        guard=Guard(keys, Limits()),
+    audiences = audiences_of(collections, settings)
+    guard = Guard(keys, Limits())
+    parts = parts_of(
+        *(collections, audiences, ledger, publisher, waiting, replayer, guard), searcher=Nobody()
     )
     app = create_app(parts, settings)
     api = Api(
-        *(store, broker, publisher, waiting, ledger, replayer, app, keys),
+        *(store, broker, publisher, waiting, ledger, replayer, audiences, app, keys),
         collections=collections,
         parts=parts,
     )
     threading.Thread(target=work, args=(api,), daemon=True).start()
-    return Service(app, publisher, waiting, replayer, Tracing(settings, "api"))
+    return Service(app, publisher, waiting, replayer, audiences, Tracing(settings, "api"))
 
 
 def work(api: Api) -> None:

@@ -17,20 +17,27 @@ from api.collection_of import Parts
 from api.guard import Guard
 from api.ledger import Ledger
 from api.limiting import Limits
+from api.listening import Audiences
 from api.publishing import Publisher
 from api.replaying import Replayer
 from api.waiting import Waiting
+from facematch.batches import Batches
 from facematch.broker import MemoryBroker, Queues
+from facematch.events import Events
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
+from facematch.memory_batches import MemoryBatches
 from facematch.memory_collections import MemoryCollections
+from facematch.memory_events import MemoryEvents
 from facematch.memory_keys import MemoryKeys
 from facematch.memory_people import MemoryPeople
 from facematch.memory_store import MemoryStore
+from facematch.memory_webhooks import MemoryWebhooks
 from facematch.people import PeopleFront
 from facematch.searching import Nobody, Searcher
 from facematch.settings import Settings
 from facematch.store import Commit, Front, Link
+from facematch.webhooks import Webhooks
 
 MODEL = "told"
 FACE = Face(Box(1, 20, 30, 4), np.zeros(128, dtype=np.float32))
@@ -46,6 +53,7 @@ class Api:
     waiting: Waiting
     ledger: Ledger
     replayer: Replayer
+    audiences: Audiences
     app: APIFlask
     keys: MemoryKeys
     positions: dict[str, int] = field(default_factory=dict)
@@ -115,6 +123,42 @@ def people_of(collections: MemoryCollections) -> Parts[PeopleFront]:
     )
 
 
+def audiences_of(collections: MemoryCollections, settings: Settings) -> Audiences:
+    """Who listens to any of them."""
+    return Audiences(lambda name: MemoryEvents(collections.store(name)), settings.api_listeners)
+
+
+def parts_of(
+    collections: MemoryCollections,
+    audiences: Audiences,
+    ledger: Ledger,
+    publisher: Publisher,
+    waiting: Waiting,
+    replayer: Replayer,
+    guard: Guard,
+    searcher: Searcher,
+) -> AppParts:
+    """What an application works with, all in memory."""
+    batches = Parts[Batches](lambda name: MemoryBatches(collections.store(name)))
+    webhooks = Parts[Webhooks](lambda name: MemoryWebhooks(collections.store(name)))
+    events = Parts[Events](lambda name: MemoryEvents(collections.store(name)))
+    return AppParts(
+        store=stores_of(collections).here,
+        people=people_of(collections).here,
+        ledger=Parts(ledger.of).here,
+        batches=batches.here,
+        events=events.here,
+        listeners=audiences.here,
+        webhooks=webhooks.here,
+        collections=collections,
+        publisher=publisher,
+        waiting=waiting,
+        replayer=replayer,
+        guard=guard,
+        searcher=searcher,
+    )
+
+
 @contextmanager
 def running_api(
     folder: Path,
@@ -138,15 +182,9 @@ def running_api(
     guard = Guard(
         keys, Limits(chosen.key_rate, chosen.key_quota), asks=not chosen.guarded_elsewhere
     )
-    parts = AppParts(
-        store=stores.here,
-        people=people_of(collections).here,
-        ledger=Parts(ledger.of).here,
-        collections=collections,
-        publisher=publisher,
-        waiting=waiting,
-        replayer=replayer,
-        guard=guard,
+    audiences = audiences_of(collections, chosen)
+    parts = parts_of(
+        *(collections, audiences, ledger, publisher, waiting, replayer, guard),
         searcher=searcher or Nobody(),
     )
     publisher.start()
@@ -156,12 +194,13 @@ def running_api(
     try:
         app = create_app(parts, chosen)
         yield Api(
-            *(store, broker, publisher, waiting, ledger, replayer, app, keys),
+            *(store, broker, publisher, waiting, ledger, replayer, audiences, app, keys),
             collections=collections,
             parts=parts,
         )
     finally:
         waiting.stop()
+        audiences.stop()
         replayer.stop()
         publisher.close()
 

@@ -105,6 +105,8 @@ REPLICATED = {
         "_last_mark",
         "_person_of",
         "_revision",
+        "_happened",
+        "_happenings",
     ),
 }
 

@@ -27,16 +27,19 @@ from facematch.opened import OfCollections
 from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
+from facematch.redis_events import RedisEvents
 from facematch.redis_people import RedisPeople
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.search_workers import listening_place
 from facematch.searching import Found, Probe
 from facematch.settings import Settings
 from facematch.store import Store
 from worker.benches import MOST, Bench, opener
 from worker.consumer import HANDS_PER_SLOT, consume
+from worker.delivering import Delivery, keep_delivering
 from worker.encoder import calibration_of, load_encoder
 from worker.feeding import keep_feeding
 from worker.forgetting import keep_forgetting
@@ -47,6 +50,7 @@ from worker.joining import check, join
 from worker.memory import give_back_early
 from worker.metrics import Metrics, Readiness, gauges_of
 from worker.pipeline import Parts, finish, process
+from worker.posting import Poster
 from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
 from worker.rounds import JUST_NOW, LATELY, Rounds, each
@@ -145,7 +149,10 @@ def _serve(
         )
         people = RedisPeople(client, name)
         feeder = None if collection == DEFAULT else open_feeder(index_url, store, name)
-        return Bench(collection, parts, ranges, people, feeder)
+        delivery = Delivery(
+            collection, RedisWebhooks(client, collection), RedisEvents(client, collection)
+        )
+        return Bench(collection, parts, ranges, people, delivery, feeder)
 
     open_bench = opener(joined.number, encoder.model, open_store, make_bench)
     benches = OfCollections(open_bench, MOST, Bench.close)
@@ -245,6 +252,12 @@ def _serve(
             looked_at(JUST_NOW, lambda bench: (bench.store, bench.people)),
             stop,
             give_way=in_hand.wait_for_none,
+        ),
+        _thread(
+            keep_delivering,
+            looked_at(LATELY, lambda bench: bench.delivery),
+            Poster(settings.fetch_timeout, settings.fetch_allowed).post,
+            stop,
         ),
         _thread(keep_forgetting, collections, Rounds(collections, 0), forget_collection, stop),
     ]

@@ -10,6 +10,7 @@ from facematch.neighbours import Neighbours
 from facematch.people import People
 from facematch.reindexing import Reindexing
 from facematch.store import Store
+from worker.delivering import Delivery
 from worker.joining import check
 from worker.pipeline import Parts
 from worker.ranges import RangeParts
@@ -27,6 +28,7 @@ class Bench:
     parts: Parts
     ranges: RangeParts
     people: People
+    delivery: Delivery
     feeder: Feeder | None = None
 
     def close(self) -> None:

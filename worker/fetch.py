@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -64,9 +64,8 @@ class Fetcher:
     """Fetches pictures. Safe to use from several threads; keeps nothing between fetches."""
 
     def __init__(self, limits: FetchLimits) -> None:
-        allowed = {(host.strip("[]").lower(), port) for host, port in limits.allowed}
         self._limits = FetchLimits(
-            limits.max_bytes, limits.timeout, limits.redirects, frozenset(allowed)
+            limits.max_bytes, limits.timeout, limits.redirects, as_asked_for(limits.allowed)
         )
 
     def fetch(self, url: str) -> bytes:
@@ -85,6 +84,11 @@ class Fetcher:
             return outcome.result(self._limits.timeout)
         except TimeoutError:
             raise _timed_out() from None
+
+
+def as_asked_for(allowed: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+    """Hosts and ports in the form in which a request has them."""
+    return frozenset((host.strip("[]").lower(), port) for host, port in allowed)
 
 
 class _MayPass(Rejected):
@@ -113,8 +117,8 @@ class _Errand:
     def _follow(self, url: str) -> bytes:
         what = "the URL"
         for _ in range(self._limits.redirects + 1):
-            request = _request(url, what)
-            with _translated(request, self._budget), self._sent(request) as response:
+            request = request_to(url, what)
+            with translated_for(request, self._budget), self._sent(request) as response:
                 if not response.is_redirect:
                     return self._body(response)
                 url = _target(str(request.url), response.headers["location"])
@@ -154,14 +158,20 @@ class _Errand:
         return b"".join(pieces)
 
 
-def _request(url: str, what: str) -> requests.PreparedRequest:
-    """The request for a URL. Raises Rejected: bad_url."""
+def request_to(
+    url: str,
+    what: str,
+    method: str = "GET",
+    headers: Mapping[str, str] = HEADERS,
+    body: bytes | None = None,
+) -> requests.PreparedRequest:
+    """The request to a URL. Raises Rejected: bad_url."""
     if len(url) > MAX_URL:
         raise Rejected("bad_url", f"{what} is longer than {MAX_URL} characters")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in url):
         raise Rejected("bad_url", f"{what} contains control characters")
     try:
-        request = requests.Request("GET", url, headers=HEADERS).prepare()
+        request = requests.Request(method, url, headers=dict(headers), data=body).prepare()
         given, understood = urlsplit(url), urlsplit(str(request.url))
         port = understood.port
     except Exception as error:
@@ -188,7 +198,8 @@ def _target(url: str, location: str) -> str:
 
 
 @contextmanager
-def _translated(request: requests.PreparedRequest, budget: Budget) -> Iterator[None]:
+def translated_for(request: requests.PreparedRequest, budget: Budget) -> Iterator[None]:
+    """Turn what goes wrong with a request into Rejected."""
     try:
         yield
     except Rejected:

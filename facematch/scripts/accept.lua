@@ -28,7 +28,9 @@ local function accept(store)
   if image == '' then return end
   expect(image, nonce, job_number)
   redis.call('SADD', key('names', image), name)
-  if known(redis.call('HGET', key('image', image), 'state')) then settle(job, 'committed', ttl) end
+  if known(redis.call('HGET', key('image', image), 'state')) then
+    settle(job, 'committed', ttl, image)
+  end
 end
 
 if not there() then

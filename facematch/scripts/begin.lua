@@ -34,7 +34,7 @@ if peer then
     fail_job(job, its[3], its[4], its[2], ttl)
     return told(0, 0)
   elseif its[1] == 'erased' and not leads then
-    settle(job, 'erased', ttl)
+    settle(job, 'erased', ttl, its[2])
     return told(0, 0)
   end
 end
@@ -46,10 +46,10 @@ redis.call('ZADD', ACCEPTED, 'XX', now() + ARGV[3], job)
 if fields[3] ~= '' then
   local image = redis.call('HMGET', key('image', fields[3]), 'state', 'erased_at')
   if erased_since(fields[4], image[2]) then
-    settle(job, 'erased', ttl)
+    settle(job, 'erased', ttl, fields[3])
   elseif known(image[1]) then
     redis.call('SADD', key('names', fields[3]), fields[2])
-    settle(job, 'committed', ttl)
+    settle(job, 'committed', ttl, fields[3])
   end
 end
 return told(in_hand, 0)

@@ -19,7 +19,7 @@ end
 local record = key('image', image)
 local old = redis.call('HMGET', record, 'state', 'nonce', 'erased_at', 'number')
 if erased_since(fields[3], old[3]) then
-  settle(job, 'erased', ARGV[10])
+  settle(job, 'erased', ARGV[10], image)
   return {'erased'}
 end
 
@@ -51,6 +51,6 @@ if not known(old[1]) then
 end
 redis.call('SADD', key('names', image), fields[2])
 redis.call('HSET', key('job', job), 'image', image)
-settle(job, 'committed', ARGV[10])
+settle(job, 'committed', ARGV[10], image)
 drop_upload(image)
 return redis.call('HMGET', record, 'state', 'position', 'nonce')

@@ -27,9 +27,10 @@ local function erase()
     mark(position)
   end
   drop_upload(image)
-  redis.call('DEL', key('names', image), record)
+  redis.call('DEL', key('names', image), key('jobs', image), record)
   redis.call('HSET', record, 'state', 'erased', 'position', position, 'erased_at', erased_at)
   tell('image', image)
+  happened('erased', image, '')
   return position
 end
 

@@ -46,4 +46,10 @@ redis.call('HSET', record, 'state', 'done')
 redis.call('ZREM', PENDING, image)
 mark(position)
 tell('image', image)
+local jobs = redis.call('SMEMBERS', key('jobs', image))
+redis.call('DEL', key('jobs', image))
+for _, job in ipairs(jobs) do happened('done', image, job) end
+-- What a version that knows of no events has committed.
+if #jobs == 0 then happened('done', image, '') end
+happened('linked', image, '', position)
 return 'done'

@@ -3,6 +3,7 @@
 -- collection in one slot. Scripts have no rollback: each checks first, then writes.
 local BASE = string.match(KEYS[1], '^fm:{[^}]*}:')
 local EDITIONS, DROPPED_EDITIONS = BASE .. 'editions', BASE .. 'editions:dropped'
+local HAPPENED, WEBHOOKS = BASE .. 'happened', BASE .. 'webhooks'
 
 -- Data that a newer version has changed is left alone: facematch/redis_connection.py knows the word.
 local about = redis.call('HMGET', EDITIONS, 'schema', 'created', 'dropping')
@@ -77,6 +78,14 @@ end
 
 local function number(text)
   return tonumber(text or '0') or 0
+end
+
+-- What whoever listens is to hear, told of the edition that is served: see facematch/events.py.
+-- `more`: the code of what failed; of what is linked, the position.
+local function happened(kind, image, job, more)
+  if prefix ~= prefix_of((editions())) then return end
+  redis.call('XADD', HAPPENED, 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', kind, 'image', image,
+    'job', job, 'about', more or '')
 end
 
 -- Numbers of submissions and erasures, in one order for all editions. They are microseconds, at
@@ -465,12 +474,24 @@ local function drop_upload(image)
   end
 end
 
+-- Jobs of one image that are told of when it is done; of more than so many none is.
+local MOST_TOLD = 1000
+
 -- End a job's own story; from "committed" on its state is that of its image.
-local function settle(job, state, ttl)
+local function settle(job, state, ttl, image)
+  local before = redis.call('HMGET', key('job', job), 'state', 'code')
   redis.call('HSET', key('job', job), 'state', state)
   redis.call('EXPIRE', key('job', job), ttl)
   redis.call('ZREM', ACCEPTED, job)
   tell('job', job)
+  if before[1] == state then return end
+  if state ~= 'committed' then
+    happened(state, image or '', job, before[2])
+  elseif redis.call('HGET', key('image', image), 'state') == 'done' then
+    happened('done', image, job)
+  elseif redis.call('SCARD', key('jobs', image)) < MOST_TOLD then
+    redis.call('SADD', key('jobs', image), job)
+  end
 end
 
 local function erased_since(job_number, erased_at)
@@ -523,7 +544,7 @@ local function fail_job(job, code, detail, image, ttl)
   end
   redis.call('HSET', job_record, 'code', code, 'detail', detail, 'image', image,
     'failed_at', now())
-  settle(job, 'failed', ttl)
+  settle(job, 'failed', ttl, image)
   list_failed(job, code, ttl)
   local record = key('image', image)
   local has_bytes = redis.call('EXISTS', key('blob', image)) == 1
@@ -559,4 +580,13 @@ local function job_view(job)
   end
   fields[8] = since or fields[8]
   return fields
+end
+
+local function webhook(id)
+  return BASE .. 'webhook:' .. id
+end
+
+local function webhook_view(id)
+  return {id, unpack(redis.call('HMGET', webhook(id), 'url', 'secret', 'place', 'created',
+    'delivered', 'failures', 'since', 'error', 'dead'))}
 end
