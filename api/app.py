@@ -6,7 +6,16 @@ import structlog
 from apiflask import APIFlask
 from flask import Response, request
 
-from api import course_routes, health, openapi, people_routes, problems, v1_routes
+from api import (
+    course_routes,
+    health,
+    openapi,
+    page_routes,
+    people_routes,
+    problems,
+    status_routes,
+    v1_routes,
+)
 from api.ledger import Ledger
 from api.metrics import Metrics
 from api.publishing import Publisher
@@ -22,10 +31,7 @@ from facematch.store import Front
 #: In the environment of a request: its route as a pattern. Its path may have the name of a picture.
 ROUTE = "facematch.route"
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": page_routes.policy(),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -42,9 +48,11 @@ def create_app(
     people: PeopleFront,
     settings: Settings,
     metrics: Metrics | None = None,
+    operation: status_routes.Operation | None = None,
 ) -> APIFlask:
     """The WSGI application. It starts nothing: who calls this starts the parts. `metrics`: where
-    its requests are counted, if anywhere."""
+    its requests are counted, if anywhere. `operation`: what the routes for who looks after the
+    service ask; without it there are none."""
     metrics = metrics or Metrics()
     app = APIFlask("api", title="facematch", version=__version__, docs_path=None)
     app.config.update(
@@ -67,6 +75,9 @@ def create_app(
         v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
     )
     app.register_blueprint(people_routes.blueprint(people))
+    app.register_blueprint(page_routes.blueprint())
+    if operation is not None:
+        app.register_blueprint(status_routes.blueprint(store, publisher, operation))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))
     app.before_request(_begin)
     app.after_request(_secure)

@@ -56,6 +56,7 @@ STATUS: dict[str, int] = {
     "no_source": 422,
     "nobody_left": 409,
     "not_an_image": 422,
+    "not_failed": 409,
     "not_found": 404,
     "not_theirs": 409,
     "old_data": 409,

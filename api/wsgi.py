@@ -1,31 +1,39 @@
 """Checks that the api can work, and puts it together out of the real parts. For `python -m api`."""
 
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from apiflask import APIFlask
+from pydantic import SecretStr
 
 from api.app import create_app
 from api.ledger import Ledger
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
 from api.replaying import Replayer
+from api.status_routes import Operation
+from api.status_schemas import IndexStatus
 from api.vitals import LOOK_SECONDS, Watch
 from api.waiting import Waiting
 from facematch import startup
 from facematch.brokers import open_queues
-from facematch.collection_name import DEFAULT, served_name
-from facematch.errors import Misconfigured
+from facematch.collection_name import DEFAULT, edition_name, served_name
+from facematch.errors import Misconfigured, Unavailable
+from facematch.indexes import is_milvus
 from facematch.metrics_port import MetricsPort
 from facematch.redis_connection import connect
 from facematch.redis_durability import check_durable
+from facematch.redis_failed_jobs import RedisFailedJobs
 from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
 from facematch.settings import Settings
+from facematch.sidecar import Sidecar
 
 _log = structlog.get_logger()
 
@@ -119,11 +127,14 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     replayer = Replayer(store, ledger)
     waiting = Waiting(store, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
-    app = create_app(store, publisher, waiting, ledger, replayer, people, settings, metrics)
+    vitals = RedisVitals(client).read
+    operation = Operation(vitals, RedisFailedJobs(client), index_asker(settings.index_url))
+    parts = store, publisher, waiting, ledger, replayer, people, settings, metrics
+    app = create_app(*parts, operation)
     traces = startup.Tracing(settings, "api")
     if port is None:
         return Service(app, publisher, waiting, replayer, traces)
-    watch = Watch(RedisVitals(client).read, queues, settings.backlog_bytes, LOOK_SECONDS)
+    watch = Watch(vitals, queues, settings.backlog_bytes, LOOK_SECONDS)
     metrics.registry.watch(watch.gauges)
     metrics.registry.watch(
         gauges_of(
@@ -134,3 +145,26 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
         )
     )
     return Service(app, publisher, waiting, replayer, traces, Telling(port, metrics, watch))
+
+
+def index_asker(index_url: SecretStr) -> Callable[[int], IndexStatus | None]:
+    """Asks the index beside this process for the edition with a number, as `facematch serve` has
+    it; in a cluster the indexes are with the workers, and a Milvus is not asked."""
+    url = index_url.get_secret_value()
+
+    def ask(edition: int) -> IndexStatus | None:
+        if is_milvus(url):
+            return None
+        try:
+            with closing(Sidecar(url, edition_name(DEFAULT, edition), timeout=1)) as index:
+                told = index.status()
+        except (Unavailable, Misconfigured):
+            return None
+        return IndexStatus(
+            ready=told.ready,
+            position=told.position,
+            faces=told.faces,
+            detail=told.reason or None,
+        )
+
+    return ask

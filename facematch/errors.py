@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "no_source": "the bytes of the image are nowhere to be had; submit it again",
     "nobody_left": "a person keeps at least one of its faces",
     "not_an_image": "the bytes are no picture of a supported format",
+    "not_failed": "the job has not failed, or is under way again",
     "not_found": "no such thing here",
     "not_theirs": "a face that is not one of the person",
     "old_data": "the data is still of the form of an older version; run facematch migrate",
