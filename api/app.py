@@ -14,6 +14,7 @@ from api import (
     people_routes,
     problems,
     status_routes,
+    thumbnail_routes,
     v1_routes,
 )
 from api.ledger import Ledger
@@ -75,7 +76,9 @@ def create_app(
         v1_routes.blueprint(store, submission, reading, ledger, settings.max_bytes)
     )
     app.register_blueprint(people_routes.blueprint(people))
-    app.register_blueprint(page_routes.blueprint())
+    app.register_blueprint(thumbnail_routes.blueprint(store, settings.keep_thumbnails))
+    showing = page_routes.Showing(settings.keep_thumbnails, settings.page_origins)
+    app.register_blueprint(page_routes.blueprint(showing))
     if operation is not None:
         app.register_blueprint(status_routes.blueprint(store, publisher, operation))
     app.register_blueprint(health.blueprint(store, publisher, ledger, replayer))

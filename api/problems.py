@@ -54,6 +54,7 @@ STATUS: dict[str, int] = {
     "no_rates": 409,
     "no_reindex": 404,
     "no_source": 422,
+    "no_thumbnail": 404,
     "nobody_left": 409,
     "not_an_image": 422,
     "not_failed": 409,

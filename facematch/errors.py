@@ -42,6 +42,7 @@ CODES: dict[str, str] = {
     " were made before there were any",
     "no_reindex": "there is no such reindex",
     "no_source": "the bytes of the image are nowhere to be had; submit it again",
+    "no_thumbnail": "no small picture is kept of the image",
     "nobody_left": "a person keeps at least one of its faces",
     "not_an_image": "the bytes are no picture of a supported format",
     "not_failed": "the job has not failed, or is under way again",

@@ -4,6 +4,9 @@ import { made } from "./dialogs.js";
 import { frame, imageOf, place } from "./pictures.js";
 import { sureness, title } from "./words.js";
 
+const SIDE = 60; // hundredths of the window that a picture may be high
+const MOST_TIMES = 2; // that a small picture is shown larger than it is
+
 /** A match in a grid; `compare` is called by its button. */
 export function matchCard(match, compare) {
   const name = title(match.names, match.hash);
@@ -44,8 +47,9 @@ export async function draw(canvas, image, url, mark) {
   picture.src = url ?? "";
   const there = url ? await picture.decode().then(() => true, () => false) : false;
   canvas.classList.toggle("empty", !there);
-  canvas.style.aspectRatio = there || !image.width ? "" : `${image.width} / ${image.height}`;
-  canvas.style.maxWidth = there || !image.width ? "" : `calc(60vh * ${image.width / image.height})`;
+  const [width, height] = there ? [picture.naturalWidth, picture.naturalHeight] : [image.width, image.height];
+  canvas.style.aspectRatio = `${width} / ${height}`;
+  canvas.style.maxWidth = `min(${SIDE}vh * ${width / height}, ${Math.max(MOST_TIMES * width, 320)}px)`;
   const marks = (image.faces ?? []).map((face, number) => {
     const element = mark(number);
     element.classList.add("box");

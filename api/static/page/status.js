@@ -73,15 +73,15 @@ function rate({ part, samples }, { position }) {
   const rates = samples.slice(1).map((now, at) =>
     Math.max(0, (now.position - samples[at].position) / (now.at - samples[at].at)),
   );
-  const most = Math.max(...rates, 0.1);
+  const most = Math.max(...rates);
   const first = samples[0];
   const all = (position - first.position) / (samples.at(-1).at - first.at);
   part("throughput").hidden = false;
   part("rate").textContent =
-    `${few(rates.at(-1))} images a second now, ${few(all)} on average and ${few(most)} at most in the last ${duration(samples.at(-1).at - first.at)}.`;
+    `${few(rates.at(-1))} images a second now, ${few(all)} on average and ${few(most)} at most, in the last ${duration(samples.at(-1).at - first.at)}.`;
   part("throughput").querySelector("polyline").setAttribute(
     "points",
-    rates.map((value, at) => `${(120 * at) / (SAMPLES - 1)},${98 - (94 * value) / most}`).join(" "),
+    rates.map((value, at) => `${(120 * at) / (SAMPLES - 1)},${98 - (94 * value) / Math.max(most, 0.1)}`).join(" "),
   );
 }
 
