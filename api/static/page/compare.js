@@ -13,6 +13,7 @@ export function compare(main, here, matches, at) {
   async function turn(to) {
     at = to;
     const match = matches[at];
+    ends();
     const { left, right, sure } = await sides(here, match);
     if (matches[at] !== match) return; // somebody was quicker
     part("left").replaceChildren(left);
@@ -22,8 +23,14 @@ export function compare(main, here, matches, at) {
     part("compare-title").textContent = `Compare with ${title(match.names, match.hash)}`;
     part("compare-text").textContent = sure;
     part("compare-open").href = `/images/${match.hash}`;
+  }
+
+  function ends() {
+    const focused = document.activeElement;
     part("before").disabled = at === 0;
     part("after").disabled = at === matches.length - 1;
+    // A button that is disabled would take the keys with it.
+    if (focused?.disabled) part("compare-close").focus();
   }
 
   part("before").onclick = () => turn(at - 1);

@@ -3,7 +3,7 @@
 
 import { few } from "./words.js";
 
-const FALSE = [1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100];
+const FALSE = [1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100];
 const NEAREST = 0.2;
 const STEP = 0.02;
 const PAUSE_MILLISECONDS = 120;
