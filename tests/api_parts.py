@@ -14,6 +14,7 @@ from api.app import create_app
 from api.ledger import Ledger
 from api.publishing import Publisher
 from api.replaying import Replayer
+from api.status_routes import Operation
 from api.waiting import Waiting
 from facematch.broker import MemoryBroker, Queues
 from facematch.faces import Box, Face, image_hash
@@ -47,7 +48,9 @@ class Api:
         delivery.ack()
         return Message.decode(delivery.body).job
 
-    def commit(self, job: str, data: bytes, faces: int = 1, found: int = 0) -> Commit:
+    def commit(
+        self, job: str, data: bytes, faces: int = 1, found: int = 0, thumbnail: bytes = b""
+    ) -> Commit:
         """Take up a job and say which faces are in the picture."""
         self.store.begin(job)
         commit = Commit(
@@ -59,6 +62,7 @@ class Api:
             width=640,
             height=480,
             faces_found=found or faces,
+            thumbnail=thumbnail,
         )
         self.positions[commit.image] = self.store.commit(commit).position
         return commit
@@ -93,7 +97,10 @@ class Api:
 
 @contextmanager
 def running_api(
-    folder: Path, store: MemoryStore | None = None, **settings: object
+    folder: Path,
+    store: MemoryStore | None = None,
+    operation: Operation | None = None,
+    **settings: object,
 ) -> Iterator[Api]:
     """An api whose threads run; `settings` are those of `facematch.settings`."""
     store = store or MemoryStore()
@@ -105,7 +112,8 @@ def running_api(
     replayer = Replayer(store, ledger)
     chosen = Settings(**settings)  # type: ignore[arg-type]
     waiting = Waiting(store, chosen.api_waiters, on_connect=replayer.request)
-    app = create_app(store, publisher, waiting, ledger, replayer, MemoryPeople(store), chosen)
+    parts = store, publisher, waiting, ledger, replayer, MemoryPeople(store), chosen
+    app = create_app(*parts, operation=operation)
     publisher.start()
     replayer.start()
     waiting.start()

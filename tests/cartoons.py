@@ -29,7 +29,7 @@ _HAIRS = ("#2c2320", "#5b3a24", "#a3622d", "#d9b35c", "#8c8c94", "#b4473a")
 
 
 def drawn_people(count: int, pictures: int, seed: int = 5) -> Encodings:
-    """Encodings of pictures of people, by the distribution of dlib's: shape (count, pictures, 128)."""
+    """Encodings of pictures of people, spread as dlib's are: shape (count, pictures, 128)."""
     rng = np.random.default_rng(seed)
     model = encoding_model()
     spread = _SPREAD * np.linalg.cholesky(model.within)

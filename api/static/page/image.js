@@ -68,16 +68,14 @@ function about(view) {
     ["Names", image.names.join(", ") || "none"],
     ["Faces", number(image.faces.length) + (image.truncated ? ", the largest of more" : "")],
     ["Size", `${number(image.width)} × ${number(image.height)} pixels`],
-    ["Hash", hash],
-    ["Model", image.model],
   ];
-  part("facts").replaceChildren(
-    ...facts.flatMap(([name, value]) => [made("dt", "", name), made("dd", "", value)]),
-  );
   const raw = made("a", "", "As JSON");
   raw.href = `${API}/images/${hash}`;
   raw.dataset.plain = "";
-  part("facts").append(made("dt", "", "Data"), made("dd", "", null, raw));
+  const rest = [["Hash", hash], ["Model", image.model], ["Data", raw]];
+  const rows = ([name, value]) => [made("dt", "", name), made("dd", "", null, value)];
+  part("facts").replaceChildren(...facts.flatMap(rows));
+  part("more-facts").replaceChildren(...rest.flatMap(rows));
   part("erase").addEventListener("click", () => erase(view));
 }
 

@@ -112,7 +112,7 @@ async function failed(view, cursor = null) {
   part("retry-all").hidden = !Object.keys(page.codes).some((code) => page.may_pass.includes(code));
   const all = Object.values(page.codes).reduce((sum, value) => sum + value, 0);
   part("failed-text").textContent = all
-    ? `${count(all, "picture was", "pictures were")} not processed. They are listed until their jobs are forgotten.`
+    ? `${count(all, "picture was", "pictures were")} not processed. Each is listed here until its job is forgotten.`
     : "Every picture was processed. Those that cannot be are listed here, with the reason.";
 }
 
