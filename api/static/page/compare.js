@@ -4,8 +4,9 @@ import { bestPair } from "./matches.js";
 import { frame, show } from "./pictures.js";
 import { chance, title } from "./words.js";
 
-/** Opens the dialog for one of the matches. `here`: what is on the left, with its `hash`, `names`
-    and, where it is known, the `image`. */
+/** Opens the dialog for one of the matches. `here`: what is on the left: its `hash`, `names`
+    and `image`; of a picture that is searched by its `url`, `names`, `image` and the `box` of the
+    face. */
 export function compare(main, here, matches, at) {
   const part = (id) => main.querySelector(`#${id}`);
   const dialog = part("compare");
@@ -44,7 +45,9 @@ export function compare(main, here, matches, at) {
 }
 
 async function sides(here, match) {
-  const { here: box, there, pair } = await bestPair(match, here.image);
+  const { here: box, there, pair } = here.box
+    ? { here: here.box, there: match.faces[0].box, pair: match.faces[0] }
+    : await bestPair(match, here.image);
   const known = pair ?? match;
   const rate = known.false_match_rate ?? null;
   const sure =

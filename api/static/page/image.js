@@ -194,7 +194,7 @@ function watch(view) {
     await load(view, view.only);
   };
   const stop = listen((kind, document) => {
-    if ([document.hash, document.image, document.other, document.match].includes(view.hash)) refresh();
+    if ([document.hash, document.match?.hash].includes(view.hash)) refresh();
   });
   const timer = stop ? null : setInterval(() => document.hidden || refresh(), AGAIN_SECONDS * 1000);
   view.signal.addEventListener("abort", () => {

@@ -29,14 +29,14 @@ export function matchCard(match, compare) {
   return card;
 }
 
-/** The most certain pair of faces of a match: the boxes on either side, null where they are not
+/** The most certain pair of faces of a match of an image: the boxes on either side, null where they are not
     known. Where both images have one face it is those two. */
 export async function bestPair(match, image) {
   const [pair] = match.pairs ?? [];
-  if (pair) return { here: pair.box, there: pair.other_box, pair };
+  if (pair) return { here: pair.face.box, there: pair.other.box, pair };
   const other = await imageOf(match.hash).catch(() => null);
   const one = (faces) => (faces?.length === 1 ? faces[0].box : null);
-  return { here: one(image?.faces), there: match.box ?? one(other?.faces), pair: null };
+  return { here: one(image?.faces), there: one(other?.faces), pair: null };
 }
 
 /** The whole picture with a mark on each face; `mark(number)` gives the element. Without a

@@ -1,8 +1,9 @@
 // Asks the REST interface: errors as Problem, a key where the service wants one.
 
+import { keyedFetch } from "../key.js";
+
 const root = document.documentElement.dataset;
 export const API = root.api;
-const KEY = "facematch-key";
 const RETRY_SECONDS = 2;
 
 /** Whether the service has what only some services have: search, events, pairs, thumbnails. */
@@ -19,47 +20,12 @@ export class Problem extends Error {
   }
 }
 
-let asking = null;
-
-/** Asks for a key, once for all who need one; false when there is none. */
-function askForKey() {
-  asking ??= new Promise((resolve) => {
-    const dialog = document.getElementById("key");
-    const field = document.getElementById("key-text");
-    dialog.addEventListener(
-      "close",
-      () => {
-        asking = null;
-        const key = field.value.trim();
-        field.value = "";
-        if (dialog.returnValue !== "yes" || !key) return resolve(false);
-        sessionStorage.setItem(KEY, key);
-        resolve(true);
-      },
-      { once: true },
-    );
-    dialog.returnValue = "";
-    dialog.showModal();
-  });
-  return asking;
-}
-
-/** The answer to a request for a path below the collection's. Throws Problem, and TypeError when
-    the service cannot be reached. */
+/** The answer to a request for a path below the collection's, or for one from the root. Throws
+    Problem, and TypeError when the service cannot be reached. */
 export async function answerTo(path, options = {}) {
-  for (;;) {
-    const key = sessionStorage.getItem(KEY);
-    const headers = new Headers(options.headers);
-    if (key) headers.set("Authorization", `Bearer ${key}`);
-    const answer = await fetch(path.startsWith("/") ? path : `${API}/${path}`, { ...options, headers });
-    if (answer.ok) return answer;
-    if (answer.status === 401) {
-      if (sessionStorage.getItem(KEY) !== key) continue; // somebody else has got one meanwhile
-      sessionStorage.removeItem(KEY);
-      if (await askForKey()) continue;
-    }
-    throw new Problem(answer, await answer.json().catch(() => ({})));
-  }
+  const answer = await keyedFetch(path.startsWith("/") ? path : `${API}/${path}`, options);
+  if (!answer.ok) throw new Problem(answer, await answer.json().catch(() => ({})));
+  return answer;
 }
 
 /** What it answers, as JSON; null when there is nothing. */

@@ -1,9 +1,10 @@
 // The view to search by a picture that is not kept.
 
+import { compare } from "./compare.js";
 import { attempt, made } from "./dialogs.js";
 import { draw, matchCard } from "./matches.js";
 import { ask, offers, tell } from "./rest.js";
-import { count } from "./words.js";
+import { count, expected } from "./words.js";
 
 const PORTION = 100;
 
@@ -76,10 +77,21 @@ async function faces(view, found) {
   choose(view, found, 0);
 }
 
-function choose({ part }, found, at) {
-  const matches = found.faces[at]?.matches ?? [];
+function choose({ main, part, url }, found, at) {
+  const face = found.faces[at];
+  const matches = face?.matches ?? [];
   [...part("which").children].forEach((chip, number) => (chip.ariaPressed = String(number === at)));
   part("canvas").querySelectorAll(".box").forEach((box, number) => box.classList.toggle("lit", number === at));
-  part("matches").replaceChildren(...matches.map((match) => matchCard(match, null)));
+  const here = { url, names: ["The picture that you search by"], image: found, box: face?.box };
+  part("matches").replaceChildren(
+    ...matches.map((match, number) => matchCard(match, url && (() => compare(main, here, matches, number)))),
+  );
+  part("told").textContent =
+    (face?.more ? `The first ${count(matches.length, "match", "matches")}` : count(matches.length, "match", "matches")) +
+    (typeof face?.expected_false_matches === "number" && matches.length
+      ? `, of which ${expected(face.expected_false_matches)} may be expected to be false`
+      : "") +
+    ". The surest first.";
+  part("told").hidden = matches.length === 0;
   part("none").hidden = matches.length > 0 || found.faces.length === 0;
 }

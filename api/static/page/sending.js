@@ -126,7 +126,7 @@ function hear(kind, document) {
     for (const functions of awaited.values()) functions.forEach((done) => done());
     return;
   }
-  for (const id of [document.job, document.hash, document.image]) {
+  for (const id of [document.job, document.hash]) {
     awaited.get(id)?.forEach((done) => done());
   }
 }

@@ -1,5 +1,6 @@
 // Starts a view, and shows another one without leaving the page: pictures go on being sent.
 
+import { checkKey } from "../key.js";
 import { changes, items, open } from "./sending.js";
 import { count, number } from "./words.js";
 
@@ -61,4 +62,5 @@ function tray() {
 }
 changes.addEventListener("change", tray);
 
+checkKey();
 start();
