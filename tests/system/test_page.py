@@ -162,7 +162,7 @@ def people(window: Window, client: Client) -> None:
     expect(cards).to_have_count(PEOPLE, timeout=60_000)
     expect(page.locator("#everybody img.cropped")).to_have_count(PEOPLE)
     cards.first.locator("a").click()
-    page.get_by_label("Name").fill("Ada Drawn")
+    page.get_by_label("Name", exact=True).fill("Ada Drawn")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Ada Drawn")
     named = page.url.rpartition("/")[2]
@@ -245,20 +245,20 @@ def looks_right(browser: Browser, url: str, name: str) -> None:
     with Client(url) as client:
         person = client.people.page().people[0].id
         image = next(iter(client.people.faces(person))).image
-    views = {
-        "add": "/",
-        "image": f"/images/{image}",
-        "gone": f"/images/{'0' * 64}",
-        "people": "/people",
-        "person": f"/people/{person}",
-        "status": "/status",
+    views = {  # where it is, and what is there at last
+        "add": ("/", "#drop"),
+        "image": (f"/images/{image}", "#matches img"),
+        "gone": (f"/images/{'0' * 64}", "#instead-title"),
+        "people": ("/people", "#everybody img"),
+        "person": (f"/people/{person}", "#faces img"),
+        "status": ("/status", "#failed tbody tr"),
     }
     for scheme in SCHEMES:
         for size in (PHONE, DESKTOP):
             window = Window(browser, size, scheme)
-            for view, path in views.items():
+            for view, (path, last) in views.items():
                 window.visit(url + path)
-                window.page.wait_for_load_state("networkidle")
+                expect(window.page.locator(last).last).to_be_visible()
                 window.shoot(SHOTS, f"{name}-{view}-{size[0]}-{scheme}")
                 assert window.violations() == [], view
                 assert window.overflow() <= 0, view
