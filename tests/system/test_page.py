@@ -1,7 +1,6 @@
 """The web page in a real browser: what somebody does with it from the first visit on, and what it
 looks like. Screenshots are kept in build/page."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,12 +10,12 @@ import requests
 from browser import DESKTOP, PHONE, SCHEMES, Window, chromium
 from cartoons import CARTOONS, cartoon, drawn_people
 from playwright.sync_api import Browser, expect
+from real_pictures import reference_data
 from served import ROOT, Served
 
 from facematch.client import Client
 
-SHOTS = ROOT / "build" / "page"
-DATA = Path(os.environ.get("FACEMATCH_TEST_DATA", ROOT.parent / "shared" / "data")) / "lfw"
+SHOTS, REAL_SHOTS = ROOT / "build" / "page", ROOT / "build" / "page-real"
 PEOPLE, PICTURES = 4, 5
 SOME = re.compile("match")
 
@@ -44,9 +43,8 @@ def drawn() -> tuple[list[Files], bytes]:
 
 def real() -> tuple[list[Files], bytes]:
     """The same of real people."""
-    if not DATA.is_dir():
-        pytest.skip("the pictures of Labeled Faces in the Wild are not there")
-    folders = sorted(DATA.iterdir(), key=lambda folder: (-len(list(folder.iterdir())), folder.name))
+    people = (reference_data() / "lfw").iterdir()
+    folders = sorted(people, key=lambda folder: (-len(list(folder.iterdir())), folder.name))
     files = [sorted(folder.iterdir()) for folder in folders[:PEOPLE]]
     pictures = [[(file.name, file.read_bytes()) for file in some[:PICTURES]] for some in files]
     return pictures, files[0][PICTURES].read_bytes()
@@ -83,10 +81,12 @@ def test_the_page_from_the_first_visit_to_the_last_picture(
 @pytest.mark.long
 def test_the_page_with_real_pictures(browser: Browser, photographs: Served) -> None:
     url = photographs.url()
-    journey(browser, url, *real())
+    journey(browser, url, *real(), REAL_SHOTS)
 
 
-def journey(browser: Browser, url: str, pictures: Sequence[Files], probe: bytes) -> None:
+def journey(
+    browser: Browser, url: str, pictures: Sequence[Files], probe: bytes, shots: Path = SHOTS
+) -> None:
     """First visit, drop pictures, open one, move the slider, compare, name, merge, split, fail,
     search, erase."""
     window = Window(browser, DESKTOP)
@@ -106,16 +106,16 @@ def journey(browser: Browser, url: str, pictures: Sequence[Files], probe: bytes)
     expect(page.locator("#pictures .card .state").first).to_contain_text("Not processed")
 
     with Client(url) as client:
-        several(window, client, url, pictures)
+        several(window, client, pictures, shots)
         people(window, client)
-    searching(window, url, probe)
+    searching(window, url, probe, shots)
     erasing(window, url)
     status(window)
     assert window.errors == []
     window.close()
 
 
-def several(window: Window, client: Client, url: str, pictures: Sequence[Files]) -> None:
+def several(window: Window, client: Client, pictures: Sequence[Files], shots: Path) -> None:
     """An image, its slider, and a comparison."""
     page = window.page
     page.get_by_role("link", name=pictures[0][0][0]).click()
@@ -147,7 +147,7 @@ def several(window: Window, client: Client, url: str, pictures: Sequence[Files])
     expect(page.locator("#compare-text")).to_contain_text("by a chance of")
     first = page.locator("#compare-title").inner_text()
     assert window.violations() == []
-    window.shoot(SHOTS, "compare")
+    window.shoot(shots, "compare")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#compare-title")).not_to_have_text(first)
     page.keyboard.press("Escape")
@@ -192,7 +192,7 @@ def people(window: Window, client: Client) -> None:
     expect(cards).to_have_count(PEOPLE)
 
 
-def searching(window: Window, url: str, probe: bytes) -> None:
+def searching(window: Window, url: str, probe: bytes, shots: Path) -> None:
     """Search by a picture, where the service has it."""
     if "/v1/search" not in requests.get(f"{url}/openapi.json", timeout=30).json()["paths"]:
         expect(window.page.get_by_role("link", name="Search")).to_have_count(0)
@@ -204,7 +204,7 @@ def searching(window: Window, url: str, probe: bytes) -> None:
     expect(page.locator("#matches .card").first).to_be_visible()
     expect(page.locator("#canvas .box").first).to_be_visible()
     assert window.violations() == []
-    window.shoot(SHOTS, "search")
+    window.shoot(shots, "search")
 
 
 def erasing(window: Window, url: str) -> None:
