@@ -142,7 +142,8 @@ def browse(images: int, rounds: int, short: bool) -> Report:
     """How soon each view of the web page can be used, in a real Chromium."""
     from benchmarks.browsing import run
 
-    return run(images, rounds, short)
+    with _in_one_line(ImportError):
+        return run(images, rounds, short)
 
 
 @_reported

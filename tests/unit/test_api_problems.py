@@ -127,6 +127,7 @@ def test_the_openapi_document_has_every_route_and_resolves(client: FlaskClient) 
         "/v1/images/{image}",
         "/v1/images/{image}/matches",
         "/v1/images/{image}/people",
+        "/v1/images/{image}/thumbnail",
         "/v1/jobs/{job}",
         "/v1/people",
         "/v1/people/{person}",
