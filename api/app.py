@@ -20,9 +20,12 @@ from api import (
     health,
     openapi,
     openapi_keys,
+    page_routes,
     people_routes,
     problems,
     search_routes,
+    status_routes,
+    thumbnail_routes,
     v1_routes,
     webhook_routes,
 )
@@ -37,6 +40,7 @@ from api.metrics import Metrics
 from api.publishing import Publisher
 from api.reading import Reading
 from api.replaying import Replayer
+from api.status_routes import Operation
 from api.submission import Submission
 from api.waiting import Waiting
 from facematch import __version__
@@ -54,10 +58,7 @@ from facematch.webhooks import Webhooks
 ROUTE = "facematch.route"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": page_routes.policy(),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -81,6 +82,7 @@ class AppParts:
     events: Events
     listeners: Listeners
     webhooks: Webhooks
+    operation: Operation
     collections: Collections | None
     publisher: Publisher
     waiting: Waiting
@@ -122,6 +124,8 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
         batch_routes.blueprint(batching, parts.batches),
         event_routes.blueprint(parts.listeners, parts.guard.works),
         webhook_routes.blueprint(parts.webhooks, parts.events),
+        thumbnail_routes.blueprint(store, settings.keep_thumbnails),
+        status_routes.blueprint(store, parts.publisher, parts.operation),
     ):
         mount(app, routes, of_collection=collections is not None)
     if collections is not None:
@@ -130,6 +134,8 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
         app.after_request(partial(_touch, collections))
     app.register_blueprint(health.blueprint(store, parts.publisher, parts.ledger, parts.replayer))
     app.register_blueprint(docs_routes.blueprint())
+    showing = page_routes.Showing(settings.keep_thumbnails, settings.page_origins)
+    app.register_blueprint(page_routes.blueprint(showing))
     app.before_request(_begin)
     app.after_request(_secure)
     app.after_request(compressed)

@@ -1,32 +1,25 @@
-"""The routes of the course client, as that client knows them; and the web page."""
+"""The routes of the course client, as that client knows them."""
 
 from http import HTTPStatus
 
 from apiflask import APIBlueprint
-from flask import Response, render_template, request
+from flask import Response, request
 
 from api.body import read_body
 from api.openapi import also, problems
 from api.problems import problem
 from api.reading import Reading
 from api.schemas import Answer, HashOut, JobOut, NoMatchesOut, ScanOut, ScanQuery
-from api.scopes import needs, open_to_all
+from api.scopes import needs
 from api.submission import Picture, Submission, caller_of, submitted_url
 from api.v1_routes import job_answer
-from facematch import __version__
 from facematch.keys import Scope
 from facematch.store import Job, State
 
 
 def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBlueprint:
-    """`GET /`, `POST /scan/image/<filename>`, `POST /scan/url`, `GET /match/<hash>`."""
+    """`POST /scan/image/<filename>`, `POST /scan/url`, `GET /match/<hash>`."""
     routes = APIBlueprint("course", __name__, tag="Course client")
-
-    @routes.get("/")
-    @routes.doc(hide=True)
-    @open_to_all
-    def page() -> str:
-        return render_template("index.html", version=__version__)
 
     @routes.post("/scan/image/<path:filename>")
     @routes.output(HashOut)

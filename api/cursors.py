@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import json
 import math
 import struct
+from collections.abc import Mapping
 
 from facematch.collection_name import is_name
-from facematch.errors import Rejected
+from facematch.errors import CODES, Rejected
 from facematch.people import PeopleCursor
 from facematch.store import Cursor
 
@@ -70,6 +72,25 @@ def decode_face(text: str) -> int:
     if not _is_count(face):
         raise Rejected("bad_cursor")
     return int(face)
+
+
+def encode_left(left: Mapping[str, int]) -> str:
+    """Of a page of jobs that have failed: how many are left of each code."""
+    return _text(json.dumps(dict(left), separators=(",", ":")))
+
+
+def decode_left(text: str) -> dict[str, int]:
+    """The inverse of `encode_left`. Raises Rejected("bad_cursor") for anything else."""
+    try:
+        left = json.loads(_plain(text))
+    except (ValueError, RecursionError):
+        raise Rejected("bad_cursor") from None
+    if not isinstance(left, dict) or not all(
+        code in CODES and type(count) is int and 0 < count < 10**_DIGITS
+        for code, count in left.items()
+    ):
+        raise Rejected("bad_cursor")
+    return left
 
 
 def _is_count(text: str) -> bool:

@@ -1,11 +1,14 @@
 """Checks that the api can work, and puts it together out of the real parts. For `python -m api`."""
 
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from apiflask import APIFlask
+from pydantic import SecretStr
 
 from api.app import AppParts, create_app
 from api.collection_of import Parts
@@ -16,19 +19,23 @@ from api.listening import Audiences
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
 from api.replaying import Replayer
+from api.status_routes import Operation
+from api.status_schemas import IndexStatus
 from api.vitals import LOOK_SECONDS, Watch
 from api.waiting import Waiting
 from facematch import startup
 from facematch.brokers import open_queues
-from facematch.collection_name import served_name
-from facematch.errors import Misconfigured
+from facematch.collection_name import edition_name, served_name
+from facematch.errors import Misconfigured, Unavailable
 from facematch.guarding import check_guarded
+from facematch.indexes import is_milvus
 from facematch.metrics_port import MetricsPort
 from facematch.redis_batches import RedisBatches
 from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, connect
 from facematch.redis_durability import check_durable
 from facematch.redis_events import RedisEvents
+from facematch.redis_failed_jobs import RedisFailedJobs
 from facematch.redis_keys import LIMITS_PREFIX, RedisKeys
 from facematch.redis_people import RedisPeople
 from facematch.redis_schema import RedisSchema
@@ -37,6 +44,7 @@ from facematch.redis_vitals import RedisOthers, RedisVitals
 from facematch.redis_webhooks import RedisWebhooks
 from facematch.search_workers import open_searcher
 from facematch.settings import Settings
+from facematch.sidecar import Sidecar
 
 _CREATE = "facematch keys create NAME, or python -m worker keys create NAME where workers are"
 
@@ -152,6 +160,13 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
             batches=Parts(lambda name: RedisBatches(client, name, job_days=settings.job_days)).here,
             events=events.here,
             listeners=audiences.here,
+            operation=Parts(
+                lambda name: Operation(
+                    RedisVitals(client, name).read,
+                    RedisFailedJobs(client, name),
+                    index_asker(settings.index_url, name),
+                )
+            ).here,
             webhooks=Parts(lambda name: RedisWebhooks(client, name)).here,
             collections=collections,
             publisher=publisher,
@@ -190,3 +205,26 @@ def _guard(client: Redis, settings: Settings) -> Guard:
         key_prefix=LIMITS_PREFIX,
     )
     return Guard(RedisKeys(client), limits, asks=not settings.guarded_elsewhere)
+
+
+def index_asker(index_url: SecretStr, collection: str) -> Callable[[int], IndexStatus | None]:
+    """Asks the index beside this process for the edition with a number, as `facematch serve` has
+    it; in a cluster the indexes are with the workers, and a Milvus is not asked."""
+    url = index_url.get_secret_value()
+
+    def ask(edition: int) -> IndexStatus | None:
+        if is_milvus(url):
+            return None
+        try:
+            with closing(Sidecar(url, edition_name(collection, edition), timeout=1)) as index:
+                told = index.status()
+        except (Unavailable, Misconfigured):
+            return None
+        return IndexStatus(
+            ready=told.ready,
+            position=told.position,
+            faces=told.faces,
+            detail=told.reason or None,
+        )
+
+    return ask

@@ -134,6 +134,18 @@ def join(faces: int, whole: bool, short: bool) -> Report:
     return run(faces, whole, short)
 
 
+@main.command()
+@_kept
+@click.option("--images", type=click.IntRange(10), default=1000, show_default=True)
+@click.option("--rounds", type=click.IntRange(2), default=12, show_default=True)
+def browse(images: int, rounds: int, short: bool) -> Report:
+    """How soon each view of the web page can be used, in a real Chromium."""
+    from benchmarks.browsing import run
+
+    with _in_one_line(ImportError):
+        return run(images, rounds, short)
+
+
 @_reported
 @click.option("--rounds", type=click.IntRange(1), default=24, show_default=True)
 def encode(reference: Reference, rounds: int, short: bool) -> Report:

@@ -1,5 +1,7 @@
 """A short form of every benchmark, one after the other: whether all of it works on this machine."""
 
+import importlib.util
+import shutil
 import subprocess
 import sys
 import time
@@ -8,6 +10,8 @@ from pathlib import Path
 
 import click
 
+#: Asks for a browser and for what drives it: where these are not, it is left out.
+_BROWSED = "browse"
 _NAMES = (
     "quality",
     "encode",
@@ -27,6 +31,8 @@ def commands(data: Path) -> dict[str, list[str]]:
     """What is run, by what its result is called. Pictures are taken in, too, where `data` has
     some."""
     found = {name: [name] for name in _NAMES} | {"ingest-drawn": ["ingest", "--drawn", _DRAWN]}
+    if importlib.util.find_spec("playwright") and shutil.which("chromium"):
+        found[_BROWSED] = [_BROWSED]
     if (data / "lfw").is_dir():
         found["ingest"] = ["ingest", "--pictures", str(data / "lfw")]
     return found

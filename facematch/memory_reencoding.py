@@ -304,6 +304,10 @@ class MemoryFront:
         """See Front."""
         return self._reencoding.served().image(image)
 
+    def thumbnail(self, image: str) -> bytes | None:
+        """See Front."""
+        return self._reencoding.served().thumbnail(image)
+
     def matches(
         self, image: str, limit: int, after: Cursor | None = None, only: Filter = ALL
     ) -> MatchPage:

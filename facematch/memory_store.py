@@ -72,6 +72,7 @@ class _Image:
     due: float = 0.0
     #: Jobs that are told of when it is done.
     jobs: list[str] = field(default_factory=list)
+    thumbnail: bytes = b""
 
 
 @dataclass
@@ -329,6 +330,7 @@ class MemoryStore:
             self._pending[commit.image] = position
             record.due = self._clock()
         record.image = image
+        record.thumbnail = commit.thumbnail
         self._tell(f"image:{commit.image}")
 
     def fail(self, job: str, code: str, detail: str, image: str = "") -> None:
@@ -524,6 +526,7 @@ class MemoryStore:
                 self._revision += self._person_of.pop(face, None) is not None
         self._blobs.pop(old.hash, None)
         record.names.clear()
+        record.thumbnail = b""
         record.image = Image(old.hash, State.ERASED, position=old.position)
         record.jobs.clear()
         self._tell(f"image:{old.hash}")
@@ -594,6 +597,12 @@ class MemoryStore:
             if record is None:
                 raise NotFound("not_found", f"no image {image}")
             return replace(record.image, names=tuple(sorted(record.names)))
+
+    def thumbnail(self, image: str) -> bytes | None:
+        """See Store."""
+        with self._lock:
+            record = self._images.get(image)
+            return (record.thumbnail or None) if record else None
 
     def images_at(self, positions: Sequence[int]) -> dict[int, str]:
         """See Store."""

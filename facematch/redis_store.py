@@ -42,7 +42,8 @@ and for each edition
     log                stream  id <position>-0: op, image, nonce, target, chain; never a vector
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
-                               code, number, since, erased_at, due, linker, linked, linked_at
+                               code, number, since, erased_at, due, linker, linked, linked_at;
+                               thumbnail, a JPEG, where they are kept
     jobs:<hash>        set     jobs that are told of when the image is done, up to 1,000; while it
                                is indexed
     names:<hash>       set     the names the image was submitted under
@@ -222,6 +223,7 @@ class RedisStore(Scripted):
             json.dumps(boxes, separators=(",", ":")),
             *(commit.width, commit.height, commit.faces_found, self._job_ttl, self._log_keep),
             b"" if commit.norms is None else pack_norms(commit.norms),
+            commit.thumbnail,
         )
         if result == b"unknown":
             raise NotFound("not_found", f"no job {commit.job}")
@@ -357,6 +359,11 @@ class RedisStore(Scripted):
     def image(self, image: str) -> Image:
         """See Store."""
         return decode.image(image, self._run("image", image))
+
+    @translated()
+    def thumbnail(self, image: str) -> bytes | None:
+        """See Store."""
+        return cast("bytes | None", self._run("thumbnail", image))
 
     @translated()
     def images_at(self, positions: Sequence[int]) -> dict[int, str]:

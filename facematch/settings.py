@@ -3,6 +3,7 @@
 `FACEMATCH_<NAME>` sets `<name>`. README's table is compared with this by a test.
 """
 
+import re
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -176,6 +177,16 @@ class Settings(BaseSettings):
         le=FACES_PER_POSITION,
         description="faces kept of a picture, the largest; more set `truncated`",
     )
+    keep_thumbnails: bool = Field(
+        False,
+        description="keep a small picture of each image in Redis, 10 to 40 kB, for the page to "
+        "show, until the image is erased; of those that come from then on",
+    )
+    picture_origins: str = Field(
+        "",
+        description="`https://host` list, comma-separated: servers from which the page shows "
+        "pictures by their URLs, in the browser of whoever looks at it",
+    )
     max_attempts: int = Field(
         3, gt=0, description="how often a picture is tried before its job fails"
     )
@@ -256,6 +267,19 @@ class Settings(BaseSettings):
             if not host or not port.isdigit():
                 raise ValueError(f"{item!r} is not host:port")
         return value
+
+    @field_validator("picture_origins")
+    @classmethod
+    def _scheme_and_host(cls, value: str) -> str:
+        for item in filter(None, value.split(",")):
+            if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", item.strip()):
+                raise ValueError(f"{item!r} is not https://host or https://host:port")
+        return value
+
+    @property
+    def page_origins(self) -> tuple[str, ...]:
+        """`picture_origins`, one by one."""
+        return tuple(item.strip() for item in self.picture_origins.split(",") if item.strip())
 
     @property
     def allowed_origins(self) -> frozenset[str]:

@@ -179,7 +179,8 @@ class Job:
 @dataclass(frozen=True)
 class Commit:
     """The faces found for a job. `nonce` is a fresh random word, used if the image is new. `norms`
-    (k, 2), where there is a calibration."""
+    (k, 2), where there is a calibration. `thumbnail`: a JPEG to be kept with the image, b"" for
+    none."""
 
     job: str
     image: str
@@ -190,6 +191,7 @@ class Commit:
     height: int
     faces_found: int
     norms: Norms | None = None
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -417,6 +419,9 @@ class Front(Protocol):
     # -- read ---------------------------------------------------------------------------------
     def image(self, image: str) -> Image:
         """Raises NotFound."""
+
+    def thumbnail(self, image: str) -> bytes | None:
+        """The JPEG that is kept with an image that has been looked at, if there is one."""
 
     def matches(
         self, image: str, limit: int, after: Cursor | None = None, only: Filter = ALL

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +20,7 @@ from api.limiting import Limits
 from api.listening import Audiences
 from api.publishing import Publisher
 from api.replaying import Replayer
+from api.status_routes import Operation
 from api.waiting import Waiting
 from facematch.batches import Batches
 from facematch.broker import MemoryBroker, Queues
@@ -29,14 +30,17 @@ from facematch.job import Message, new_job_id
 from facematch.memory_batches import MemoryBatches
 from facematch.memory_collections import MemoryCollections
 from facematch.memory_events import MemoryEvents
+from facematch.memory_failed_jobs import MemoryFailedJobs
 from facematch.memory_keys import MemoryKeys
 from facematch.memory_people import MemoryPeople
+from facematch.memory_reencoding import MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.memory_webhooks import MemoryWebhooks
 from facematch.people import PeopleFront
 from facematch.searching import Nobody, Searcher
 from facematch.settings import Settings
 from facematch.store import Commit, Front, Link
+from facematch.vitals import EditionVitals, Vitals
 from facematch.webhooks import Webhooks
 
 MODEL = "told"
@@ -67,7 +71,9 @@ class Api:
         delivery.ack()
         return Message.decode(delivery.body).job
 
-    def commit(self, job: str, data: bytes, faces: int = 1, found: int = 0) -> Commit:
+    def commit(
+        self, job: str, data: bytes, faces: int = 1, found: int = 0, thumbnail: bytes = b""
+    ) -> Commit:
         """Take up a job and say which faces are in the picture."""
         self.store.begin(job)
         commit = Commit(
@@ -79,6 +85,7 @@ class Api:
             width=640,
             height=480,
             faces_found=found or faces,
+            thumbnail=thumbnail,
         )
         self.positions[commit.image] = self.store.commit(commit).position
         return commit
@@ -128,6 +135,13 @@ def audiences_of(collections: MemoryCollections, settings: Settings) -> Audience
     return Audiences(lambda name: MemoryEvents(collections.store(name)), settings.api_listeners)
 
 
+def operation_of(store: MemoryStore) -> Operation:
+    """Of a service that has nothing to do, and whose index cannot be asked."""
+    vitals = Vitals((EditionVitals(0),))
+    failed_jobs = MemoryFailedJobs(MemoryReencoding(store))
+    return Operation(lambda: vitals, failed_jobs, lambda edition: None)
+
+
 def parts_of(
     collections: MemoryCollections,
     audiences: Audiences,
@@ -141,6 +155,7 @@ def parts_of(
     """What an application works with, all in memory."""
     batches = Parts[Batches](lambda name: MemoryBatches(collections.store(name)))
     webhooks = Parts[Webhooks](lambda name: MemoryWebhooks(collections.store(name)))
+    operation = Parts(lambda name: operation_of(collections.store(name)))
     events = Parts[Events](lambda name: MemoryEvents(collections.store(name)))
     return AppParts(
         store=stores_of(collections).here,
@@ -149,6 +164,7 @@ def parts_of(
         batches=batches.here,
         events=events.here,
         listeners=audiences.here,
+        operation=operation.here,
         webhooks=webhooks.here,
         collections=collections,
         publisher=publisher,
@@ -164,6 +180,7 @@ def running_api(
     folder: Path,
     store: MemoryStore | None = None,
     searcher: Searcher | None = None,
+    operation: Operation | None = None,
     **settings: object,
 ) -> Iterator[Api]:
     """An api whose threads run; `settings` are those of `facematch.settings`."""
@@ -187,6 +204,8 @@ def running_api(
         *(collections, audiences, ledger, publisher, waiting, replayer, guard),
         searcher=searcher or Nobody(),
     )
+    if operation is not None:
+        parts = replace(parts, operation=operation)
     publisher.start()
     replayer.start()
     waiting.start()

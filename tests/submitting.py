@@ -28,12 +28,12 @@ def commit(
     faces: int = 1,
     model: str = MODEL,
     norms: Norms | None = None,
+    thumbnail: bytes = b"",
 ) -> Committed:
     encodings = np.full((faces, 128), 0.5, dtype=np.float32)
     found = [Face(Box(1, 4, 3, 2), encoding) for encoding in encodings]
-    return store.commit(
-        Commit(job, image_hash(data), secrets.token_hex(4), model, found, 10, 20, faces, norms)
-    )
+    image, nonce = image_hash(data), secrets.token_hex(4)
+    return store.commit(Commit(job, image, nonce, model, found, 10, 20, faces, norms, thumbnail))
 
 
 def submit(store: Store, data: bytes, name: str = "a.jpg") -> Committed:

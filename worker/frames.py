@@ -2,7 +2,7 @@
 
     frame     4 bytes   length of the head, little-endian
               head      JSON, UTF-8: what it is, and everything that is small
-              body      bytes: a picture, or crops in C order
+              body      bytes: a picture, or crops in C order with a thumbnail behind them
 
 A child may have been taken over by the picture it looked at, so nothing in a frame is run, and
 what comes from a child is checked before it is used.
@@ -22,6 +22,7 @@ from facematch.errors import REFUSALS
 from facematch.faces import FACES_PER_POSITION, Box
 from worker.fetch import FetchLimits
 from worker.looking import PictureLimits, Seen
+from worker.thumbnail import is_thumbnail
 
 #: Of a message to the nursery or from it.
 MESSAGE_BYTES = 4096
@@ -181,8 +182,9 @@ def encode_outcome(outcome: Outcome) -> bytes:
                 "shape": outcome.crops.shape,
                 "dtype": outcome.crops.dtype.str,
                 "seconds": (outcome.decoding, outcome.finding),
+                "thumbnail": len(outcome.thumbnail),
             }
-            return _frame(head, np.ascontiguousarray(outcome.crops).tobytes())
+            return _frame(head, np.ascontiguousarray(outcome.crops).tobytes() + outcome.thumbnail)
 
 
 def decode_outcome(frame: bytes) -> Outcome:
@@ -212,14 +214,18 @@ def _seen(head: Mapping[str, Any], body: bytes) -> Seen:
     dtype = {"|u1": np.uint8, "<f4": np.float32}[head["dtype"]]
     shape = [_natural(count) for count in head["shape"]]
     decoding, finding = map(_seconds, head["seconds"])
+    end = len(body) - _natural(head.get("thumbnail", 0))
+    if end < 0 or not is_thumbnail(body[end:]):
+        raise ValueError("not a thumbnail")
     return Seen(
         width=_natural(head["width"]),
         height=_natural(head["height"]),
         boxes=boxes,
         total=_natural(head["total"]),
-        crops=np.frombuffer(body, dtype).reshape(shape),
+        crops=np.frombuffer(body[:end], dtype).reshape(shape),
         decoding=decoding,
         finding=finding,
+        thumbnail=body[end:],
     )
 
 

@@ -15,6 +15,7 @@ from facematch.faces import Box, Encodings, Face
 from worker.costly import Room
 from worker.decode import decode
 from worker.encoder import Encoder
+from worker.thumbnail import thumbnail
 from worker.working_size import DECODED
 
 
@@ -27,18 +28,20 @@ class PictureLimits:
     """What a picture may be. Bytes are limited where they come in.
 
     `max_side`: pixels of the longer side in which faces are looked for; see worker.working_size.
+    `thumbnail`: whether to make a small picture of it.
     """
 
     max_pixels: int
     max_side: int
     max_faces: int
+    thumbnail: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
     """A picture's size and its faces, before they are encoded; see worker.encoder.Found.
 
-    `decoding`, `finding`: seconds by the clock that either took.
+    `decoding`, `finding`: seconds by the clock that either took. `thumbnail`: a JPEG, b"" for none.
     """
 
     width: int
@@ -48,16 +51,19 @@ class Seen:
     crops: NDArray[Any]
     decoding: float = 0.0
     finding: float = 0.0
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True)
 class Looked:
-    """A picture's size, its faces, and how many were seen: more than there are if over a limit."""
+    """A picture's size, its faces, and how many were seen: more than there are if over a limit.
+    `thumbnail`: a JPEG, b"" for none."""
 
     width: int
     height: int
     faces: Sequence[Face]
     total: int
+    thumbnail: bytes = b""
 
 
 class Looker(Protocol):
@@ -94,10 +100,11 @@ def see(data: bytes, encoder: Encoder, limits: PictureLimits, room: Room | None 
     found = encoder.find(picture.pixels, limits.max_faces)
     boxes = [picture.in_full(box) for box in found.boxes]
     taken = decoded - start, time.perf_counter() - decoded
-    return Seen(picture.width, picture.height, boxes, found.total, found.crops, *taken)
+    small = thumbnail(picture.pixels) if limits.thumbnail else b""
+    return Seen(picture.width, picture.height, boxes, found.total, found.crops, *taken, small)
 
 
 def looked(seen: Seen, encodings: Encodings) -> Looked:
     """What was seen, with the encodings of its crops."""
     faces = [Face(box, encoding) for box, encoding in zip(seen.boxes, encodings, strict=True)]
-    return Looked(seen.width, seen.height, faces, seen.total)
+    return Looked(seen.width, seen.height, faces, seen.total, seen.thumbnail)

@@ -163,6 +163,7 @@ def _place(job: Job, parts: Parts) -> None:
         height=picture.height,
         faces_found=picture.total,
         norms=_norms(picture.faces, parts.calibration),
+        thumbnail=picture.thumbnail,
     )
     reached("before_commit")
     with stage("commit"):

@@ -27,7 +27,9 @@ def child_settings(settings: Settings) -> ChildSettings:
     return ChildSettings(
         encoder=settings.encoder,
         detector=settings.detector,
-        picture=PictureLimits(settings.max_pixels, settings.max_side, settings.max_faces),
+        picture=PictureLimits(
+            settings.max_pixels, settings.max_side, settings.max_faces, settings.keep_thumbnails
+        ),
         fetch=FetchLimits(
             settings.max_bytes,
             settings.fetch_timeout,

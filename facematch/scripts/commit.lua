@@ -1,6 +1,6 @@
 -- Give an image the next position and store its faces, or find it there already.
 -- ARGV: job, image, nonce, model, encodings, boxes, width, height, faces found, ttl, log keep, norms
--- ('': none).
+-- ('': none), thumbnail ('': none).
 local job, image, nonce, model, encodings, boxes = unpack(ARGV, 1, 6)
 local fields = redis.call('HMGET', key('job', job), 'state', 'name', 'number', 'image', 'since')
 if not fields[1] or given_up() then return 'unknown' end
@@ -47,6 +47,7 @@ if not known(old[1]) then
     'position', position, 'model', model,
     'boxes', boxes, 'width', ARGV[7], 'height', ARGV[8], 'faces_found', ARGV[9], 'due', now())
   if fields[5] then redis.call('HSET', record, 'since', fields[5]) end
+  if ARGV[13] ~= '' then redis.call('HSET', record, 'thumbnail', ARGV[13]) end
   tell('image', image)
 end
 redis.call('SADD', key('names', image), fields[2])

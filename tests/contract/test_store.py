@@ -222,6 +222,21 @@ def test_an_image_keeps_what_was_found(store: Store) -> None:
     assert (encodings[place.position] == 0.5).all()
 
 
+@pytest.mark.parametrize("faces", [0, 2])
+def test_a_thumbnail_is_kept_with_an_image_until_that_is_erased(store: Store, faces: int) -> None:
+    image, small = image_hash(b"a"), b"\xff\xd8\xff\0\r\n"
+    assert store.thumbnail(image) is None
+    job = upload(store, b"a")
+    assert store.thumbnail(image) is None
+    commit(store, job, b"a", faces, thumbnail=small)
+    submit(store, b"b")
+    assert (store.thumbnail(image), store.thumbnail(image_hash(b"b"))) == (small, None)
+    store.erase(image)
+    assert store.thumbnail(image) is None
+    submit(store, b"a")
+    assert store.thumbnail(image) is None
+
+
 def test_a_collection_is_given_a_calibration_once_by_its_own_model(fresh_store: Store) -> None:
     store = fresh_store
     assert store.create(MODEL, 0.6, "one").calibration == "one"

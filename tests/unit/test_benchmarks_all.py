@@ -1,6 +1,7 @@
 """All benchmarks one after the other: what is run, and what is said of those that fail."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ from benchmarks.__main__ import main
 from benchmarks.everything import commands, run
 
 
-def test_every_benchmark_that_has_a_short_form_is_run(tmp_path: Path) -> None:
+def test_every_benchmark_that_has_a_short_form_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert "browse" not in commands(tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     short = {
         name
         for name, command in main.commands.items()

@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from worker.frames import (
     encode_task,
 )
 from worker.looking import PictureLimits, Seen
+from worker.thumbnail import MOST_BYTES, thumbnail
 
 BOXES = [Box(1, 2, 3, 0), Box(5, 2**30, 7, 4)]
 CHIPS = np.random.default_rng(0).integers(0, 256, (2, 150, 150, 3), np.uint8)
@@ -66,6 +68,18 @@ def test_what_was_seen_comes_out_as_it_went_in(crops: np.ndarray) -> None:
     assert (seen.width, seen.height, seen.boxes, seen.total) == (640, 480, BOXES, 5)
     assert seen.crops.dtype == crops.dtype
     assert (seen.crops == crops).all()
+
+
+def test_a_thumbnail_comes_out_as_it_went_in_and_nothing_else_does() -> None:
+    small = thumbnail(np.zeros((900, 1200, 3), dtype=np.uint8))
+    seen = Seen(640, 480, BOXES, 5, CHIPS, 0.25, 1.5, small)
+    out = decode_outcome(encode_outcome(seen))
+    assert isinstance(out, Seen)
+    assert out.thumbnail == small
+    assert (out.crops == CHIPS).all()
+    for wrong in (b"<svg onload=alert(1)>", small[:3] + bytes(MOST_BYTES)):
+        with pytest.raises(ValueError, match="thumbnail"):
+            decode_outcome(encode_outcome(replace(seen, thumbnail=wrong)))
 
 
 def test_settings_come_out_as_they_went_in() -> None:

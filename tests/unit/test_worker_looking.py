@@ -1,5 +1,8 @@
 """From bytes to faces: the size at which a picture is looked at, and boxes in the full picture."""
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn import FORMATS, encoded, quarters
@@ -45,6 +48,23 @@ def jpeg(width: int, height: int, orientation: int = 1) -> bytes:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     return encoded(image, "JPEG", exif=exif.tobytes(), quality=95)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "small"),
+    [(960, 640, (480, 320)), (300, 200, (300, 200)), (640, 1, (480, 1)), (2000, 3000, (320, 480))],
+)
+def test_a_thumbnail_is_upright_small_and_has_no_metadata(
+    width: int, height: int, small: tuple[int, int]
+) -> None:
+    turned = 8  # a quarter to the left
+    wanted = replace(limits(0), thumbnail=True)
+    data = jpeg(height, width, turned)
+    with Image.open(io.BytesIO(see(data, Recorder(), wanted).thumbnail)) as image:
+        assert (image.format, image.size, dict(image.getexif())) == ("JPEG", small, {})
+        upright = np.asarray(Image.fromarray(decode(data, 10**8).pixels).resize(small))
+        assert np.abs(np.asarray(image).astype(int) - upright).mean() < 4
+    assert see(data, Recorder(), limits(0)).thumbnail == b""
 
 
 @pytest.mark.parametrize("form", FORMATS)
