@@ -66,7 +66,7 @@ def read_document(form: type[_Form], or_else: bytes = b"") -> _Form:
     """What the request being answered says as JSON, whatever its content type; `or_else` where it
     says nothing. Raises Rejected."""
     try:
-        return form.model_validate_json(read_body(request, _DOCUMENT) or or_else, strict=True)
+        return form.model_validate_json(read_body(request, _DOCUMENT) or or_else)
     except ValidationError as error:
         wrong = (
             ".".join(map(str, one["loc"])) + f": {one['msg']}" if one["loc"] else one["msg"]

@@ -44,6 +44,13 @@ class CollectionIn(BaseModel):
         None, ge=0, le=2**31, description="matches kept of an image; 0: all"
     )
 
+    @field_validator("threshold", "max_false_matches", "max_matches", mode="before")
+    @classmethod
+    def _is_number(cls, value: object) -> object:
+        if isinstance(value, (bool, str)):
+            raise ValueError("Input should be a number")  # noqa: TRY004 - pydantic takes no other
+        return value
+
     @field_validator("name")
     @classmethod
     def _is_name(cls, value: str) -> str:

@@ -11,6 +11,7 @@ from api.caller import caller
 from api.listening import CONTENT_TYPE, Listeners
 from api.openapi import problems
 from api.scopes import needs
+from facematch.events import Kind
 from facematch.keys import ApiKey, Scope
 
 
@@ -24,7 +25,19 @@ class EventsQuery(BaseModel):
 
 _STREAM = {
     "description": "Events, until the client goes",
-    "content": {CONTENT_TYPE: {"schema": {"type": "string"}}},
+    "content": {
+        CONTENT_TYPE: {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "event": {"type": "string", "enum": [*Kind, "ready", "reset"]},
+                    "id": {"type": "string"},
+                    "data": {"type": "string", "contentMediaType": "application/json"},
+                },
+                "required": ["event", "id", "data"],
+            }
+        }
+    },
 }
 
 

@@ -13,6 +13,7 @@ from api.schemas import Problem, UrlBody, UrlsBody
 from api.webhook_schemas import RedeliverIn, WebhookIn
 
 _LONG = "/v1/collections/{collection}"
+_MISREAD = "/v1/collections/{batch"
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
     "schema": {
@@ -24,7 +25,13 @@ _FORM = {
 _FORMS = {
     "schema": {
         "type": "object",
-        "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        "properties": {
+            "files": {
+                "type": "array",
+                "items": {"type": "string", "format": "binary"},
+                "minItems": 1,
+            }
+        },
         "required": ["files"],
     }
 }
@@ -65,6 +72,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "image": {
         "description": "the SHA-256 of the picture's bytes",
         "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
+    "face": {
+        "description": "HASH:NUMBER, the hash of the image and the number of the face there",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}:(0|[1-9][0-9]{0,2})$"},
     },
     "job": {"description": "the `job` of a submission"},
     "person": {"description": "the `id` of a person"},
@@ -119,6 +130,11 @@ def also(status: int, description: str, model: type[BaseModel]) -> dict[int, Any
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add what does not follow from the routes: the bodies of requests that are not only JSON, the
     schemas that they and problems use, the form of what is in paths, and headers."""
+    # APIFlask takes all up to a colon for the type of an argument.
+    document["paths"] = {
+        f"{_LONG}/images:batch" if path == _MISREAD else path: told
+        for path, told in document["paths"].items()
+    }
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for model in (Problem, UrlBody, UrlsBody):
         schemas[model.__name__] = model.model_json_schema()

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import structlog
-from api_parts import MODEL, Api, audiences_of, parts_of, stores_of
+from api_parts import MODEL, Api, FindsNothing, audiences_of, parts_of, stores_of
 
 from api import body
 from api.app import create_app
@@ -27,7 +27,6 @@ from facematch.broker import MemoryBroker, Queues
 from facematch.memory_collections import MemoryCollections
 from facematch.memory_keys import MemoryKeys
 from facematch.memory_store import MemoryStore
-from facematch.searching import Nobody
 from facematch.settings import Settings
 from facematch.startup import Tracing
 
@@ -47,7 +46,8 @@ def make(folder: Path, settings: Settings) -> Service:
     audiences = audiences_of(collections, settings)
     guard = Guard(keys, Limits())
     parts = parts_of(
-        *(collections, audiences, ledger, publisher, waiting, replayer, guard), searcher=Nobody()
+        *(collections, audiences, ledger, publisher, waiting, replayer, guard),
+        searcher=FindsNothing(),
     )
     app = create_app(parts, settings)
     api = Api(

@@ -24,6 +24,8 @@ from api.status_routes import Operation
 from api.waiting import Waiting
 from facematch.batches import Batches
 from facematch.broker import MemoryBroker, Queues
+from facematch.collection_name import DEFAULT
+from facematch.errors import NotFound
 from facematch.events import Events
 from facematch.faces import Box, Face, image_hash
 from facematch.job import Message, new_job_id
@@ -37,7 +39,7 @@ from facematch.memory_reencoding import MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.memory_webhooks import MemoryWebhooks
 from facematch.people import PeopleFront
-from facematch.searching import Nobody, Searcher
+from facematch.searching import Found, Nobody, Probe, Searcher
 from facematch.settings import Settings
 from facematch.store import Commit, Front, Link
 from facematch.vitals import EditionVitals, Vitals
@@ -128,6 +130,16 @@ def people_of(collections: MemoryCollections) -> Parts[PeopleFront]:
     return Parts(
         lambda name: cast(PeopleFront, LocalProxy(lambda: MemoryPeople(collections.store(name))))
     )
+
+
+class FindsNothing:
+    """Searches, and never finds a face."""
+
+    def search(self, probe: Probe) -> Found:
+        """See facematch.searching.Searcher."""
+        if probe.asked.collection != DEFAULT:
+            raise NotFound("unknown_collection")
+        return Found(9, 9, 0, 0, MODEL, 0.6, None, 0, True, ())
 
 
 def audiences_of(collections: MemoryCollections, settings: Settings) -> Audiences:

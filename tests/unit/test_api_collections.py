@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_parts import MODEL, Api, running_api
+from api_parts import MODEL, Api, FindsNothing, running_api
 from flask.testing import FlaskClient
 from waiting import eventually
 
@@ -21,7 +21,7 @@ HASH = image_hash(b"a")
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
-    with running_api(tmp_path) as api:
+    with running_api(tmp_path, searcher=FindsNothing()) as api:
         yield api
 
 
@@ -142,14 +142,15 @@ def test_every_route_of_one_that_is_not_there_says_that_there_is_none(
         if not rule.rule.startswith(LONG):
             continue
         path = rule.rule.replace("<collection>", name).replace("<image>", HASH)
-        path = path.replace("<job>", "j").replace("<person>", "p")
+        path = path.replace("<job>", "j").replace("<person>", "p").replace("<face>", f"{HASH}:0")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             body = BODIES.get(path.rpartition("/")[2])
             sent = {"json": body} if body else {"data": b"a"}
             answers.append(client.open(path, method=method, **sent))
     assert len(answers) >= 10
     for answer in answers:
-        assert (answer.status_code, answer.json["code"]) == (404, "unknown_collection")
+        told = answer.status_code, answer.json["code"]
+        assert told == (404, "unknown_collection"), answer.request.path
     assert len({answer.data for answer in answers}) == 1
     assert api.broker.depth() == 0
     assert api.collections.names() == ["default"]
@@ -157,7 +158,15 @@ def test_every_route_of_one_that_is_not_there_says_that_there_is_none(
 
 _FACES = {"faces": [{"image": HASH, "number": 0}]}
 #: By the end of the path: what a route takes that takes a document.
-BODIES = {"p": {"name": "Ann"}, "merge": {"people": ["q"]}, "split": _FACES, "exclude": _FACES}
+BODIES = {
+    "p": {"name": "Ann"},
+    "merge": {"people": ["q"]},
+    "split": _FACES,
+    "exclude": _FACES,
+    "images:batch": {"urls": ["http://x/"]},
+    "webhooks": {"url": "http://x/"},
+    "redeliver": {"after": ""},
+}
 
 
 def test_an_erased_collection_is_in_the_ledger_and_gone_at_once(

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from api import guard as guard_module
 from api import problems
 from api.caller import caller, own_collections
+from api.collection_of import LONG, choose
 from api.guard import Guard
 from api.limiting import Limits
 from api.problems import CHALLENGE
@@ -26,6 +27,7 @@ from facematch.errors import Denied, Unavailable
 from facematch.faces import image_hash
 from facematch.keys import EVERY, ApiKey, Scope, new_key
 from facematch.memory_keys import MemoryKeys
+from facematch.policy import PolicyChange
 
 PICTURE = b"a picture"
 
@@ -157,9 +159,13 @@ def test_a_key_with_just_the_scopes_is_let_in(tenants: Tenants, route: Route) ->
     needed = route.needed
     ways = [needed.scopes, [Scope.ADMIN], *([[needed.instead]] if needed.instead else [])]
     for scopes in ways:
-        key = tenants.key(*scopes, of=EVERY if needed.of is Of.SERVICE else "default")
-        # A hash of its own: what erases shall not erase what others look at.
-        path = tenants.path_of(route, image="f" * 64)
+        # Of their own: what erases shall not erase what others look at.
+        collection, image = "default", "f" * 64
+        if (route.method, route.pattern) == ("DELETE", LONG):
+            collection = f"spare-{uuid4()}"
+            tenants.api.collections.create(collection, PolicyChange())
+        key = tenants.key(*scopes, of=EVERY if needed.of is Of.SERVICE else collection)
+        path = tenants.path_of(route, collection, image=image)
         answer = tenants.ask(route.method, path, key)
         assert answer.status_code not in (401, 403, 429), scopes
         assert not is_problem(answer, 404, "unknown_collection"), scopes
@@ -374,6 +380,7 @@ def small() -> tuple[Flask, MemoryKeys]:
 
     @app.url_value_preprocessor
     def take_out(endpoint: str | None, values: dict[str, Any] | None) -> None:
+        choose(endpoint, values)
         (values or {}).pop("collection", None)
 
     @app.get("/v1/collections/<collection>/images/<image>")
