@@ -24,8 +24,8 @@ def blueprint(store: Front, kept: bool) -> APIBlueprint:
         """A small picture of an image, where the service keeps them"""
         if not is_image_hash(image):
             raise Rejected("bad_hash")
-        found = store.thumbnail(image) if kept else None
-        if found is None:
+        found = store.thumbnail(image)
+        if found is None or not kept:
             raise NotFound("no_thumbnail")
         return Response(found, content_type="image/jpeg")
 
