@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
 import structlog
 from flask import Response
 from werkzeug.local import LocalProxy
 
 from api.collection_of import collection_of_request
-from facematch.errors import Unavailable
+from facematch.errors import NotFound, Unavailable
 from facematch.events import EventPage, Events, document_of
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Listeners:
                         self._events.wait(place, min(_WAIT_SECONDS, self._heartbeat))
                     continue
                 told = time.monotonic()
-        except Unavailable as error:
+        except (NotFound, Unavailable) as error:
             _log.warning("a listener is sent away", code=error.code)
         finally:
             self._others -= 1
@@ -162,6 +163,8 @@ class Listeners:
                     return
             try:
                 self._tell(listeners)
+            except NotFound:  # the collection was erased: whoever comes again is told so
+                self._let_go(set(listeners))
             except Unavailable as error:
                 _log.warning("no events to tell", code=error.code)
                 self._stopped.wait(_PAUSE)
@@ -232,6 +235,8 @@ class Audiences:
         self._places = places
         self._lock = threading.Lock()
         self._of: dict[str, Listeners] = {}
+        # Also those that are in `_of` no more, since nobody listened, and somebody was just coming.
+        self._there: WeakSet[Listeners] = WeakSet()
 
     @property
     def here(self) -> Listeners:
@@ -245,20 +250,21 @@ class Audiences:
                 self._of = {other: one for other, one in self._of.items() if one.listening}
                 events = self._events_of(name)
                 self._of[name] = Listeners(events, self._has_room, self._heartbeat)
+                self._there.add(self._of[name])
             return self._of[name]
 
     @property
     def listening(self) -> int:
         """How many listen now."""
         with self._lock:
-            return sum(one.listening for one in self._of.values())
+            return sum(one.listening for one in self._there)
 
     def stop(self) -> None:
         """Let all go, now and from now on."""
         self._places = 0
         with self._lock:
-            of = list(self._of.values())
-        for one in of:
+            there = list(self._there)
+        for one in there:
             one.stop()
 
     def _has_room(self) -> bool:

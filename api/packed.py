@@ -89,10 +89,13 @@ def files_of_zip(
 ) -> Iterator[Packed]:
     """The files of a zip archive, which unpacked are no more than `most_bytes`. Folders and hidden
     files are passed over. Raises Rejected."""
+    careful = _Careful(file)
     try:
-        archive = zipfile.ZipFile(_Careful(file))
+        archive = zipfile.ZipFile(careful)
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
         raise Rejected("bad_archive") from error
+    # From now on it is pictures that are read, and how much of one is said below.
+    careful.most = max(_MOST_DIRECTORY, max_bytes + 1)
     with archive:
         if any(map(_leads_out, archive.infolist())):
             raise Rejected("bad_archive", "a name in the archive leads out of it")
@@ -113,16 +116,17 @@ def too_many(most: int) -> Rejected:
 
 
 class _Careful:
-    """A file of which no more is read at once than the directory of an archive may have: zipfile
-    believes what an archive says of its size."""
+    """A file of which no more than `most` is read at once, at first what the directory of an
+    archive may have: zipfile believes what an archive says of its size."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self.most = _MOST_DIRECTORY
 
     def read(self, size: int = -1) -> bytes:
-        if size > _MOST_DIRECTORY:
+        if size > self.most:
             raise zipfile.BadZipFile("its directory is too large")
-        return self._file.read(size if size >= 0 else _MOST_DIRECTORY)
+        return self._file.read(size if size >= 0 else self.most)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)

@@ -20,6 +20,7 @@ from pathlib import Path
 import facematch
 from facematch import startup, valkey
 from facematch.collection_name import DEFAULT, edition_name
+from facematch.collections import Collections
 from facematch.crews import LOOK_SECONDS, Crews
 from facematch.data_folder import (
     DataFolder,
@@ -33,6 +34,7 @@ from facematch.errors import Misconfigured, Unavailable
 from facematch.guarding import check_guarded
 from facematch.keys import Keys
 from facematch.processes import Part
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import connect
 from facematch.redis_keys import RedisKeys
 from facematch.redis_reencoding import RedisReencoding
@@ -158,6 +160,7 @@ def _run(
         try:
             _start_valkey(tree, folder)
             _check_guarded(host, RedisKeys(client), settings, folder)
+            _finish_emptying(RedisCollections(client))
             service = _start(tree, crews, folder, variables, port_of, host, port)
             folder.announce(service)
             crew = f"{workers} worker" if workers == 1 else f"{workers} workers"
@@ -204,6 +207,16 @@ def _start(
     name = f"[{reached}]" if ":" in reached else reached
     redis_url = variables["FACEMATCH_REDIS_URL"]
     return Service(os.getpid(), f"http://{name}:{port}", redis_url, index_url)
+
+
+def _finish_emptying(collections: Collections) -> None:
+    """Until that is done nothing is told of the default collection, not even which workers it
+    takes. Raises Failed."""
+    try:
+        while not collections.drop_some(DEFAULT):
+            pass
+    except Unavailable as error:
+        raise Failed(str(error)) from error
 
 
 def _check_guarded(host: str, keys: Keys, settings: Settings, folder: DataFolder) -> None:

@@ -140,6 +140,9 @@ class MemoryArchiving:
                 if record.image.state is State.INDEXED:
                     record.image = replace(record.image, state=State.DONE)
                     store._pending.pop(image, None)
+                    for job in record.jobs:
+                        store._happen("done", image, job)
+                    record.jobs.clear()
 
     def end(self, ticket: Ticket, pinned: Pinned) -> None:
         """See Archiving."""

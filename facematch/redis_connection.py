@@ -5,8 +5,8 @@ Used by the store (`facematch.redis_store`) and by the Redis Streams broker (`fa
 
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ContextDecorator, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ContextDecorator, contextmanager, suppress
 from types import TracebackType
 from typing import Any, cast
 
@@ -30,6 +30,7 @@ __all__ = [
     "info_of",
     "server_of",
     "translated",
+    "unless_erasing",
 ]
 
 _CONNECT_TIMEOUT = 5.0
@@ -182,3 +183,13 @@ def translated(code: str = "store_unavailable") -> _Translated:
     For a `with` block or a function; a generator function needs the block inside.
     """
     return _Translated(code)
+
+
+@contextmanager
+def unless_erasing() -> Iterator[None]:
+    """For who asks whether the store is there: it is, also while a collection is emptied."""
+    try:
+        yield
+    except Unavailable as error:
+        if error.code != "collection_erasing":
+            raise

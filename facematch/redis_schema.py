@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Unavailable
-from facematch.redis_connection import Redis, translated
+from facematch.redis_connection import Redis, translated, unless_erasing
 from facematch.redis_scripts import SCHEMA, Scripted
 
 #: What is done to come to each schema: by `migrate` in prelude.lua.
@@ -48,10 +48,10 @@ class RedisSchema(Scripted):
         is no collection yet."""
         return self._standing("schema")
 
-    @translated()
     def check(self) -> None:
         """Raise Unavailable("newer_data") for data of a newer version; none is as good as old."""
-        self._run("schema")
+        with unless_erasing(), translated():
+            self._run("schema")
 
     @translated()
     def migrate(self) -> Standing:

@@ -91,7 +91,7 @@ from facematch.faces import Encodings, pack_encodings
 from facematch.job import new_job_id
 from facematch.log import Tail
 from facematch.match_scores import UNRATED, split
-from facematch.redis_connection import Redis, Subscription, translated
+from facematch.redis_connection import Redis, Subscription, translated, unless_erasing
 from facematch.redis_scripts import Scripted
 from facematch.store import (
     ALL,
@@ -146,11 +146,11 @@ class RedisStore(Scripted):
         self._job_ttl = int(job_days * 86_400)
         self._log_keep = log_keep
 
-    @translated()
     def check(self) -> None:
         """See Store."""
         # Not a ping: data of a newer version is none to work with.
-        self._run("collection")
+        with unless_erasing(), translated():
+            self._run("collection")
 
     @translated()
     def create(

@@ -144,7 +144,11 @@ class FindsNothing:
 
 def audiences_of(collections: MemoryCollections, settings: Settings) -> Audiences:
     """Who listens to any of them."""
-    return Audiences(lambda name: MemoryEvents(collections.store(name)), settings.api_listeners)
+
+    def events_of(name: str) -> Events:
+        return cast(Events, LocalProxy(lambda: MemoryEvents(collections.store(name))))
+
+    return Audiences(events_of, settings.api_listeners)
 
 
 def operation_of(store: MemoryStore) -> Operation:

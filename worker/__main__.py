@@ -103,6 +103,7 @@ def _serve(
     check_golden(looker, encoder.model)
     client = connect(settings.redis_url.get_secret_value(), part="worker")
     reencoding = RedisReencoding(client)
+    collections = RedisCollections(client)
 
     def open_store(name: str) -> RedisStore:
         return RedisStore(client, name, job_days=settings.job_days, log_keep=settings.log_keep)
@@ -115,6 +116,7 @@ def _serve(
         calibration_of(encoder),
         settings,
         stop,
+        lambda: collections.drop_some(DEFAULT),
     )
     if joined is None:
         client.close()
@@ -125,7 +127,6 @@ def _serve(
     )
     broker = open_broker(broker_url, prefetch=hands, queue=queue_of(joined.number))
     queues = open_queues(broker_url)
-    collections = RedisCollections(client)
     # Not `stop`: what is in hand then is finished first.
     finished = threading.Event()
     in_hand = InHand(lambda name, jobs: benches.of(name).store.hold(jobs))
@@ -157,7 +158,7 @@ def _serve(
     open_bench = opener(joined.number, encoder.model, open_store, make_bench)
     benches = OfCollections(open_bench, MOST, Bench.close)
 
-    def check_parts() -> None:
+    def check_default() -> None:
         if joined.number not in reencoding.editions().numbers:
             _log.info("the edition was given up", edition=joined.number)
             stop.set()
@@ -168,6 +169,14 @@ def _serve(
         )
         check(made, encoder.model)
         benches.of(DEFAULT).neighbours.check()
+
+    def check_parts() -> None:
+        try:
+            check_default()
+        except Unavailable as error:
+            # While that is being emptied, work goes on in the others.
+            if error.code != "collection_erasing":
+                raise
         sandbox.check()
 
     ready = Readiness(check_parts)

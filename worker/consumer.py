@@ -143,11 +143,14 @@ class _Consumer(Generic[_Work]):
             except NotFound as error:
                 _log.warning("no such job any more", detail=str(error))
             except Unavailable as error:
-                _log.warning("given back", code=error.code, detail=str(error))
-                self._ready_until = 0.0
-                delivery.retry()
-                self._stop.wait(_PAUSE_SECONDS)
-                return
+                # Whatever there is of a collection that is being erased is not worked on any more.
+                if error.code != "collection_erasing":
+                    _log.warning("given back", code=error.code, detail=str(error))
+                    self._ready_until = 0.0
+                    delivery.retry()
+                    self._stop.wait(_PAUSE_SECONDS)
+                    return
+                _log.warning("no such job any more", detail=str(error))
             except Misconfigured:
                 delivery.retry()
                 raise

@@ -9,7 +9,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -33,6 +32,8 @@ SECONDS = 1.0
 PORTION = 100
 #: Longer than a delivery takes.
 _HAND_SECONDS = 60.0
+#: Those of a collection are told for so long before it is another one's turn.
+_TURN_SECONDS = 1.0
 
 #: Posts a body with headers to a URL: the status of the answer. Raises Rejected.
 Post = Callable[[str, bytes, Mapping[str, str]], int]
@@ -101,15 +102,34 @@ def keep_delivering(
 ) -> None:
     """Tell webhooks until `stop` is set; for a thread of its own. `look`: of the collections whose
     webhooks may be due."""
-    while not stop.wait(seconds):
+    pause = seconds
+    while not stop.wait(pause):
+        pause = seconds
         try:
             for one in look():
-                with suppress(NotFound):  # erased meanwhile
-                    while not stop.is_set() and deliver(
-                        one.webhooks, one.events, post, one.collection
-                    ):
-                        pass
+                if _turn(one, post, stop):
+                    pause = 0.0
         except Unavailable as error:
             _log.warning("webhooks put off", code=error.code, detail=str(error))
         except Exception:  # noqa: BLE001 - the next delivery may do better, a dead thread cannot
             _log.exception("webhooks failed")
+
+
+def _turn(one: Delivery, post: Post, stop: threading.Event) -> bool:
+    """Tell those of one collection, for a moment; whether some may be due still. One whose URLs are
+    slow, or about which something is wrong, does not keep the others waiting."""
+    until = time.monotonic() + _TURN_SECONDS
+    try:
+        while not stop.is_set() and deliver(one.webhooks, one.events, post, one.collection):
+            if time.monotonic() >= until:
+                return True
+    except NotFound:  # erased meanwhile
+        pass
+    except Unavailable as error:
+        if error.code == "store_unavailable":
+            raise
+        about = {"collection": one.collection, "code": error.code, "detail": str(error)}
+        _log.warning("webhooks put off", **about)
+    except Exception:  # noqa: BLE001 - it is not the others' fault
+        _log.exception("webhooks failed", collection=one.collection)
+    return False

@@ -4,15 +4,15 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 import structlog
 
 from facematch.background import stand_back
-from facematch.errors import NotFound, Unavailable
+from facematch.errors import Unavailable
 from facematch.people import People
 from facematch.regrouping import regroup
 from facematch.store import Store
+from worker.rounds import unless_erased
 
 #: How often to look for marks, and for how long one worker does it alone.
 SECONDS = 2.0
@@ -42,7 +42,7 @@ def keep_grouping(
     while not stop.wait(seconds):
         try:
             for store, people in look():
-                with suppress(NotFound):  # erased meanwhile
+                with unless_erased():
                     _group(store, people, name, stop, give_way)
         except Unavailable as error:
             _log.warning("grouping put off", code=error.code, detail=str(error))

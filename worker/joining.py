@@ -10,9 +10,10 @@ import structlog
 from facematch import startup
 from facematch.calibration import NAMES
 from facematch.collection_name import DEFAULT, edition_name
-from facematch.errors import Misconfigured
+from facematch.errors import Misconfigured, Unavailable
 from facematch.policy import PolicyChange, policy_told
 from facematch.reencoding import Editions, Reencoding
+from facematch.reindex import BREATH_SECONDS
 from facematch.settings import Settings
 from facematch.store import DEFAULT_BOUNDS, Bounds, Collection, Store
 
@@ -42,12 +43,15 @@ def join(
     calibration: str,
     settings: Settings,
     stop: threading.Event,
+    forget: Callable[[], bool] = lambda: True,
 ) -> Joined[_Store] | None:
     """Wait for Redis, and join the edition of this model; make the collection, with this
     calibration and the policy in the settings, if there is none. None when stopped meanwhile.
 
     `durable`: in what ways Redis may lose what it has taken; `open_store`: the store of an edition
-    by its name. Raises Misconfigured.
+    by its name. `forget`: forgets a portion of the default collection where that is being emptied;
+    whether nothing of it is left. Until then there is nothing to join, and if all workers were
+    stopped over it, nobody else who goes on with it. Raises Misconfigured.
     """
 
     bounds = PolicyChange(
@@ -60,6 +64,9 @@ def join(
 
     def attempt() -> tuple[list[str], Joined[_Store], Collection]:
         weaknesses = durable()
+        while not forget():
+            if stop.wait(BREATH_SECONDS):
+                raise Unavailable("collection_erasing")
         number = number_for(model, reencoding.editions())
         name = edition_name(DEFAULT, number)
         store = open_store(name)

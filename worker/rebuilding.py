@@ -5,7 +5,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 
 import structlog
 
@@ -19,6 +18,7 @@ from facematch.reindex import BREATH_SECONDS, publish_due
 from facematch.reindexing import Phase, Range
 from worker.consumer import consume
 from worker.ranges import RangeParts, rebuild
+from worker.rounds import unless_erased
 
 #: One at a time: the store has time for requests while the index is asked. With two, a request
 #: waits twice as long.
@@ -109,7 +109,7 @@ def _keep_sweeping(
     while not stop.wait(jittered(seconds)):
         try:
             for parts in look():
-                with suppress(NotFound):  # erased meanwhile
+                with unless_erased():
                     publish_due(parts.reindexing, broker, age, parts.collection)
                     while parts.store.lease("dropping", name, _LEASE_SECONDS):
                         if forget(parts) or stop.wait(BREATH_SECONDS):

@@ -5,6 +5,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import structlog
@@ -65,6 +66,19 @@ def each(names: Iterable[str], of: Callable[[str], _One]) -> Callable[[], Iterat
             yield one
 
     return look
+
+
+@contextmanager
+def unless_erased() -> Iterator[None]:
+    """For work in one collection of many: that it was erased meanwhile, or is being emptied, keeps
+    no other from its turn."""
+    try:
+        yield
+    except NotFound:
+        pass
+    except Unavailable as error:
+        if error.code != "collection_erasing":
+            raise
 
 
 def only(one: _One) -> Callable[[], Iterable[_One]]:

@@ -12,10 +12,11 @@ import structlog
 
 from facematch.broker import QUEUE_ENOUGH, Broker
 from facematch.collection_name import DEFAULT
-from facematch.errors import NotFound, Unavailable
+from facematch.errors import Unavailable
 from facematch.jitter import jittered
 from facematch.job import Message
 from facematch.store import Store
+from worker.rounds import unless_erased
 
 _log = structlog.get_logger()
 
@@ -93,9 +94,8 @@ def keep_sweeping(
 def _sweep(one: Swept, broker: Broker, age: float) -> None:
     """One that cannot be finished now, or is gone, does not keep the others waiting."""
     try:
-        sweep(one.store, broker, one.finish, age, one.collection)
-    except NotFound:
-        return
+        with unless_erased():
+            sweep(one.store, broker, one.finish, age, one.collection)
     except Unavailable as error:
         if one.collection == DEFAULT or error.code in ("store_unavailable", "broker_unavailable"):
             raise

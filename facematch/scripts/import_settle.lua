@@ -9,6 +9,10 @@ for i = 4, #ARGV do
     redis.call('HSET', record, 'state', 'done')
     redis.call('ZREM', PENDING, ARGV[i])
     tell('image', ARGV[i])
+    -- Of submissions that came to it meanwhile.
+    local jobs = redis.call('SMEMBERS', key('jobs', ARGV[i]))
+    redis.call('DEL', key('jobs', ARGV[i]))
+    for _, job in ipairs(jobs) do happened('done', ARGV[i], job) end
   end
 end
 return {}

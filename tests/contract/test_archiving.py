@@ -4,7 +4,7 @@ and in Valkey."""
 import json
 import random
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -22,15 +22,18 @@ from facematch import exporting, fsck, importing
 from facematch.archive import ArchiveReader
 from facematch.archiving import Archiving, Ticket
 from facematch.errors import Conflict, NotFound, Rejected, Unavailable
+from facematch.events import BEGINNING, Events, Kind
 from facematch.exporting import export
 from facematch.faces import image_hash
 from facematch.importing import Imported, import_, pinned_of
 from facematch.memory_archiving import MemoryArchiving
+from facematch.memory_events import MemoryEvents
 from facematch.memory_people import MemoryPeople
 from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
 from facematch.redis_archiving import RedisArchiving
 from facematch.redis_connection import Redis, connect
+from facematch.redis_events import RedisEvents
 from facematch.redis_people import RedisPeople
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
@@ -266,6 +269,33 @@ def test_nothing_is_committed_meanwhile_and_all_that_waits_is_afterwards(
     copy.settle()
     assert here.store.image(HASHES[3]).state is State.DONE
     assert fsck.run(here.store).findings == ()
+
+
+def test_who_submits_what_is_just_imported_is_told_that_it_is_done(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = make("there"), make("here")
+    filled(there, 0)
+    path = exported(there, tmp_path / "a.zip")
+    settle, jobs = here.archiving.settle, set[str]()
+
+    def submitted_first(ticket: Ticket, images: Sequence[str]) -> None:
+        jobs.add(upload(here.store, PICTURES[HASHES.index(images[0])]))
+        settle(ticket, images)
+
+    monkeypatch.setattr(here.archiving, "settle", submitted_first)
+    imported(here, path)
+    assert jobs
+    assert {here.store.job(job).state for job in jobs} == {State.DONE}
+    events: Events
+    if isinstance(here.store, MemoryStore):
+        events = MemoryEvents(here.store)
+    else:
+        assert isinstance(here.store, RedisStore)
+        events = RedisEvents(here.store._redis, "here")
+        assert not here.store._redis.keys("fm:{here}:jobs:*")
+    told_of = [(event.kind, event.job) for event in events.since(BEGINNING, 1000).events]
+    assert sorted(told_of) == sorted((Kind.DONE, job) for job in jobs)
 
 
 def test_a_collection_must_be_empty_of_the_model_and_without_another_generation(

@@ -315,3 +315,30 @@ def test_who_waits_hears_soon_and_not_for_nothing(service: Service) -> None:
     begun = time.monotonic()
     service.events.wait(page.place, 4)
     assert time.monotonic() - begun < 1
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_call_looks_at_a_few_thousand_matches_whoever_they_are_told_of(
+    redis_url: str, older: bool
+) -> None:
+    with connect(redis_url) as client:
+        store, events = RedisStore(client), RedisEvents(client)
+        store.create(MODEL, 0.6)
+        at = place(store, b"a")
+        link(store, b"a", at)
+        # It is of the same person as thousands that came after it, and as one before.
+        base = "fm:{default}:"
+        others = {f"{at.position + number}": 2e6 for number in range(1, 5001)}
+        if older:
+            client.hset(f"{base}positions", "0", "0" * 64)
+            others["0"] = 3e6
+        client.zadd(f"{base}matches:{at.position}", others)
+        told, places = [], [BEGINNING]
+        while True:
+            page = events.since(places[-1], 1000)
+            told += [event.kind for event in page.events]
+            places.append(page.place)
+            if not page.more:
+                break
+        assert told == [Kind.DONE, *[Kind.MATCHED] * older]
+        assert len(set(places)) == len(places) == 4

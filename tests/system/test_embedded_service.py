@@ -15,6 +15,10 @@ from planted import PLANTED, people, pictures_of, planted_picture
 from served import ROOT, Served, matches, submit
 from waiting import eventually
 
+from facematch.embedded import redis_url_of
+from facematch.redis_collections import RedisCollections
+from facematch.redis_connection import connect
+
 
 @pytest.fixture
 def serve(tmp_path):
@@ -227,6 +231,11 @@ def test_nothing_outlives_a_parent_that_is_killed_and_the_next_start_finds_every
         url = served.url()
         b = submit(url, "b.png", second)
         assert matches(url, b) == [a]
+    # Ended just after somebody had it emptied: the next one goes on with that.
+    with redis_url_of(served.data) as redis_url, connect(redis_url) as client:
+        RedisCollections(client).drop("default")
+    with serve() as served:
+        assert requests.get(f"{served.url()}/v1/images/{a}", timeout=10).status_code == 404
 
 
 def test_a_port_or_a_data_folder_in_use_is_one_line_and_a_failure(serve, tmp_path):

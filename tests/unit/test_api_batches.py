@@ -1,6 +1,7 @@
 """Batches: what may be sent, what is refused, and that nothing is taken twice."""
 
 import io
+import random
 import struct
 import tracemalloc
 import zipfile
@@ -151,6 +152,14 @@ def test_what_is_packed_small_and_is_large_is_not_unpacked() -> None:
     (one, *_) = packed.files_of_zip(io.BytesIO(bomb), LIMIT, 1000, 100 * LIMIT)
     assert isinstance(one, packed.Refused)
     assert one.error.code == "too_large"
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_pictures_may_be_larger_than_a_directory_may(how: int) -> None:
+    photograph = random.Random(1).randbytes(2 * 1024**2)
+    archive = io.BytesIO(zipped(("a.jpg", photograph), how=how))
+    found = list(packed.files_of_zip(archive, len(photograph), 1, len(photograph)))
+    assert found == [packed.Picture(photograph, "a.jpg")]
 
 
 def test_an_archive_with_too_large_a_directory_takes_no_memory() -> None:

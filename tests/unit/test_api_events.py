@@ -16,6 +16,7 @@ from api_server import Running, serving
 from flask.testing import FlaskClient
 from waiting import eventually
 
+from api.listening import Listeners
 from facematch.client import Client
 from facematch.collection_name import DEFAULT
 from facematch.errors import Rejected
@@ -163,3 +164,35 @@ def test_silence_is_broken_by_heartbeats(api: Api) -> None:
         pieces = answer.iter_encoded()
         next(pieces)
         assert [next(pieces) for _ in range(2)] == [b":\n\n"] * 2
+
+
+def listening(listeners: Listeners) -> socket.socket:
+    """Somebody's end of a connection that was taken over."""
+    ours, theirs = socket.socketpair()
+    place = listeners._events.since("", 1).place
+    listeners.take_over(ours, b"", b"", place, lambda: True, chunked=False)
+    theirs.settimeout(10)
+    return theirs
+
+
+def test_who_listens_to_a_collection_that_is_erased_is_let_go(
+    api: Api, client: FlaskClient
+) -> None:
+    assert client.post("/v1/collections", json={"name": "holiday"}).status_code == 201
+    with listening(api.audiences.of("holiday")) as one, listening(api.audiences.of(DEFAULT)):
+        with client.get("/v1/collections/holiday/events") as answer:
+            pieces = answer.iter_encoded()
+            next(pieces)
+            assert client.delete("/v1/collections/holiday").status_code == 204
+            assert list(pieces) == []
+        assert one.recv(1) == b""
+        eventually(lambda: api.audiences.listening == 1, "the other one is still there")
+
+
+def test_who_comes_while_nobody_listened_yet_counts_and_is_let_go(api: Api) -> None:
+    coming = api.audiences.of(DEFAULT)
+    api.audiences.of("holiday")  # another one comes first
+    with listening(coming) as one:
+        assert api.audiences.listening == 1
+        api.audiences.stop()
+        assert one.recv(1) == b""

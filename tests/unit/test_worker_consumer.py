@@ -98,13 +98,14 @@ def test_a_job_that_could_not_be_processed_comes_again(error: Exception) -> None
     assert (broker.ended, broker.depth()) == (["retry", "retry", "ack"], 0)
 
 
-def test_a_job_that_is_gone_does_not_come_again() -> None:
+@pytest.mark.parametrize("error", [NotFound("not_found"), Unavailable("collection_erasing")])
+def test_a_job_that_is_gone_does_not_come_again(error: Exception) -> None:
     broker, seen = ToldBroker(), list[str]()
     broker.publish(Message("a"))
 
     def process(job: str) -> None:
         seen.append(job)
-        raise NotFound("not_found")
+        raise error
 
     run(broker, process, lambda: bool(seen))
     assert (broker.ended, broker.depth()) == (["ack"], 0)

@@ -181,3 +181,42 @@ def test_a_worker_goes_on_when_the_store_was_away(
     stop.set()
     thread.join(5)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("trouble", ["always due", "erasing", "a bug"])
+def test_no_collection_keeps_another_one_from_being_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setattr(delivering, "_TURN_SECONDS", 0.0)
+    other = World(world.receiver)
+    taken = threading.Event()
+
+    def odd(webhook: str, token: str, place: str) -> None:
+        taken.set()
+        if trouble == "erasing":
+            raise Unavailable("collection_erasing")
+        if trouble == "a bug":
+            raise RuntimeError
+
+    monkeypatch.setattr(world.webhooks, "delivered", odd)
+    monkeypatch.setattr(memory_webhooks, "pause_after", lambda failures: 0.0)
+    monkeypatch.setattr(delivering, "_HAND_SECONDS", 0.0)
+    world.happen(b"a")
+    other.happen(b"b")
+    parts = [
+        Delivery(name, one.webhooks, one.events)
+        for name, one in (("default", world), ("other", other))
+    ]
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=keep_delivering,
+        args=(lambda: parts, world.receiver.poster.post, stop),
+        kwargs={"seconds": 0.02},
+    )
+    thread.start()
+    try:
+        eventually(lambda: other.webhooks.webhook("w").delivered is not None, "it is told", 10)
+        assert taken.is_set()
+    finally:
+        stop.set()
+        thread.join(5)

@@ -8,6 +8,10 @@ from worlds import World
 
 from facematch.errors import Unavailable
 from facematch.memory_store import MemoryStore
+from facematch.redis_collections import RedisCollections
+from facematch.redis_connection import connect
+from facematch.redis_people import RedisPeople
+from facematch.redis_store import RedisStore
 from worker import grouping
 from worker.grouping import keep_grouping
 from worker.pipeline import process
@@ -64,3 +68,23 @@ def test_it_goes_on_after_the_store_was_away_and_after_an_error(
     stop.set()
     thread.join()
     assert errors == []
+
+
+def test_one_that_is_being_emptied_keeps_no_other_waiting(world: World, redis_url: str) -> None:
+    assert world.people is not None
+    with connect(redis_url) as client:
+        emptied = RedisStore(client), RedisPeople(client)
+        emptied[0].create("a-model", 0.6)
+        RedisCollections(client).drop("default")
+        stop = threading.Event()
+        thread = threading.Thread(
+            target=keep_grouping,
+            args=(lambda: [emptied, (world.store, world.people)], stop),
+            kwargs={"seconds": 0.01},
+        )
+        thread.start()
+        try:
+            eventually(lambda: world.people and not world.people.people(10).ungrouped, "grouped")
+        finally:
+            stop.set()
+            thread.join()

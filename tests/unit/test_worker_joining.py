@@ -5,11 +5,17 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from facematch.errors import Misconfigured
+from facematch.collection_name import served_name
+from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.memory_reencoding import MemoryReencoding
 from facematch.memory_store import MemoryStore
+from facematch.redis_collections import RedisCollections
+from facematch.redis_connection import connect
+from facematch.redis_reencoding import RedisReencoding
+from facematch.redis_schema import RedisSchema
+from facematch.redis_store import RedisStore
 from facematch.settings import Settings
-from facematch.store import NO_BOUNDS, Bounds
+from facematch.store import NO_BOUNDS, Bounds, NewJob
 from worker.encoder import calibration_of
 from worker.joining import Joined, join
 
@@ -78,3 +84,25 @@ def test_an_encoder_says_which_calibration_it_has_or_nothing() -> None:
     assert calibration_of(Right()) == "dlib-1"  # type: ignore[arg-type]
     with pytest.raises(Misconfigured, match="none that there is"):
         calibration_of(Wrong())  # type: ignore[arg-type]
+
+
+def test_who_joins_goes_on_with_emptying_the_collection(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        store, collections = RedisStore(client), RedisCollections(client)
+        store.create(MODEL, 0.6)
+        accept = RedisStore(client, served_name("default")).accept
+        accept(NewJob("job", "a", image="0" * 64, data=b"a"), 1000)
+        collections.drop("default")
+        # As all workers were stopped over it: whoever asks is told that the store is there.
+        store.check()
+        RedisSchema(client).check()
+        with pytest.raises(Unavailable):
+            store.collection()
+        found = join(
+            *(list, RedisReencoding(client), lambda name: RedisStore(client, name), MODEL, ""),
+            *(Settings(), threading.Event(), lambda: collections.drop_some("default")),
+        )
+        assert found is not None
+        assert collections.about("default").jobs == 0
+        with pytest.raises(NotFound):
+            store.job("job")

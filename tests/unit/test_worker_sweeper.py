@@ -6,12 +6,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from planted import PlantedEncoder, planted_picture
+from waiting import eventually
 from worlds import HASHES, World
 
 from facematch.broker import MemoryBroker
 from facematch.errors import Unavailable
 from facematch.job import Message
 from facematch.memory_store import MemoryStore
+from facematch.redis_collections import RedisCollections
+from facematch.redis_connection import connect
+from facematch.redis_store import RedisStore
 from facematch.store import State
 from worker import sweeper
 from worker.decode import decode
@@ -97,6 +101,27 @@ def test_sweeping_goes_on_after_an_error(world: World) -> None:
     keep_sweeping(swept, broker, seconds=0.01, age=-1, stop=stop)
     assert len(depths) == 3
     assert len(broker._ready) == 1
+
+
+def test_one_that_is_being_emptied_keeps_no_other_waiting(world: World, redis_url: str) -> None:
+    world.submit(0)
+    broker, stop = MemoryBroker(), threading.Event()
+    with connect(redis_url) as client:
+        emptied = RedisStore(client)
+        emptied.create("a-model", 0.6)
+        RedisCollections(client).drop("default")
+        swept = Swept(emptied, finishing(world)), Swept(world.store, finishing(world), "other")
+        thread = threading.Thread(
+            target=keep_sweeping,
+            args=(lambda: swept, broker),
+            kwargs={"seconds": 0.01, "age": -1, "stop": stop},
+        )
+        thread.start()
+        try:
+            eventually(lambda: broker.depth() > 0, "the other one is swept")
+        finally:
+            stop.set()
+            thread.join()
 
 
 def _loading(query: object) -> None:
