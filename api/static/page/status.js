@@ -149,7 +149,7 @@ function row(view, job) {
     "tr", "", null,
     made("td", "", name),
     made("td", "", `${job.meaning} (${job.code})`),
-    made("td", "quiet", new Date(job.time).toLocaleString()),
+    made("td", "quiet", new Date(job.time * 1000).toLocaleString()),
     // Uploaded bytes are not kept: only what has an address can be fetched once more.
     job.url ? made("td", "") : made("td", "quiet", "Add it again to try again."),
   );
