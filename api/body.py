@@ -69,10 +69,15 @@ def read_document(form: type[_Form], or_else: bytes = b"") -> _Form:
         return form.model_validate_json(read_body(request, _DOCUMENT) or or_else)
     except ValidationError as error:
         wrong = (
-            ".".join(map(str, one["loc"])) + f": {one['msg']}" if one["loc"] else one["msg"]
+            ": ".join(filter(None, (".".join(map(str, one["loc"])), _words(one["msg"]))))
             for one in error.errors(include_input=False, include_url=False)
         )
         raise Rejected("bad_request", "; ".join(wrong)) from None
+
+
+def _words(message: str) -> str:
+    # What a validator of ours says has pydantic's name for its exception before it.
+    return message.removeprefix("Value error, ")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from flask import current_app, render_template
 from api.scopes import open_to_all
 
 _METHODS = ("get", "post", "put", "patch", "delete")
+_COLLECTION = "/v1/collections/{collection}"
 
 
 def blueprint() -> APIBlueprint:
@@ -24,7 +25,8 @@ def blueprint() -> APIBlueprint:
             document=document,
             operations=[
                 (path, method, operations[method])
-                for path, operations in document["paths"].items()
+                for path, operations in sorted(document["paths"].items(), key=_place)
+                if not path.startswith(f"{_COLLECTION}/")
                 for method in _METHODS
                 if method in operations
             ],
@@ -33,6 +35,12 @@ def blueprint() -> APIBlueprint:
         )
 
     return routes
+
+
+def _place(item: tuple[str, Any]) -> tuple[bool, str]:
+    """What is of the versioned interface comes first."""
+    path, _ = item
+    return not path.startswith("/v1/"), path
 
 
 def type_of(schema: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """The shapes of the REST interface that are for who looks after the service."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field
 
@@ -83,7 +82,7 @@ class FailedQuery(BaseModel):
 
 
 class FailedJobOut(BaseModel):
-    """A job that has failed."""
+    """A job that has failed. Times are seconds since 1970."""
 
     job: str
     code: str
@@ -93,7 +92,7 @@ class FailedJobOut(BaseModel):
     url: str | None
     hash: str | None = Field(description="null when it was never known")
     attempts: int
-    time: datetime
+    time: float = Field(description="when it failed")
 
     @classmethod
     def of(cls, failed: Failed) -> "FailedJobOut":
@@ -107,7 +106,7 @@ class FailedJobOut(BaseModel):
             url=failed.url or None,
             hash=failed.image or None,
             attempts=failed.attempts,
-            time=datetime.fromtimestamp(failed.time, UTC),
+            time=failed.time,
         )
 
 

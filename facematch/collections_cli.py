@@ -88,10 +88,12 @@ def delete(ctx: click.Context, name: str, yes: bool) -> None:
 
     The collection default is emptied, and stays.
     """
+    from facematch.commands.text import _count
+
     with asked(ctx).client() as client:
         found = client.collections.get(name)
         if not yes:
-            question = f"Erase {found.name}, with {found.images:,} images, for good?"
+            question = f"Erase {found.name}, with {_count(found.images, 'image')}, for good?"
             click.confirm(question, abort=True, err=True)
         client.collections.delete(name)
     asked(ctx).show({"name": name, "erased": True}, [f"{name}: erased"])

@@ -290,7 +290,8 @@ def error_of(response: requests.Response, url: str) -> FacematchError:
         detail = detail or f"{url} answers {named}"
         return NotNow(code or "service_unavailable", detail, _retry_after(response))
     if status in _REFUSED:
-        return Misconfigured(f"{url} refuses the request, {detail or named}: is the key right?")
+        hint = "on the command line, --key or FACEMATCH_API_KEY"
+        return Misconfigured(f"{url} refuses the request: {detail or named} ({hint})")
     general = _CODE_OF_STATUS.get(status, "bad_request")
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Rejected(code or general, detail)

@@ -59,7 +59,8 @@ def search(probe: Probe, parts: SearchParts) -> Found:
         data = probe.picture
     looked = _or_refused(lambda: parts.looker.look(data))
     if asked.face is not None and asked.face >= len(looked.faces):
-        raise NotFound("no_face", f"the picture has {len(looked.faces)} faces, from 0 on")
+        number = len(looked.faces)
+        raise NotFound("no_face", f"the picture has {number} face{'s' * (number != 1)}, from 0 on")
     with stage("query"):
         return _found(looked, asked, parts.store, parts.neighbours)
 

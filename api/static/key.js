@@ -25,6 +25,12 @@ export async function checkKey() {
   }
 }
 
+/** Forgets the key, so that another one is asked for. */
+export function useAnotherKey() {
+  sessionStorage.removeItem(PLACE);
+  location.reload();
+}
+
 function askForKey(refused) {
   question ??= new Promise((resolve) => {
     const dialog = made(refused);

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from facematch.collections_client import CollectionAnswer
-from facematch.commands.text import Document
+from facematch.commands.text import Document, _count
 from facematch.policy import policy_told
 from facematch.store import Bounds
 
@@ -17,8 +17,9 @@ def document(found: CollectionAnswer) -> Document:
 def line(found: CollectionAnswer) -> str:
     """For people."""
     policy = policy_told(found.threshold, Bounds(found.max_false_matches, found.max_matches))
-    under_way = f", {found.jobs:,} jobs under way" if found.jobs else ""
-    return f"{found.name}: {found.images:,} images, {found.faces:,} faces{under_way}; {policy}"
+    under_way = f", {_count(found.jobs, 'job')} under way" if found.jobs else ""
+    size = f"{_count(found.images, 'image')}, {_count(found.faces, 'face')}"
+    return f"{found.name}: {size}{under_way}; {policy}"
 
 
 def lines(found: CollectionAnswer) -> Iterator[str]:
@@ -26,4 +27,4 @@ def lines(found: CollectionAnswer) -> Iterator[str]:
     yield line(found)
     yield f"model {found.model}"
     if found.pending:
-        yield f"{found.pending:,} images without all their matches"
+        yield f"{_count(found.pending, 'image')} without all their matches"

@@ -74,7 +74,7 @@ def lines(searched: Searched) -> Iterator[str]:
         yield f"  face {face.number}: {_outcome(face)}"
         for match in face.matches:
             rate = match.false_match_rate
-            sure = "" if rate is None else f"{_chance(rate):<18}"
+            sure = "" if rate is None else f"{_chance(rate):<21}"
             yield f"    {match.distance:.4f}  {sure}{match.faces[0].face}  {_names(match.names)}"
         if face.more:
             yield "    …"

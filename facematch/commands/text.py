@@ -19,7 +19,7 @@ _NAMES = 3
 _COLOURS: Mapping[str, str] = {State.DONE: "green", State.FAILED: "red", State.ERASED: "red"}
 #: From this rate on, a chance is told in per cent.
 _LIKELY = 0.1
-_SIZES = ((1e15, "10^15"), (1e12, "10^12"), (1e9, "10^9"), (1e6, "million"))
+_SIZES = ((1e15, "quadrillion"), (1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 
 Document = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ def result_lines(result: Result) -> Iterator[str]:
         yield click.style(f"  {result.hash}", dim=True)
     for match in result.matches or ():
         rate = match.false_match_rate
-        sure = "" if rate is None else f"{_chance(rate):<18}"
+        sure = "" if rate is None else f"{_chance(rate):<21}"
         yield f"  {match.distance:.4f}  {sure}{match.hash}  {_names(match.names)}"
     if result.more:
         yield "  …"
@@ -104,7 +104,7 @@ def _chance(rate: float) -> str:
     times = 1 / rate
     for size, word in _SIZES:
         if times >= size:
-            return f"1 in {_rounded(times / size):,} {word}"
+            return f"1 in {float(f'{times / size:.2g}'):g} {word}"
     return f"1 in {_rounded(times):,}"
 
 

@@ -48,7 +48,8 @@ def see_through(
 
     `before`: what an earlier run remembers of it. `answered` is called whenever the service
     answered, and says whether to go on; if not, None is returned. `again`: it was submitted in
-    this run already. Raises Unavailable and Misconfigured; every other error is an outcome.
+    this run already. Raises Unavailable, Misconfigured, and NotFound("unknown_collection"), which
+    every other entry would meet as well; every other error is an outcome.
     """
     if entry.problem:
         return failed(entry, "unreadable", entry.problem)
@@ -61,6 +62,8 @@ def see_through(
     except (Unavailable, Misconfigured):
         raise
     except FacematchError as error:
+        if error.code == "unknown_collection":
+            raise
         return failed(entry, error.code, str(error))
     except OSError as error:
         return failed(entry, "unreadable", error.strerror or str(error))

@@ -110,7 +110,7 @@ def journey(
         people(window, client)
     searching(window, url, probe, shots)
     erasing(window, url)
-    status(window)
+    status(window, url)
     assert window.errors == []
     window.close()
 
@@ -226,16 +226,20 @@ def erasing(window: Window, url: str) -> None:
     assert requests.get(f"{url}/v1/images/{image}/thumbnail", timeout=30).status_code == 404
 
 
-def status(window: Window) -> None:
-    """What failed is there with its reason, and says why it cannot be tried again."""
+def status(window: Window, url: str) -> None:
+    """What failed is there with its reason, and how to try it again."""
     page = window.page
+    requests.post(f"{url}/scan/url", json={"url": "http://10.0.0.1/a.png"}, timeout=30)
     page.get_by_role("link", name="Status").click()
     expect(page.locator("#ready")).to_have_text("All parts are up")
-    row = page.locator("#failed tbody tr")
-    expect(row).to_have_count(1)
-    expect(row).to_contain_text("(not_an_image)")
-    row.get_by_role("button").click()
-    expect(page.locator(".toast.bad")).to_be_visible()
+    rows = page.locator("#failed tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.last).to_contain_text("(not_an_image)")
+    expect(rows.last).to_contain_text("Add it again")
+    expect(rows.last.get_by_role("button")).to_have_count(0)
+    expect(rows.first).to_contain_text("(address_not_allowed)")
+    rows.first.get_by_role("button").click()
+    expect(page.locator(".toast.good").last).to_have_text("It is tried again.")
     expect(page.locator("#index")).to_contain_text("At position")
 
 

@@ -28,15 +28,17 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Where it is, and a key that it takes."""
+def service(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """Where it is, a key that is good for all, and one for looking at images only."""
     with running_api(tmp_path) as api:
         key, text = new_key("anna", list(Scope), ["default"], 1.0)
         api.keys.add(key)
+        reader, readers_text = new_key("bob", [Scope.READ], ["default"], 1.0)
+        api.keys.add(reader)
         server = make_server("127.0.0.1", 0, api.app, threaded=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/", text
+        yield f"http://127.0.0.1:{server.server_port}/", text, readers_text
         server.shutdown()
         thread.join()
         server.server_close()
@@ -44,9 +46,9 @@ def service(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_key_is_asked_for_until_one_works_and_kept_in_this_tab(
-    browser: Any, service: tuple[str, str], scheme: str
+    browser: Any, service: tuple[str, str, str], scheme: str
 ) -> None:
-    url, key = service
+    url, key, _ = service
     page = browser.new_context(
         color_scheme=scheme, viewport={"width": 390, "height": 844}
     ).new_page()
@@ -76,3 +78,21 @@ def test_a_key_is_asked_for_until_one_works_and_kept_in_this_tab(
     other = browser.new_page()
     other.goto(url)
     playwright.expect(other.get_by_role("dialog")).to_be_visible()
+
+
+def test_the_status_says_which_key_it_takes_and_asks_for_another_one(
+    browser: Any, service: tuple[str, str, str]
+) -> None:
+    url, key, reader = service
+    page = browser.new_context().new_page()
+    page.goto(f"{url}status")
+    dialog = page.get_by_role("dialog", name="This service asks for a key")
+    dialog.get_by_label("API key").fill(reader)
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator("#ready")).to_contain_text("a key with the scope admin")
+    playwright.expect(page.locator("#failures")).to_be_hidden()
+    page.get_by_role("button", name="Use another key").click()
+    dialog.get_by_label("API key").fill(key)
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator("#tiles")).to_contain_text("Images with faces")
+    playwright.expect(page.get_by_role("button", name="Use another key")).to_be_hidden()

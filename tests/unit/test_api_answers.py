@@ -158,8 +158,10 @@ def test_the_page_of_the_interface_has_every_route_and_nothing_from_elsewhere(
     answer = client.get("/docs")
     assert answer.status_code == 200
     for path, operations in client.get("/openapi.json").json["paths"].items():
+        # What is there for each collection is shown once.
+        once = path.replace("/v1/collections/{collection}/", "/v1/")
         for method in operations:
-            assert f'id="{method}-{path}"' in answer.text
+            assert f'id="{method}-{once}"' in answer.text
     places = set(re.findall(r'id="([^"]+)"', answer.text))
     for link in re.findall(r'(?:href|src)="([^"]+)"', answer.text):
         if link.startswith("#"):

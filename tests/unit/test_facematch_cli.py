@@ -383,8 +383,8 @@ def test_names_cannot_steer_the_terminal(run: Run) -> None:
         (0.124, "12%", "540"),
         (0.05, "1 in 20", "12"),
         (8.1e-5, "1 in 12,000", "9.7"),
-        (4.4e-7, "1 in 2 million", "0.012"),
-        (1e-12, "1 in 1 10^12", "0"),
+        (4.4e-7, "1 in 2.3 million", "0.012"),
+        (1e-12, "1 in 1 trillion", "0"),
     ],
 )
 def test_matches_are_shown_with_how_sure_they_are(
@@ -411,7 +411,7 @@ def test_matches_are_shown_with_how_sure_they_are(
     assert result.stdout.splitlines() == [
         f"{A}: done, 1 face, 1 match (others were left out for them)"
         f" (distance at most 0.6, {expected} false ones to be expected)",
-        f"  0.5000  {told:<18}{B}  b",
+        f"  0.5000  {told:<21}{B}  b",
     ]
     page["matches"] = []
     with scripted(lambda request: Reply(200, page)) as service:

@@ -14,7 +14,7 @@ from told_service import ToldService, told_service
 from waiting import eventually
 
 from facematch.client import Client
-from facematch.errors import Misconfigured, Rejected
+from facematch.errors import FacematchError, Misconfigured, NotFound, Rejected
 from facematch.faces import image_hash
 from facematch.ingest.journal import Done, Journal, journal_path
 from facematch.ingest.picture import Kind
@@ -430,15 +430,22 @@ def test_one_picture_that_gets_no_answer_does_not_hold_up_the_others(runs: Runs)
     assert failures["not_an_image"].count == 5
 
 
-@pytest.mark.parametrize("reply", [problem(401, "no_key"), Reply(404, "<h1>", "text/html")])
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (problem(401, "no_key"), Misconfigured),
+        (Reply(404, "<h1>", "text/html"), Misconfigured),
+        (problem(404, "unknown_collection"), NotFound),
+    ],
+)
 def test_a_service_that_takes_nothing_from_us_ends_the_run_at_once(
-    runs: Runs, reply: Reply
+    runs: Runs, reply: Reply, error: type[FacematchError]
 ) -> None:
     for number in range(100):
         runs.write(f"{number}.jpg", b"ann")
     with scripted(lambda request: reply) as service:
         report = runs.run(service.url)
-        assert isinstance(report.error, Misconfigured)
+        assert isinstance(report.error, error)
         assert report.tally.ended == 0
         assert len(service.requests) <= 20
 

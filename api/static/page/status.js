@@ -1,5 +1,6 @@
 // The view for who looks after the service: how much waits, how fast it goes, and what failed.
 
+import { useAnotherKey } from "../key.js";
 import { attempt, made, toast } from "./dialogs.js";
 import { ask, query, seconds } from "./rest.js";
 import { bytes, count, duration, few, number, title } from "./words.js";
@@ -13,7 +14,8 @@ export async function start(main, signal) {
   const view = { part, samples: [], code: null, next: null, codes: {}, passing: [] };
   part("more").addEventListener("click", () => attempt(() => failed(view, view.next), part("more")));
   part("retry-all").addEventListener("click", () => attempt(() => retryAll(view), part("retry-all")));
-  await look(view);
+  part("other-key").addEventListener("click", useAnotherKey);
+  if (!(await look(view))) return;
   await attempt(() => failed(view));
   follow(view, signal);
 }
@@ -25,6 +27,7 @@ async function follow(view, signal) {
   }
 }
 
+/** False where nothing is to be seen with this key. */
 async function look(view) {
   const { part } = view;
   try {
@@ -44,9 +47,16 @@ async function look(view) {
     if (view.failures !== undefined && view.failures !== failures && !view.next) await failed(view);
     view.failures = failures;
   } catch (error) {
-    part("ready").textContent = `The service does not answer: ${error.message}`;
+    const refused = error.code === "scope_missing";
+    part("ready").textContent = refused
+      ? "This is for who looks after the service: it takes a key with the scope admin."
+      : `The service does not answer: ${error.message}`;
     part("ready").dataset.state = "failed";
+    part("other-key").hidden = !refused;
+    part("failures").hidden = refused;
+    return !refused;
   }
+  return true;
 }
 
 function tiles({ part }, { jobs, images, failed: codes }) {
@@ -134,18 +144,21 @@ function codes(view) {
 }
 
 function row(view, job) {
-  const button = made("button", "plain", "Try again");
-  button.type = "button";
   const name = title([job.name], job.hash ?? job.job);
-  button.setAttribute("aria-label", `Try ${name} again`);
   const line = made(
     "tr", "", null,
     made("td", "", name),
     made("td", "", `${job.meaning} (${job.code})`),
-    made("td", "quiet", new Date(job.time).toLocaleString()),
-    made("td", "", null, button),
+    made("td", "quiet", new Date(job.time * 1000).toLocaleString()),
+    // Uploaded bytes are not kept: only what has an address can be fetched once more.
+    job.url ? made("td", "") : made("td", "quiet", "Add it again to try again."),
   );
   line.title = job.detail ?? "";
+  if (!job.url) return line;
+  const button = made("button", "plain", "Try again");
+  button.type = "button";
+  button.setAttribute("aria-label", `Try ${name} again`);
+  line.lastChild.append(button);
   button.addEventListener("click", () =>
     attempt(async () => {
       await ask(`jobs/${job.job}/retry`, { method: "POST" });
