@@ -186,10 +186,12 @@ def test_workers_that_come_and_go_in_short(tmp_path: Path) -> None:
 
 def test_reading_in_short(tmp_path: Path) -> None:
     values, printed = run_shortly(["read", "--images", "300"], tmp_path, all_shown=False)
-    rates = {f"{what}: highest rate with p99 below 50 ms" for what in ("GET /match", "bare Flask")}
-    assert rates | {"GET /v1 matches, 50/s, p99.9", "matches of an image"} <= values.keys()
-    # On a busy machine no rate may be slow enough.
-    assert all(values[name] > 0 for name in values.keys() - rates)
+    asked = ("GET /match", "GET /v1 matches", "bare Flask")
+    rates = {f"{what}: highest rate with p99 below 50 ms" for what in asked}
+    full = "images with 100 matches or more"
+    assert rates | {full, "GET /v1 matches, 50/s, p99.9", "matches of an image"} <= values.keys()
+    # On a busy machine no rate may be slow enough, and among few images none has so many.
+    assert all(values[name] > 0 for name in values.keys() - rates - {full})
     assert printed.count("everything is answered, as long as it is in time: none") == 3
 
 
