@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from weakref import WeakSet
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import structlog
 from flask import Response
@@ -23,9 +24,6 @@ from werkzeug.local import LocalProxy
 from api.collection_of import collection_of_request
 from facematch.errors import NotFound, Unavailable
 from facematch.events import EventPage, Events, document_of
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 CONTENT_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0
@@ -284,9 +282,7 @@ class _Stream(Response):
         self._listeners, self._first, self._place = listeners, first, place
         self._may_hear = may_hear
 
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         connection = environ.get("gunicorn.socket")
         if environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
