@@ -33,7 +33,7 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install build run try logs test check unit contract system chaos chaos-short milvus upgrade \
+.PHONY: help install build run try logs test check unit contract system chaos outside milvus upgrade \
         bench servers format clean images k8s-check k8s-check-here k8s-test k8s-up
 
 help: ## list the targets
@@ -80,22 +80,26 @@ k8s-up: ## the service on a local cluster: kind, minikube or k3d, whichever is t
 	@k8s/up
 
 # -- test ---------------------------------------------------------------------------------------
-test: servers check k8s-check-here unit contract system chaos-short ## check, unit, contract, system and a short chaos
+test: servers check k8s-check-here unit outside ## check, unit, contract, system and a short chaos
 
 check: $(VENV)/dev ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# By file: what the tests of a module share is made once. tests/conftest.py has the order.
 unit: $(VENV)/dev ## tests of single parts, no server; ARGS= for pytest
-	$(PYTEST) --numprocesses 2 --dist loadfile tests/unit
+	$(PYTEST) --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/unit
 
-# Three where much of the time is waiting for servers.
+# Three where much of the time is waiting for servers, and one test after the other to whichever
+# process is free.
+THREE := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+
 contract: $(VENV)/dev servers ## one body of tests for every implementation of a port
-	$(PYTEST) --numprocesses 3 --dist worksteal tests/contract
+	$(PYTEST) $(THREE) tests/contract
 
 system: $(VENV)/dev servers ## the whole service from outside, in both ways of running
-	$(PYTEST) --numprocesses 3 --dist loadfile tests/system
+	$(PYTEST) $(THREE) tests/system
 
 chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAOS_SECONDS=
 	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) tests/chaos
@@ -103,8 +107,9 @@ chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAO
 milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long tests included
 	$(PYTEST) -m '' -k 'milvus or generation or feeder' tests
 
-chaos-short: $(VENV)/dev servers
-	env -u CHAOS_SECONDS $(PYTEST) --numprocesses 3 --dist worksteal tests/chaos
+# In one run: while the last of one tier are under way, those of the next one are begun.
+outside: $(VENV)/dev servers
+	env -u CHAOS_SECONDS $(PYTEST) $(THREE) tests/chaos tests/system tests/contract
 
 upgrade: $(VENV)/dev servers ## two versions side by side, restored backups, workers that come and go
 	$(PYTEST) -m '' -k 'upgrade or backup or come_and_go' tests/system

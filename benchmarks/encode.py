@@ -31,17 +31,17 @@ _TWO = 2
 def run(reference: Reference, rounds: int, short: bool) -> Report:
     """Measure everything. `short`: few pictures, and only parity counts."""
     report = Report("encode", {"pictures": reference.exists, "rounds": rounds, "short": short})
-    pictures = sample(reference, 8 if short else 40, seed=1)
+    pictures = sample(reference, 2 if short else 40, seed=1)
     _compile(report)
     # While this process has loaded nothing that a worker has: it would share the memory.
-    measure_footprint(report, pictures[0], sample(reference, 50, seed=4), short)
+    measure_footprint(report, pictures[0], sample(reference, 5 if short else 50, seed=4), short)
     _chips(report, pictures, rounds)
     small, large = "250×250 picture", "12-megapixel picture with a face of 200 pixels"
     _pictures(report, small, pictures[:8], max(1, rounds // 4), (3, 4))
     picture = group(reference, [200], 3, 4000, 3000)
     _found(report, picture)
     _pictures(report, large, [picture.data], max(1, rounds // 8), (5, 10))
-    _cores(report, sample(reference, 20 if short else 400, seed=2), 1 if short else 3)
+    _cores(report, sample(reference, 4 if short else 400, seed=2), 1 if short else 3)
     if short:
         report.checks.clear()
     if reference.exists:

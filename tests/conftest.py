@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from worker.hog.detector import FrontalFaceDetector
 
 ROOT = Path(__file__).parents[1]
+#: What takes longest is begun first, so that no process of a run is left alone with it in the end.
+_FIRST = (
+    *("chaos/", "system/test_benchmarks.py", "system/test_clustered_service.py", "system/"),
+    *("unit/test_worker_nasty.py", "unit/test_worker_interleavings.py"),
+    *("unit/test_facematch_feeder_interleavings.py", "unit/test_worker_editions.py"),
+    *("unit/test_worker_preparing.py", "unit/test_worker_hog.py", "unit/test_index_kernels.py"),
+    *("unit/test_worker_encoder.py", "unit/test_worker_mmod.py", "unit/test_worker_protocol.py"),
+)
 
 _Made = TypeVar("_Made")
 
@@ -40,6 +48,16 @@ def pytest_configure() -> None:
     that tests interrupt would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in the order of _FIRST, and otherwise as they were."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT / "tests").as_posix()
+        return next((at for at, first in enumerate(_FIRST) if name.startswith(first)), len(_FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
