@@ -30,7 +30,8 @@ _FIRST = (
     *("unit/test_worker_nasty.py", "unit/test_worker_interleavings.py"),
     *("unit/test_facematch_feeder_interleavings.py", "unit/test_worker_editions.py"),
     *("unit/test_worker_preparing.py", "unit/test_worker_hog.py", "unit/test_index_kernels.py"),
-    *("unit/test_worker_encoder.py", "unit/test_worker_mmod.py", "unit/test_worker_protocol.py"),
+    *("unit/test_worker_encoder.py", "unit/test_worker_mmod.py", "unit/test_worker_sandbox.py"),
+    *("unit/test_benchmarks_all.py", "unit/test_worker_start.py", "unit/test_worker_looking.py"),
 )
 
 _Made = TypeVar("_Made")
