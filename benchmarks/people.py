@@ -20,8 +20,8 @@ from benchmarks.report import Measure, Report, Table
 from facematch.calibration import calibration
 from facematch.corrections import Corrections, FaceKey
 from facematch.faces import DEFAULT_THRESHOLD, Encodings, distances
-from facematch.grouping import Near, group, limit_for, touched
-from facematch.linkage import FALSE_PAIRS, REACH
+from facematch.grouping import group, limit_for, touched
+from facematch.linkage import FALSE_PAIRS, REACH, Near
 from facematch.match_scores import codes_of
 
 Rows = NDArray[np.int64]

@@ -12,7 +12,7 @@ from facematch.calibration import Calibration, Norms
 from facematch.corrections import FaceKey
 from facematch.faces import Encodings, distances
 from facematch.failpoints import reached
-from facematch.grouping import Near
+from facematch.linkage import Near
 from facematch.match_scores import codes_of, scores_of
 from facematch.people import face_id, place_of
 from facematch.store import Generation, Store
@@ -23,7 +23,7 @@ _PORTION = 50
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """See facematch.grouping.Near: which of the faces in `known`, and their codes, (n,). In arrays,
+    """See facematch.linkage.Near: which of the faces in `known`, and their codes, (n,). In arrays,
     because a person of thousands has millions of pairs."""
 
     known: Sequence[FaceKey]

@@ -13,11 +13,11 @@ So a change counts for components near it only: `touched` says from which faces 
 gives for those. The benchmark `quality` has how well it does, and beside what.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from facematch.corrections import Corrections, FaceKey
-from facematch.linkage import FALSE_PAIRS, link
+from facematch.linkage import FALSE_PAIRS, Near, link
 from facematch.match_scores import codes_of
 
 #: A collection is taken to have so many faces at least: among few, too, some look alike.
@@ -27,13 +27,6 @@ _SHARED, _OF = 1, 2
 
 #: Entries of sets of faces that are kept for the next look: each takes some 50 bytes.
 _KEPT = 1_000_000
-
-
-class Near(Protocol):
-    """The pairs of a face. A dict is one."""
-
-    def items(self) -> Iterable[tuple[FaceKey, int]]:
-        """The other face of each, and its code."""
 
 
 class Graph(Protocol):

@@ -24,14 +24,14 @@ _FEWEST_DENSE, _MOST_DENSE = 64, 4096
 DOUBT = 1000
 
 
-class _Near(Protocol):
-    """See facematch.grouping.Near."""
+class Near(Protocol):
+    """The pairs of a face. A dict is one."""
 
     def items(self) -> Iterable[tuple[FaceKey, int]]:
-        """The other face of each pair, and its code."""
+        """The other face of each, and its code."""
 
 
-def link(clusters: Sequence[Cluster], near: Mapping[FaceKey, _Near], limit: int) -> list[Cluster]:
+def link(clusters: Sequence[Cluster], near: Mapping[FaceKey, Near], limit: int) -> list[Cluster]:
     """The clusters that are left. `near`: of each face the codes of its pairs, up to limit + REACH;
     a pair with a face that is in no cluster counts for nothing.
 
@@ -48,7 +48,7 @@ def link(clusters: Sequence[Cluster], near: Mapping[FaceKey, _Near], limit: int)
 
 
 def _sums(
-    clusters: Sequence[Cluster], near: Mapping[FaceKey, _Near], missing: int
+    clusters: Sequence[Cluster], near: Mapping[FaceKey, Near], missing: int
 ) -> Iterator[dict[int, int]]:
     """Of each cluster, by number of each other one that it has pairs with, the sum of their codes.
     These are counted from that of a pair that is missing: so only pairs that are there are summed.

@@ -581,6 +581,8 @@ class MemoryStore:
     def lease(self, name: str, holder: str, seconds: float) -> bool:
         """See Store."""
         with self._lock:
+            if self._pinned is None:
+                return False
             now = self._clock()
             owner, until = self._leases.get(name, (holder, now))
             if owner != holder and until > now:

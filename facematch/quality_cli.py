@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from facematch.commands.count import count
+from facematch.commands.numbers import Number
 from facematch.commands.program import asked, output_options
 
 
@@ -24,7 +25,7 @@ from facematch.commands.program import asked, output_options
 @click.option(
     "--false-matches",
     "most",
-    type=click.FloatRange(0, min_open=True, max=1e9),
+    type=Number(0, min_open=True, max=1e9),
     default=1.0,
     show_default=True,
     metavar="M",
@@ -32,7 +33,7 @@ from facematch.commands.program import asked, output_options
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 2, min_open=True),
+    type=Number(0, 2, min_open=True),
     help="That of the collection, which bounds its matches as well; 0.6 by default.",
 )
 @click.option(

@@ -515,7 +515,7 @@ class Store(Front, Protocol):
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
         """Whether `holder` has the lease of this name from now on, for so many seconds: unless
-        somebody else has it. 0 seconds give it back.
+        somebody else has it. 0 seconds give it back. Where there is no collection there is none.
 
         It spares several from doing the same, most of the time, and no more than that: a store
         that loses its tail forgets who had it, and a holder may sleep through its end.

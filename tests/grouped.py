@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from facematch.corrections import FaceKey
-from facematch.grouping import Near
+from facematch.linkage import Near
 
 
 class DrawnGraph:

@@ -11,6 +11,7 @@ from typing import Any
 import interleaving
 import numpy as np
 from planted import PlantedEncoder, pictures_of, planted_picture
+from turning import turn
 
 from facematch import fsck, people_check
 from facematch.calibration import calibration
@@ -187,13 +188,8 @@ class World:
             threshold = OTHER_THRESHOLDS[number % len(OTHER_THRESHOLDS)]
             bounds = OTHER_BOUNDS[number // len(OTHER_THRESHOLDS) % len(OTHER_BOUNDS)]
             self.reindexing.begin(threshold, span=1 + number % 3, bounds=bounds)
-        elif number % 20 == 0:
-            switched = about.phase is Phase.SWITCHED
-            (self.reindexing.drop if switched else self.reindexing.cancel)(about.id)
-        elif about.phase is Phase.BUILT:
-            self.reindexing.switch(about.id)
-        elif about.phase is Phase.SWITCHED:
-            self.reindexing.rollback(about.id)
+        elif turn(self.reindexing, about, ends=number % 20 == 0):
+            return
         elif about.phase is Phase.PAUSED:
             self.reindexing.resume(about.id)
         elif number % 7 == 0:

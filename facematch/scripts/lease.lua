@@ -1,5 +1,6 @@
--- Take, keep or give back a lease; of an edition that was given up there is none. ARGV: its name, who asks, seconds (0: give it back).
-if given_up() then return 0 end
+-- Take, keep or give back a lease; of an edition that was given up, or is not there any more, there
+-- is none. ARGV: its name, who asks, seconds (0: give it back).
+if given_up() or redis.call('EXISTS', META) == 0 then return 0 end
 local lease = key('lease', ARGV[1])
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[2] then return 0 end

@@ -633,6 +633,12 @@ def test_a_lease_has_one_holder_until_it_ends_or_is_given_back(store: Store) -> 
     assert store.lease("a", "one", 60)
 
 
+def test_without_a_collection_there_is_no_lease(fresh_store: Store) -> None:
+    assert not fresh_store.lease("a", "one", 60)
+    fresh_store.create(MODEL, 0.6)
+    assert fresh_store.lease("a", "one", 60)
+
+
 def test_of_many_who_want_a_lease_one_has_it(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda number: store.lease("a", f"{number}", 60), range(64)))

@@ -98,6 +98,13 @@ def test_an_encoder_that_cannot_be_had_is_said_in_one_line(
     assert not (tmp_path / "roc.png").exists()
 
 
+@pytest.mark.parametrize("option", ["--threshold", "--false-matches"])
+def test_what_is_no_number_is_refused(tmp_path: Path, option: str) -> None:
+    done = run(tmp_path, option, "nan")
+    assert done.exit_code == 2
+    assert "'nan' is not a number" in done.stderr
+
+
 def test_an_answer_is_read_as_it_was_written_and_knows_the_face_in_the_middle() -> None:
     rng = np.random.default_rng(2)
     faces = [

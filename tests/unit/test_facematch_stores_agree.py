@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from submitting import MODEL, RATED, place
+from turning import turn
 
 from facematch import memory_store, redis_store
 from facematch.faces import image_hash
@@ -21,7 +22,7 @@ from facematch.redis_connection import connect
 from facematch.redis_people import RedisPeople
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
-from facematch.reindexing import Matched, Phase, RangeLink, Reindexing
+from facematch.reindexing import Matched, RangeLink, Reindexing
 from facematch.store import Bounds, Committed, Cursor, Filter, Link, MatchPage, Store
 
 BOUNDS = (
@@ -115,14 +116,7 @@ class Pair:
             if about is None:
                 bounds = BOUNDS[number // 2 % len(BOUNDS)]
                 side.reindexing.begin(THRESHOLDS[number % 2], span=3, bounds=bounds)
-            elif number % 11 == 0:
-                switched = about.phase is Phase.SWITCHED
-                (side.reindexing.drop if switched else side.reindexing.cancel)(about.id)
-            elif about.phase is Phase.BUILT:
-                side.reindexing.switch(about.id)
-            elif about.phase is Phase.SWITCHED:
-                side.reindexing.rollback(about.id)
-            else:
+            elif not turn(side.reindexing, about, ends=number % 11 == 0):
                 self.build(side, about.id, 1 + 3 * (number % about.ranges))
 
     def build(self, side: Side, reindex: str, first: int) -> None:
