@@ -12,19 +12,20 @@ from typing import Any, cast
 
 from redis import ConnectionPool, Redis
 from redis.backoff import ConstantBackoff, NoBackoff
-from redis.commands.core import Script
 from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.presence import Process
 
 __all__ = [
+    "ConnectionPool",
+    "NoPermissionError",
+    "NoScriptError",
     "Redis",
     "ResponseError",
-    "Script",
     "Subscription",
     "connect",
     "info_of",
@@ -36,6 +37,7 @@ _CONNECT_TIMEOUT = 5.0
 _MAX_CONNECTIONS = 1024
 #: What prelude.lua says; in a transaction, the driver puts words before it.
 _NEWER = re.compile(r"NEWERDATA (\S+) (\S+)$")
+_NO_FUNCTION = re.compile(r"Function not found$")
 _NO_COLLECTION, _ERASING = re.compile(r"NOCOLLECTION$"), re.compile(r"ERASING$")
 
 
@@ -171,6 +173,12 @@ class _Translated(ContextDecorator):
             raise NotFound("unknown_collection") from error
         if isinstance(error, ResponseError) and _ERASING.search(str(error)):
             raise Unavailable("collection_erasing") from error
+        if isinstance(error, ResponseError) and _NO_FUNCTION.search(str(error)):
+            detail = (
+                "Redis lets this process send no scripts, and does not have the functions of this"
+                " version: facematch functions load puts them there"
+            )
+            raise Unavailable(self._code, detail) from error
         if isinstance(error, RedisError):
             raise Unavailable(self._code, f"{type(error).__name__}: {error}") from error
 

@@ -109,7 +109,9 @@ LAYERS = {
         "redis_durability",
         "redis_events",
         "redis_failed_jobs",
+        "redis_functions",
         "redis_keys",
+        "redis_limits",
         "redis_server",
         "redis_people",
         "redis_records",
@@ -185,6 +187,7 @@ CHOICES = {
 CHOOSERS = {
     *("__main__", "embedded", "valkey", "wsgi"),
     "commands.archives",
+    "commands.functions",
     "commands.people",
     *("commands.fsck", "commands.index", "commands.jobs", "commands.keys", "commands.migrate"),
     *("commands.reindex_parts", "commands.checks_of_parts", "commands.doctor"),
