@@ -7,8 +7,8 @@ from pathlib import Path
 from facematch import redis_limits, redis_scripts, streams
 from facematch.commands.stores import urls
 from facematch.commands.text import Document
-from facematch.redis_connection import Redis, connect
-from facematch.redis_functions import Source, load, missing, prune
+from facematch.redis_connection import connect
+from facematch.redis_functions import Source, load, prune
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,6 @@ def run(data: Path | None, only: bool) -> Done:
     with urls(data) as (redis_url, _), connect(redis_url) as client:
         loaded = load(client, ours)
         return Done(len(ours), loaded, prune(client, ours) if only else 0)
-
-
-def lacking(client: Redis) -> list[str]:
-    """The names of those that a Redis does not have. Raises Unavailable."""
-    return missing(client, sources())
 
 
 def document(done: Done) -> Document:

@@ -13,11 +13,11 @@ from unprivileged import PASSWORD, rules, url_of
 
 from facematch import redis_limits
 from facematch.cli import main
-from facematch.commands.functions import lacking, sources
+from facematch.commands.functions import sources
 from facematch.errors import Unavailable
 from facematch.faces import image_hash
 from facematch.redis_connection import Redis, connect
-from facematch.redis_functions import Source, load, prune, refuses_scripts
+from facematch.redis_functions import Source, load, missing, prune, refuses_scripts
 from facematch.redis_store import RedisStore
 from facematch.store import State
 
@@ -93,7 +93,7 @@ def test_without_functions_it_is_said_what_puts_them_there(
         with pytest.raises(Unavailable, match="facematch functions load") as raised:
             store.create(MODEL, 0.6)
         assert raised.value.code == "store_unavailable"
-        assert len(lacking(client_of_functions(server, plain))) == len(sources())
+        assert len(missing(client_of_functions(server, plain), sources())) == len(sources())
         assert load(client_of_functions(server, plain), sources()) == len(sources())
         assert load(plain, sources()) == 0
         store.create(MODEL, 0.6)
@@ -111,7 +111,7 @@ def test_functions_survive_a_kill(server: RedisServer, client: Redis) -> None:
     server.kill()
     server.start()
     with connect(server.url) as plain:
-        assert lacking(plain) == []
+        assert missing(plain, sources()) == []
 
 
 def test_rules_that_change_are_noticed(plain: Redis, server: RedisServer) -> None:
@@ -154,7 +154,7 @@ def test_two_versions_are_there_side_by_side_until_one_is_not_wanted(plain: Redi
     assert load(plain, before) == 3
     assert load(plain, sources()) == len(sources())
     assert prune(plain, sources()) == 3
-    assert lacking(plain) == []
+    assert missing(plain, sources()) == []
     assert plain.fcall("somebodys", 0) == 1
 
 
@@ -167,7 +167,7 @@ def test_the_command_loads_them_and_says_so(
         assert done.exit_code == 0, done.output
         told = json.loads(done.stdout)
         assert told == {"functions": len(sources()), "loaded": loaded, "deleted": 0}
-    assert lacking(plain) == []
+    assert missing(plain, sources()) == []
 
 
 @pytest.mark.parametrize("one", [redis_limits.LOOK, redis_limits.TAKE], ids=lambda one: one.name)
