@@ -34,6 +34,7 @@ LATE = {
         *("facematch.rabbit_broker", "facematch.streams", "facematch.cli"),
         *(f"facematch.commands.{name}" for name in ("fsck", "index", "reencode", "reindex")),
         *(f"facematch.commands.{name}" for name in ("status", "jobs", "doctor", "migrate")),
+        "facematch.commands.functions",
     ],
 }
 _IMPORT_ALL = """
