@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 
-from facematch import tls
+from facematch import startup, tls
+from facematch.commands import checks_of_machine
 from facematch.credentials import check_credentials, weakness
 from facematch.errors import Misconfigured
 from facematch.rabbitmq import parameters
@@ -78,14 +79,23 @@ def test_each_setting_is_named_and_no_password_told() -> None:
     check_credentials(Settings())
 
 
-@pytest.mark.parametrize("part", ["api", "worker", "index"])
-def test_no_process_starts_so(part: str) -> None:
-    environment = os.environ | {"FACEMATCH_REDIS_URL": "redis://redis.invalid:6379/0"}
-    done = subprocess.run(
-        [sys.executable, "-m", part], cwd=ROOT, env=environment, capture_output=True, timeout=60
+def test_the_doctor_finds_it() -> None:
+    found = list(checks_of_machine.settings(Settings(redis_url="redis://redis:6379/0"), {}))
+    assert [check.level for check in found] == ["wrong", "ok"]
+    assert "FACEMATCH_REDIS_URL: there is no password" in found[0].said
+
+
+def test_no_process_starts_so(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACEMATCH_REDIS_URL", "redis://redis.invalid:6379/0")
+    assert startup.run("worker", lambda settings: pytest.fail("it started")) == 1
+    assert "FACEMATCH_REDIS_URL: there is no password" in "".join(capfd.readouterr())
+    api = subprocess.run(
+        [sys.executable, "-m", "api"], cwd=ROOT, env=os.environ, capture_output=True, timeout=60
     )
-    assert done.returncode == 1
-    assert b"FACEMATCH_REDIS_URL: there is no password" in done.stdout + done.stderr
+    assert api.returncode == 1
+    assert b"FACEMATCH_REDIS_URL: there is no password" in api.stdout + api.stderr
 
 
 @pytest.mark.parametrize(
