@@ -35,7 +35,7 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help install build run try logs test check unit contract system chaos outside milvus upgrade \
-        openapi bench servers format clean images k8s-check k8s-check-here k8s-test k8s-up
+        openapi audit hardening bench servers format clean images k8s-check k8s-check-here k8s-test k8s-up
 
 help: ## list the targets
 	@echo "usage: make TARGET [NAME=value …]"
@@ -114,6 +114,12 @@ outside: $(VENV)/dev servers
 
 upgrade: $(VENV)/dev servers ## two versions side by side, restored backups, workers that come and go
 	$(PYTEST) -m '' -k 'upgrade or backup or come_and_go' tests/system
+
+audit: $(VENV)/dev ## is anything known of what is installed? pip-audit, and an SBOM for each image in build/
+	@packaging/make-audit $(VENV)
+
+hardening: $(VENV)/dev servers ## the whole service with TLS and as few rights as it needs, and what is refused
+	$(PYTEST) -m '' -k 'tls_service or functions or credentials or k8s_redis or headers' tests
 
 openapi: $(VENV)/dev ## is the OpenAPI document true? schemathesis, all checks; OPENAPI_SECONDS=
 	OPENAPI_SECONDS='$(OPENAPI_SECONDS)' $(PYTEST) --timeout 0 tests/unit/test_api_openapi.py

@@ -14,13 +14,31 @@ from flask import Response
 from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
+from limits.storage import RedisStorage
 
 from api.caller import caller, is_submitting
 from api.problems import problem
 from facematch.errors import Denied, Unavailable
+from facematch.redis_functions import ServerScript
+from facematch.redis_limits import LOOK, TAKE
 
 _REQUESTS, _SUBMISSIONS = "requests", "submissions"
 _CODES = {_REQUESTS: "rate_exceeded", _SUBMISSIONS: "quota_exceeded"}
+#: The scheme of the storage below, for `Limits`.
+SHARED = "facematch+redis"
+
+
+class _Shared(RedisStorage):
+    """In Redis, counted by functions where it takes no scripts."""
+
+    STORAGE_SCHEME = [SHARED]  # noqa: RUF012 # as the class above has it
+
+    def initialize_storage(self, _uri: str) -> None:
+        """See RedisStorage."""
+        super().initialize_storage(_uri)
+        take = ServerScript(self.storage, TAKE)
+        self.lua_sliding_window = ServerScript(self.storage, LOOK)  # type: ignore[assignment]
+        self.lua_acquire_sliding_window = take  # type: ignore[assignment]
 
 
 class Limits:

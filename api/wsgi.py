@@ -14,7 +14,7 @@ from api.app import AppParts, create_app
 from api.collection_of import Parts
 from api.guard import Guard
 from api.ledger import Ledger
-from api.limiting import Limits
+from api.limiting import SHARED, Limits
 from api.listening import Audiences
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
@@ -200,7 +200,7 @@ def _guard(client: Redis, settings: Settings) -> Guard:
     limits = Limits(
         settings.key_rate,
         settings.key_quota,
-        "redis://",  # which is not looked at: the connections are those there are
+        f"{SHARED}://",  # which is not looked at: the connections are those there are
         connection_pool=client.connection_pool,
         key_prefix=LIMITS_PREFIX,
     )

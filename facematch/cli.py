@@ -25,7 +25,7 @@ from facematch.commands.program import (
 )
 from facematch.errors import NotFound
 from facematch.keys_cli import keys
-from facematch.operator_cli import fsck, index, migrate, reindex
+from facematch.operator_cli import fsck, functions, index, migrate, reindex
 from facematch.people_cli import people
 from facematch.plan_cli import plan
 from facematch.quality_cli import quality
@@ -244,13 +244,13 @@ _SECTIONS = {
     "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete"),
     "People": ("people",),
     "The collection": ("collections", "export", "import", "reindex", "fsck", "migrate"),
-    "The service": ("serve", "status", "doctor", "keys", "jobs", "index"),
+    "The service": ("serve", "status", "doctor", "keys", "jobs", "index", "functions"),
     "Planning": ("plan", "quality"),
     "This program": ("completion",),
 }
 for _command in (
-    *(collections, completion, doctor, export, fsck, import_, index, jobs, keys, migrate, people),
-    *(plan, quality, reindex, search, status, watch),
+    *(collections, completion, doctor, export, fsck, functions, import_, index, jobs, keys),
+    *(migrate, people, plan, quality, reindex, search, status, watch),
 ):
     main.add_command(_command)
 main.sections = _SECTIONS

@@ -66,6 +66,29 @@ def migrate(ctx: click.Context, data: Path | None, apply: bool) -> None:
 
 
 @click.group()
+def functions() -> None:
+    """The functions in Redis, for where its rules let nobody send it scripts."""
+
+
+@functions.command("load")
+@click.option(
+    "--only", is_flag=True, help="And delete those of other versions: none may run any more."
+)
+@data_option(of_collection=False)
+@click.pass_context
+def functions_load(ctx: click.Context, data: Path | None, only: bool) -> None:
+    """Put the functions of this version into Redis.
+
+    Before its processes start, as a user who may FUNCTION; repeatable. Those of a version that
+    still runs stay. Where a process may send scripts, nobody needs them.
+    """
+    from facematch.commands import functions as command
+
+    done = command.run(data, only)
+    asked(ctx).show(command.document(done), command.lines(done))
+
+
+@click.group()
 def index() -> None:
     """Look after the index: the sidecar's, or Milvus."""
 

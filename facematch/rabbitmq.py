@@ -9,6 +9,7 @@ import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.exceptions import AMQPError, ConnectionClosedByClient
 
+from facematch import tls
 from facematch.errors import Misconfigured, Unavailable
 
 CODE = "broker_unavailable"
@@ -19,17 +20,21 @@ _GOODBYE_SECONDS = 1.0
 def parameters(url: str, heartbeat: int) -> Any:
     """What `Session.open` needs, of an amqp:// or amqps:// URL and a heartbeat in seconds.
 
+    The latter is as facematch.tls has it.
     Raises Misconfigured.
     """
     # Each loss is logged by who uses the session, once; the driver would log it in ten lines.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     try:
-        made = pika.URLParameters(url)
+        plain, files = tls.split(url)
+        made = pika.URLParameters(plain)
     except (ValueError, TypeError):
         # The driver's own words may quote the password.
         raise Misconfigured(
             "a RabbitMQ URL is amqp://user:password@host:port/virtual-host, or amqps://"
         ) from None
+    if files:
+        made.ssl_options = pika.SSLOptions(files.context())
     made.heartbeat = heartbeat
     made.connection_attempts = 1
     made.socket_timeout = CONNECT_SECONDS

@@ -4,6 +4,7 @@ Used by the store (`facematch.redis_store`) and by the Redis Streams broker (`fa
 """
 
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ContextDecorator, contextmanager, suppress
@@ -12,19 +13,21 @@ from typing import Any, cast
 
 from redis import ConnectionPool, Redis
 from redis.backoff import ConstantBackoff, NoBackoff
-from redis.commands.core import Script
 from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
+from facematch import tls
 from facematch.errors import Misconfigured, NotFound, Unavailable
 from facematch.presence import Process
 
 __all__ = [
+    "ConnectionPool",
+    "NoPermissionError",
+    "NoScriptError",
     "Redis",
     "ResponseError",
-    "Script",
     "Subscription",
     "connect",
     "info_of",
@@ -37,19 +40,22 @@ _CONNECT_TIMEOUT = 5.0
 _MAX_CONNECTIONS = 1024
 #: What prelude.lua says; in a transaction, the driver puts words before it.
 _NEWER = re.compile(r"NEWERDATA (\S+) (\S+)$")
+_NO_FUNCTION = re.compile(r"Function not found$")
 _NO_COLLECTION, _ERASING = re.compile(r"NOCOLLECTION$"), re.compile(r"ERASING$")
 
 
 def connect(url: str, *, timeout: float = 10.0, part: str = "") -> Redis:
     """A client, connected on first use; bytes in, bytes out; safe to share between threads.
 
-    `url`: `redis://`, `rediss://` or `unix:///path`. `timeout`: seconds for one answer, so a
-    blocking command must ask for less. `part`: which of ours this process is, for who asks the
-    server (`facematch.presence`). Raises Misconfigured when `url` is none of these.
+    `url`: `redis://`, `rediss://` (see facematch.tls) or `unix:///path`. `timeout`: seconds for one
+    answer, so a blocking command must ask for less. `part`: which of ours this process is, for who
+    asks the server (`facematch.presence`). Raises Misconfigured when `url` is none of these.
     """
     try:
+        plain, files = tls.split(url)
         return Redis.from_url(
-            url,
+            plain,
+            **(_encrypted(files) if files else {}),
             redis_connect_func=_named(part) if part else None,
             socket_timeout=timeout,
             socket_connect_timeout=min(timeout, _CONNECT_TIMEOUT),
@@ -65,6 +71,16 @@ def connect(url: str, *, timeout: float = 10.0, part: str = "") -> Redis:
         raise Misconfigured(
             "a Redis URL is redis://, rediss:// or unix:///path, with a numeric port"
         ) from None
+
+
+def _encrypted(files: tls.Files) -> dict[str, Any]:
+    files.context()  # for its error: the driver would say it when it connects
+    return {
+        "ssl_ca_certs": files.ca or None,
+        "ssl_certfile": files.cert or None,
+        "ssl_keyfile": files.key or None,
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+    }
 
 
 def _named(part: str) -> Callable[[AbstractConnection], None]:
@@ -172,6 +188,12 @@ class _Translated(ContextDecorator):
             raise NotFound("unknown_collection") from error
         if isinstance(error, ResponseError) and _ERASING.search(str(error)):
             raise Unavailable("collection_erasing") from error
+        if isinstance(error, ResponseError) and _NO_FUNCTION.search(str(error)):
+            detail = (
+                "Redis lets this process send no scripts, and does not have the functions of this"
+                " version: facematch functions load puts them there"
+            )
+            raise Unavailable(self._code, detail) from error
         if isinstance(error, RedisError):
             raise Unavailable(self._code, f"{type(error).__name__}: {error}") from error
 

@@ -26,12 +26,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     redis_url: SecretStr = Field(
-        SecretStr("redis://redis:6379/0"),
-        description="where the store is: `redis://`, `rediss://` or `unix:///path`",
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="where the store is: `redis://`, `rediss://` or `unix:///path`; see "
+        "[Hardening](docs/hardening.md)",
     )
     broker_url: SecretStr = Field(
-        SecretStr("amqp://guest:guest@rabbitmq:5672/%2F"),
-        description="RabbitMQ (`amqp://`, `amqps://`) or Redis Streams (`redis://`, `unix:///path`)",
+        SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F"),
+        description="RabbitMQ (`amqp://`, `amqps://`) or Redis Streams (`redis://`, `rediss://`, "
+        "`unix:///path`)",
     )
     index_url: SecretStr = Field(
         SecretStr("unix:/run/facematch/index.sock"),

@@ -13,6 +13,7 @@ from typing import TypeVar
 import structlog
 
 from facematch import failpoints, logs, tracing
+from facematch.credentials import check_credentials
 from facematch.errors import Misconfigured, Unavailable
 from facematch.settings import Settings, load
 
@@ -36,6 +37,7 @@ def run(part: str, serve: Callable[[Settings], int]) -> int:
         return 1
     logs.configure(settings, part)
     try:
+        check_credentials(settings)
         failpoints.arm(settings.failpoint)
         return serve(settings)
     except Misconfigured as error:

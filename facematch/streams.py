@@ -18,6 +18,7 @@ from facematch.broker import Delivery
 from facematch.errors import Unavailable
 from facematch.job import QUEUE, Message, RangeMessage
 from facematch.redis_connection import Redis, ResponseError, connect, info_of, server_of, translated
+from facematch.redis_functions import ServerScript, Source
 
 GROUP = "workers"
 
@@ -40,7 +41,9 @@ _GONE_LEASES = 10
 _Entry = tuple[bytes, bytes]
 
 #: Atomic, because deleting a consumer forgets what it has in hand.
-_FORGET = """
+FORGET = Source(
+    "forget_consumers",
+    """
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local about = {}
   for i = 1, #consumer, 2 do about[consumer[i]] = consumer[i + 1] end
@@ -48,7 +51,8 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], about.name)
   end
 end
-"""
+""",
+)
 
 _log = structlog.get_logger()
 
@@ -78,7 +82,7 @@ class StreamsBroker:
         """`url`: see redis_connection.connect; `lease`: seconds. Raises Misconfigured."""
         self._stream, self._dead_stream = stream_of(queue), dead_stream_of(queue)
         self._redis: Redis = connect(url, timeout=_ANSWER_SECONDS)
-        self._forget = self._redis.register_script(_FORGET)
+        self._forget = ServerScript(self._redis, FORGET)
         self._lease = lease
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._lock = threading.Lock()

@@ -16,6 +16,7 @@ from milvus_server import MilvusServer
 from missing import missing
 from rabbit_server import RabbitServer
 from servers import RedisServer, valkey_binary
+from unprivileged import url_of
 
 from benchmarks.servers import ServerMissingError, redis_binary
 from facematch.job import DEAD_LETTERS, QUEUE
@@ -151,6 +152,12 @@ def milvus_url(milvus_server: MilvusServer) -> str:
 def redis_url(redis_server: RedisServer) -> str:
     """The URL of an empty Redis, over TCP."""
     return redis_server.url
+
+
+@pytest.fixture
+def functions_url(redis_server: RedisServer) -> str:
+    """The URL of an empty Redis that takes no scripts, and has functions."""
+    return url_of(redis_server.port, "facematch")
 
 
 @pytest.fixture

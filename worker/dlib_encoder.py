@@ -16,6 +16,7 @@ from PIL import ImageFile
 from facematch.faces import DIMENSIONS, Box, Encodings, Pixels
 from worker.dlib_weights import MODEL
 from worker.encoder import Found, largest
+from worker.model_files import check_all
 from worker.working_size import locate
 
 
@@ -26,7 +27,9 @@ class DlibEncoder:
     calibration = "dlib-1"
 
     def __init__(self, detector: str = "hog", max_side: int = 0) -> None:
-        """`detector`: `hog` or `cnn`; `max_side`: see worker.working_size."""
+        """`detector`: `hog` or `cnn`; `max_side`: see worker.working_size. Raises Misconfigured
+        when a model is not the file we know."""
+        check_all()
         self._detector, self._max_side = detector, max_side
 
     def find(self, pixels: Pixels, max_faces: int) -> Found:

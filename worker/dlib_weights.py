@@ -40,7 +40,7 @@ def read_known(path: Path, sha256: str) -> bytes:
     """What a model file holds. Raises Misconfigured when it is not the file we know."""
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise Misconfigured(f"{path} is not the network of dlib that we know")
+        raise Misconfigured(f"{path} is not the model of dlib that we know")
     return data
 
 

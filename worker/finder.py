@@ -11,9 +11,9 @@ import dlib
 import numpy as np
 
 from facematch.faces import Box, Pixels
-from worker.dlib_weights import model_file
 from worker.encoder import Found, largest
 from worker.hog.standby import Standby
+from worker.model_files import LANDMARKS, known_file
 from worker.working_size import locate
 
 #: Rows and columns of a chip, and the margin around the face, as parts of its size.
@@ -31,9 +31,7 @@ class DlibFinder:
         that are turned, misses more small ones and takes much longer. `max_side`: see
         worker.working_size."""
         self._max_side = max_side
-        self._landmarks: Any = dlib.shape_predictor(
-            str(model_file("shape_predictor_5_face_landmarks.dat"))
-        )
+        self._landmarks: Any = dlib.shape_predictor(str(known_file(LANDMARKS)))
         self._detect: Callable[[Pixels], Sequence[Box]]
         if detector == "cnn":
             # Imported here because only this detector needs ONNX Runtime.

@@ -13,6 +13,7 @@ from pathlib import Path
 from facematch import startup
 from facematch.cache_folder import cache_folder
 from facematch.commands.checks import Check, ok, warning, wrong
+from facematch.credentials import weaknesses
 from facematch.embedded import environment
 from facematch.settings import PREFIX, Settings
 from facematch.terminal import size
@@ -41,6 +42,8 @@ def settings(given: Settings, variables: Mapping[str, str]) -> Iterator[Check]:
             f" ({PREFIX}API_THREADS): the api refuses to start",
             f"set {PREFIX}API_THREADS higher",
         )
+    for weakness in weaknesses(given):
+        yield wrong("settings", f"{weakness}: no process starts", "give it one of its own")
     if given.failpoint:
         yield wrong("settings", f"{PREFIX}FAILPOINT={given.failpoint} is for tests", "unset it")
     if not unknown:

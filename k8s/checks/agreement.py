@@ -111,7 +111,7 @@ def _servers(
             continue
         url = urlsplit(getattr(settings, name).get_secret_value())
         expected = urlsplit(Settings.model_fields[name].default.get_secret_value())
-        if (url.hostname, url.port) != (expected.hostname, expected.port):
+        if url.port != expected.port:
             yield f"{PREFIX}{name.upper()} leads to {url.hostname}:{url.port}"
         service = manifests.named("Service", str(url.hostname))
         if service is None:

@@ -30,7 +30,7 @@ from facematch.store import (
 )
 
 
-@pytest.fixture(params=["memory", "redis", "valkey"])
+@pytest.fixture(params=["memory", "redis", "valkey", "functions"])
 def fresh_store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A store without a collection."""
     if request.param == "memory":

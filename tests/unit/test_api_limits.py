@@ -7,12 +7,13 @@ import pytest
 from api_parts import Api, running_api
 from apiflask import APIFlask
 from servers import RedisServer
+from unprivileged import url_of
 from waiting import eventually
 from werkzeug.test import TestResponse
 
 from api import problems
 from api.guard import Guard
-from api.limiting import Limits
+from api.limiting import SHARED, Limits
 from api.scopes import needs
 from facematch.errors import NotFound
 from facematch.faces import image_hash
@@ -107,12 +108,12 @@ def test_many_submissions_at_once_are_charged_before_they_are_taken() -> None:
         limits.charge(100)
 
 
-def of_redis(server: RedisServer, keys: MemoryKeys) -> tuple[APIFlask, object]:
+def of_redis(url: str, keys: MemoryKeys) -> tuple[APIFlask, object]:
     """An api of its own, that counts in Redis."""
-    app, client = APIFlask("small"), connect(server.url)
+    app, client = APIFlask("small"), connect(url)
     problems.register(app)
-    pool = client.connection_pool
-    limits = Limits("3/hour", "", "redis://", connection_pool=pool, key_prefix=LIMITS_PREFIX)
+    pool, uri = client.connection_pool, f"{SHARED}://"
+    limits = Limits("3/hour", "", uri, connection_pool=pool, key_prefix=LIMITS_PREFIX)
 
     @app.get("/one")
     @needs(Scope.READ)
@@ -123,10 +124,14 @@ def of_redis(server: RedisServer, keys: MemoryKeys) -> tuple[APIFlask, object]:
     return app, client
 
 
-def test_two_apis_count_together_and_say_so_when_redis_is_away(redis_server: RedisServer) -> None:
+@pytest.mark.parametrize("by", ["scripts", "functions"])
+def test_two_apis_count_together_and_say_so_when_redis_is_away(
+    redis_server: RedisServer, by: str
+) -> None:
     keys = MemoryKeys()
     key = key_of(keys)
-    (one, one_client), (other, other_client) = (of_redis(redis_server, keys) for _ in range(2))
+    url = redis_server.url if by == "scripts" else url_of(redis_server.port, "facematch")
+    (one, one_client), (other, other_client) = (of_redis(url, keys) for _ in range(2))
     try:
         answers = [app.test_client().get("/one", headers=key) for app in (one, other, one, other)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]

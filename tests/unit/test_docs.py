@@ -14,7 +14,7 @@ from facematch.settings import PREFIX, Settings
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
-GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GUIDES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 
 
@@ -95,6 +95,15 @@ def test_every_make_target_named_exists(target: str) -> None:
 )
 def test_every_file_that_the_architecture_names_exists(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("guide", ["SECURITY.md", "docs/hardening.md"])
+def test_every_test_and_module_that_is_named_as_a_proof_is_there(guide: str) -> None:
+    named = re.findall(
+        r"`((?:api|worker|tests|k8s|packaging)/[\w/.-]+)`", (ROOT / guide).read_text()
+    )
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_the_path_of_one_image_takes_ten_lines() -> None:

@@ -209,7 +209,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     data = bytearray(model_file(FILE).read_bytes())
     data[5000] ^= 1
     (tmp_path / FILE).write_bytes(data)
-    with pytest.raises(Misconfigured, match="not the network of dlib that we know"):
+    with pytest.raises(Misconfigured, match="not the model of dlib that we know"):
         load_layers(tmp_path / FILE)
     data = model_file(FILE).read_bytes()
     for other in (data[:0], data[:90], data[:200_000], data.replace(b"\x01P\x01P", b"\x01P\x01Q")):

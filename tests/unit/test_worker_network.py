@@ -62,7 +62,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     data[5_000_000] ^= 1
     changed = tmp_path / FILE
     changed.write_bytes(data)
-    with pytest.raises(Misconfigured, match="not the network of dlib that we know"):
+    with pytest.raises(Misconfigured, match="not the model of dlib that we know"):
         load_weights(changed)
 
 

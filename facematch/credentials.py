@@ -1,0 +1,58 @@
+"""Passwords that everybody knows, and none: refused, but for a server on this machine."""
+
+from ipaddress import ip_address
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from facematch.errors import Misconfigured
+from facematch.settings import PREFIX, Settings
+
+#: Of RabbitMQ as it comes, and of the example in Redis's configuration.
+_KNOWN = frozenset({"guest", "foobared"})
+
+
+def check_credentials(settings: Settings) -> None:
+    """Raise Misconfigured where there are `weaknesses`."""
+    found = weaknesses(settings)
+    if found:
+        raise Misconfigured("; ".join(found))
+
+
+def weaknesses(settings: Settings) -> list[str]:
+    """For each setting with a URL whose server anybody else could use, what is wrong with it: over
+    the network without a password, or with one that everybody knows.
+
+    Over a unix socket, and to an address of this machine alone, there may be none; to Redis also
+    with a certificate of ours.
+    """
+    urls = {
+        name: getattr(settings, name).get_secret_value() for name in ("redis_url", "broker_url")
+    }
+    reasons = {name: weakness(url) for name, url in urls.items()}
+    return [f"{PREFIX}{name.upper()}: {reason}" for name, reason in reasons.items() if reason]
+
+
+def weakness(url: str) -> str:
+    """What is wrong with the credentials in a URL, in words that do not tell them; "" for nothing,
+    also for what is no URL: others say so."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return ""
+    if parts.scheme not in ("redis", "rediss", "amqp", "amqps") or not host or is_loopback(host):
+        return ""
+    asked = parse_qs(parts.query)
+    password = unquote(parts.password or "") or asked.get("password", [""])[0]
+    if password in _KNOWN:
+        return f"everybody knows this password, and {host} is not on this machine"
+    if not password and not (parts.scheme == "rediss" and asked.get("cert")):
+        return f"there is no password, and {host} is not on this machine"
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, and nobody else reaches it. No name but one is looked up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
