@@ -18,11 +18,13 @@ from facematch.commands.program import (
     FILE,
     Program,
     asked,
+    check_hash,
     complain,
     limit_option,
     service_options,
     wait_option,
 )
+from facematch.erasure_cli import erasure_report
 from facematch.errors import NotFound
 from facematch.keys_cli import keys
 from facematch.operator_cli import fsck, index, migrate, reindex
@@ -134,7 +136,7 @@ def delete(ctx: click.Context, hashes: tuple[str, ...]) -> None:
     """Erase images, with their faces and matches."""
     options = asked(ctx)
     for hash_ in hashes:
-        _check_hash(hash_)
+        check_hash(hash_)
     code = 0
     with options.client() as client:
         for hash_ in hashes:
@@ -233,15 +235,9 @@ def _hash_of(what: str) -> str:
         raise click.FileError(what, error.strerror or str(error)) from error
 
 
-def _check_hash(text: str) -> None:
-    from facematch.faces import is_image_hash
-
-    if not is_image_hash(text):
-        raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
-
-
 _SECTIONS = {
     "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete"),
+    "Privacy": ("erasure-report",),
     "People": ("people",),
     "The collection": ("collections", "export", "import", "reindex", "fsck", "migrate"),
     "The service": ("serve", "status", "doctor", "keys", "jobs", "index"),
@@ -249,8 +245,8 @@ _SECTIONS = {
     "This program": ("completion",),
 }
 for _command in (
-    *(collections, completion, doctor, export, fsck, import_, index, jobs, keys, migrate, people),
-    *(plan, quality, reindex, search, status, watch),
+    *(collections, completion, doctor, erasure_report, export, fsck, import_, index, jobs, keys),
+    *(migrate, people, plan, quality, reindex, search, status, watch),
 ):
     main.add_command(_command)
 main.sections = _SECTIONS

@@ -209,6 +209,12 @@ class Settings(BaseSettings):
     sweep_age: float = Field(
         30.0, gt=0, description="seconds after which work counts as left lying"
     )
+    rewrite_hours: float = Field(
+        24.0,
+        ge=0,
+        description="how often workers have Redis write its append-only file anew: for no longer "
+        "the bytes of what was erased are in it; 0: never",
+    )
     ledger: str = Field(
         "/var/lib/facematch/erasures",
         description="folder, outside Redis, of the erasure ledger",

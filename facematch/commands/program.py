@@ -216,6 +216,14 @@ def service_options(environment: bool = False) -> Callable[[_Command], _Command]
     return add
 
 
+def check_hash(text: str) -> None:
+    """Raise a usage error for what is no hash of an image."""
+    from facematch.faces import is_image_hash
+
+    if not is_image_hash(text):
+        raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
+
+
 def limit_option(command: _Command) -> _Command:
     """Adds `--limit`."""
     return click.option(

@@ -28,6 +28,16 @@ def urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
         yield redis_url, service.index_url if service else None
 
 
+def ledger_folder(data: Path | None) -> Path:
+    """The erasure ledger that belongs to what `urls` says."""
+    settings = load()
+    if "ledger" in settings.model_fields_set or (
+        data is None and "redis_url" in settings.model_fields_set
+    ):
+        return Path(settings.ledger)
+    return (data or default_data()).expanduser() / "ledger"
+
+
 def served_edition(client: Redis, collection: str = DEFAULT) -> str:
     """The name of the edition of a collection that is served. Raises NotFound, Unavailable."""
     return edition_name(collection, RedisReencoding(client, collection).editions().served.number)

@@ -1,0 +1,95 @@
+"""The bytes of an erased encoding are nowhere: not in Redis nor its file, not with RabbitMQ, not in
+the memory of the index, not in logs or temporary files; and `facematch erasure-report` says so."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+import requests
+from bytes_left import in_files, in_memory, in_redis
+from cluster import Cluster
+from planted import PLANTED, people, pictures_of, planted_picture
+from rabbit_server import RabbitServer
+from servers import RedisServer
+from waiting import eventually
+
+from facematch.faces import image_hash, pack_encodings
+
+_RNG = np.random.default_rng(11)
+_FACES = [one for person in people(_RNG, 4) for one in pictures_of(_RNG, person, 5)]
+PICTURES = [planted_picture(face[None]) for face in _FACES]
+HASHES = [image_hash(picture) for picture in PICTURES]
+#: What is looked for. Of every other picture, because those are erased.
+BYTES = [pack_encodings(face[None]) for face in _FACES]
+ERASED, KEPT = BYTES[::2], BYTES[1::2]
+#: The memory of an index is clean within so many seconds.
+INDEX_SECONDS = 60
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path, redis_server: RedisServer, rabbitmq_server: RabbitServer
+) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path, redis_server.url, rabbitmq_server.url, workers=1, encoder=PLANTED)
+    (temporary := tmp_path / "tmp").mkdir()
+    cluster.environment["TMPDIR"] = str(temporary)
+    cluster.environment["FACEMATCH_INDEX_URL"] = f"unix:{tmp_path / 'index-1.sock'}"
+    with cluster:
+        yield cluster
+
+
+def erase(cluster: Cluster, images: Iterable[str]) -> None:
+    for image in images:
+        answer = requests.delete(f"{cluster.url}/v1/images/{image}", timeout=60)
+        assert answer.status_code == 204, answer.text
+
+
+def report(cluster: Cluster, *arguments: str) -> tuple[int, dict[str, Any]]:
+    done = cluster.command("--json", "erasure-report", *arguments)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def found(told: dict[str, Any]) -> dict[str, str]:
+    return {one["place"]: one["found"] for one in told["evidence"]}
+
+
+def test_the_bytes_of_what_was_erased_are_nowhere(
+    cluster: Cluster, tmp_path: Path, redis_server: RedisServer, rabbitmq_server: RabbitServer
+) -> None:
+    for picture in PICTURES:
+        done = requests.post(f"{cluster.url}/v1/images?wait=30", data=picture, timeout=60)
+        assert done.json()["state"] == "done", done.text
+    index = cluster.pid("index-1")
+    # Whoever looks would find them.
+    assert len(in_redis(redis_server.url, BYTES)) == len(BYTES)
+    assert in_files(redis_server.folder, ERASED)
+    assert in_memory(index, KEPT)
+    code, told = report(cluster, HASHES[0])
+    assert (code, told["erased"], found(told)["store"]) == (1, None, "left")
+
+    erase(cluster, HASHES[::2])
+    assert in_redis(redis_server.url, ERASED) == []
+    code, told = report(cluster, HASHES[0])
+    assert (code, found(told)["append-only file"]) == (1, "left")
+    code, told = report(cluster, "--rewrite", HASHES[0])
+    assert code == 0, told
+    assert told["erased"] is not None
+    assert found(told) == {
+        **dict.fromkeys(("store", "ledger", "append-only file", "snapshots", "index"), "gone"),
+        "submissions": "expires",
+        "backups": "not asked",
+    }
+    # Redis removes the file before in the background.
+    eventually(lambda: in_files(redis_server.folder, ERASED) == [], "its files are clean", 10)
+    assert in_files(redis_server.folder, KEPT)
+    assert in_files(rabbitmq_server.folder, BYTES) == []
+    # Logs, ledger, sockets and temporary files.
+    assert in_files(tmp_path, BYTES) == []
+    eventually(lambda: in_memory(index, ERASED) == [], "the index is clean", INDEX_SECONDS)
+    with redis.Redis.from_url(redis_server.url) as client:
+        assert client.get("fm:rewritten") is not None
