@@ -22,6 +22,7 @@ from api import (
     openapi_keys,
     page_routes,
     people_routes,
+    privacy_routes,
     problems,
     search_routes,
     status_routes,
@@ -29,6 +30,7 @@ from api import (
     v1_routes,
     webhook_routes,
 )
+from api.basis import basis_here
 from api.batching import Batching
 from api.collection_of import choose, collection_of_request, mount, require_name
 from api.compression import compressed
@@ -49,6 +51,7 @@ from facematch.collections import Collections
 from facematch.errors import Unavailable
 from facematch.events import Events
 from facematch.people import PeopleFront
+from facematch.privacy import NoRules, Privacy
 from facematch.searching import Nobody, Searcher
 from facematch.settings import Settings
 from facematch.store import Front
@@ -73,6 +76,7 @@ class AppParts:
 
     `collections`: those there are; None: the default one is the only one. `searcher`: who searches.
     `guard`: who lets callers in. `metrics`: where requests are counted.
+    `privacy`: the rules of collections.
     """
 
     store: Front
@@ -90,6 +94,7 @@ class AppParts:
     guard: Guard
     searcher: Searcher = field(default_factory=Nobody)
     metrics: Metrics = field(default_factory=Metrics)
+    privacy: Privacy = field(default_factory=NoRules)
 
 
 def create_app(parts: AppParts, settings: Settings) -> APIFlask:
@@ -112,7 +117,10 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
 
     store, collections = parts.store, parts.collections
     backlog, size = settings.backlog_bytes, settings.max_bytes
-    submission = Submission(store, parts.publisher, parts.batches, backlog, parts.metrics.accepted)
+    submission = Submission(
+        *(store, parts.publisher, parts.batches, backlog, parts.metrics.accepted),
+        basis=partial(_checked_basis, parts.privacy),
+    )
     batching = Batching(submission, parts.batches, parts.guard.limits.charge, size, backlog)
     reading = Reading(store, parts.waiting)
     faces = FaceReading(store, reading)
@@ -124,6 +132,7 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
         batch_routes.blueprint(batching, parts.batches),
         event_routes.blueprint(parts.listeners, parts.guard.works),
         webhook_routes.blueprint(parts.webhooks, parts.events),
+        privacy_routes.blueprint(parts.privacy, store),
         thumbnail_routes.blueprint(store, settings.keep_thumbnails),
         status_routes.blueprint(store, parts.publisher, parts.operation),
     ):
@@ -155,6 +164,12 @@ def _complete(app: APIFlask, document: dict[str, Any]) -> dict[str, Any]:
 def _begin() -> None:
     structlog.contextvars.clear_contextvars()
     request.environ[ROUTE] = request.url_rule.rule if request.url_rule else None
+
+
+def _checked_basis(privacy: Privacy) -> str:
+    basis = basis_here()
+    basis.check(privacy.rules(collection_of_request()))
+    return basis.pack()
 
 
 def _touch(collections: Collections, response: Response) -> Response:

@@ -58,6 +58,7 @@ STATUS: dict[str, int] = {
     "method_not_allowed": 405,
     "misconfigured": 500,
     "newer_data": 503,
+    "no_basis": 422,
     "no_collection": 404,
     "no_face": 404,
     "no_key": 401,

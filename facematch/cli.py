@@ -18,18 +18,19 @@ from facematch.commands.program import (
     FILE,
     Program,
     asked,
+    basis_options,
     check_hash,
     complain,
     limit_option,
     service_options,
     wait_option,
 )
-from facematch.erasure_cli import erasure_report
 from facematch.errors import NotFound
 from facematch.keys_cli import keys
 from facematch.operator_cli import fsck, index, migrate, reindex
 from facematch.people_cli import people
 from facematch.plan_cli import plan
+from facematch.privacy_cli import erasure_report, privacy
 from facematch.quality_cli import quality
 from facematch.search_cli import search
 from facematch.service_cli import doctor, jobs, status
@@ -61,6 +62,7 @@ def main() -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @wait_option(60)
 @limit_option
+@basis_options
 @service_options()
 @click.pass_context
 def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) -> None:
@@ -72,6 +74,7 @@ def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) 
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
 @wait_option(60)
 @limit_option
+@basis_options
 @service_options()
 @click.pass_context
 def url(ctx: click.Context, urls: tuple[str, ...], wait: float, limit: int) -> None:
@@ -172,6 +175,7 @@ def delete(ctx: click.Context, hashes: tuple[str, ...]) -> None:
     help="Give up when the service did not answer for so long.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when a picture failed.")
+@basis_options
 @service_options()
 @click.pass_context
 def ingest(
@@ -236,17 +240,16 @@ def _hash_of(what: str) -> str:
 
 
 _SECTIONS = {
-    "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete"),
-    "Privacy": ("erasure-report",),
+    "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete", "erasure-report"),
     "People": ("people",),
-    "The collection": ("collections", "export", "import", "reindex", "fsck", "migrate"),
+    "The collection": ("collections", "privacy", "export", "import", "reindex", "fsck", "migrate"),
     "The service": ("serve", "status", "doctor", "keys", "jobs", "index"),
     "Planning": ("plan", "quality"),
     "This program": ("completion",),
 }
 for _command in (
     *(collections, completion, doctor, erasure_report, export, fsck, import_, index, jobs, keys),
-    *(migrate, people, plan, quality, reindex, search, status, watch),
+    *(migrate, people, plan, privacy, quality, reindex, search, status, watch),
 ):
     main.add_command(_command)
 main.sections = _SECTIONS

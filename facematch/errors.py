@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "method_not_allowed": "this route does not take that method",
     "misconfigured": "a process cannot work as it is set up",
     "newer_data": "the data is of a newer version than this process; run that version",
+    "no_basis": "the collection takes no submission without purpose and legal basis",
     "no_collection": "the index knows of no such collection",
     "no_face": "there is no such face in the picture",
     "no_key": "this service asks for an API key: Authorization: Bearer, or X-Api-Key",

@@ -57,12 +57,13 @@ class _Looking(Scripted):
         with self._redis.pipeline(transaction=True) as pipe:
             for name in ("names", "jobs", "blob"):
                 pipe.exists(self._key(name, image))
+            pipe.exists(f"{self._base}bases:{image}")
             pipe.exists(self._key("faces", position))
             pipe.zscore(self._key("pending"), image)
             pipe.sismember(self._key("erasing"), str(position))
             pipe.hmget(self._key("people", "of"), _faces_at(position))
             *there, pending, unlinking, people = pipe.execute()
-        names = ("names", "jobs that wait", "uploaded bytes", "encodings")
+        names = ("names", "jobs that wait", "uploaded bytes", "reasons", "encodings")
         left = dict(zip(names, map(int, there), strict=True))
         left |= {
             "fields of its record": len(record.keys() - _GRAVE),
