@@ -30,6 +30,7 @@ from api import (
     v1_routes,
     webhook_routes,
 )
+from api.auditing import Audit
 from api.basis import basis_here
 from api.batching import Batching
 from api.collection_of import choose, collection_of_request, mount, require_name
@@ -76,7 +77,8 @@ class AppParts:
 
     `collections`: those there are; None: the default one is the only one. `searcher`: who searches.
     `guard`: who lets callers in. `metrics`: where requests are counted.
-    `privacy`: the rules of collections.
+    `privacy`: the rules of collections. `audit`: where
+    what is done is noted.
     """
 
     store: Front
@@ -95,6 +97,7 @@ class AppParts:
     searcher: Searcher = field(default_factory=Nobody)
     metrics: Metrics = field(default_factory=Metrics)
     privacy: Privacy = field(default_factory=NoRules)
+    audit: Audit | None = None
 
 
 def create_app(parts: AppParts, settings: Settings) -> APIFlask:
@@ -148,6 +151,8 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
     app.before_request(_begin)
     app.after_request(_secure)
     app.after_request(compressed)
+    if parts.audit is not None:
+        parts.audit.register(app)
     if settings.allowed_origins:
         app.after_request(cross_origin.answering(settings.allowed_origins))
     # Before the guard, so that those sent away count, too.

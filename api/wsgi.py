@@ -11,6 +11,7 @@ from apiflask import APIFlask
 from pydantic import SecretStr
 
 from api.app import AppParts, create_app
+from api.auditing import Audit
 from api.collection_of import Parts
 from api.guard import Guard
 from api.ledger import Ledger
@@ -122,6 +123,8 @@ def check(settings: Settings) -> None:
         )
     startup.Tracing(settings, "api")
     Ledger(Path(settings.ledger)).check()
+    if (audit := _audit(settings)) is not None:
+        audit.check()
     # These do not connect, and refuse a URL that they cannot read.
     open_queues(settings.broker_url.get_secret_value())
     open_searcher(settings.search_url, settings.api_searches)
@@ -185,6 +188,7 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
             searcher=searcher,
             metrics=metrics,
             privacy=privacy,
+            audit=_audit(settings),
         ),
         settings,
     )
@@ -204,6 +208,10 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     )
     telling = Telling(port, metrics, watch)
     return Service(app, publisher, waiting, replayer, audiences, traces, telling, retention)
+
+
+def _audit(settings: Settings) -> Audit | None:
+    return Audit(Path(settings.audit), settings.audit_days) if settings.audit else None
 
 
 def _guard(client: Redis, settings: Settings) -> Guard:

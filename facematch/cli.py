@@ -11,6 +11,7 @@ import click
 
 from facematch import __version__
 from facematch.archive_cli import export, import_
+from facematch.audit_cli import audit
 from facematch.collections_cli import collections
 from facematch.commands.numbers import Number
 from facematch.commands.program import (
@@ -243,12 +244,24 @@ _SECTIONS = {
     "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete", "erasure-report"),
     "People": ("people",),
     "The collection": ("collections", "privacy", "export", "import", "reindex", "fsck", "migrate"),
-    "The service": ("serve", "status", "doctor", "keys", "jobs", "index"),
+    "The service": ("serve", "status", "doctor", "keys", "audit", "jobs", "index"),
     "Planning": ("plan", "quality"),
     "This program": ("completion",),
 }
 for _command in (
-    *(collections, completion, doctor, erasure_report, export, fsck, import_, index, jobs, keys),
+    *(
+        audit,
+        collections,
+        completion,
+        doctor,
+        erasure_report,
+        export,
+        fsck,
+        import_,
+        index,
+        jobs,
+        keys,
+    ),
     *(migrate, people, plan, privacy, quality, reindex, search, status, watch),
 ):
     main.add_command(_command)

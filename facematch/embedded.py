@@ -135,6 +135,7 @@ def _run(
         FACEMATCH_INDEX_URL=f"unix:{folder.sockets / 'index.sock'}",
         FACEMATCH_SEARCH_URL=f"unix:{searches}",
         FACEMATCH_LEDGER=os.environ.get(f"{PREFIX}LEDGER", str(folder.ledger)),
+        FACEMATCH_AUDIT=os.environ.get(f"{PREFIX}AUDIT", str(folder.path / "audit")),
         FACEMATCH_HOST=host,
         FACEMATCH_PORT=str(port),
     )

@@ -144,8 +144,8 @@ class Rest:
         collection: str = DEFAULT,
         headers: Mapping[str, bytes] | None = None,
     ) -> None:
-        """See `facematch.client.Client`; `headers`: of each request besides. Raises Misconfigured for
-        what is no HTTP URL."""
+        """See `facematch.client.Client`; `headers`: of each request besides. Raises Misconfigured
+        for what is no HTTP URL."""
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -219,6 +219,14 @@ class Settings(BaseSettings):
         "/var/lib/facematch/erasures",
         description="folder, outside Redis, of the erasure ledger",
     )
+    audit: str = Field(
+        "",
+        description="folder of the audit log: who did what, when and why, ids only; none: it is "
+        "not kept. With `facematch serve` it is in the data folder",
+    )
+    audit_days: float = Field(
+        365.0, ge=0, description="days that the audit log is kept; 0: for good"
+    )
     allow_volatile: bool = Field(
         False, description="accept a Redis that may evict data or does not persist every write"
     )

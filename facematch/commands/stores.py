@@ -7,6 +7,7 @@ from pathlib import Path
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.data_folder import default_data, running_service
 from facematch.embedded import redis_url_of
+from facematch.errors import Misconfigured
 from facematch.redis_connection import Redis
 from facematch.redis_reencoding import RedisReencoding
 from facematch.settings import load
@@ -36,6 +37,16 @@ def ledger_folder(data: Path | None) -> Path:
     ):
         return Path(settings.ledger)
     return (data or default_data()).expanduser() / "ledger"
+
+
+def audit_folder(data: Path | None) -> Path:
+    """The audit log that belongs to what `urls` says. Raises Misconfigured where none is kept."""
+    settings = load()
+    if settings.audit:
+        return Path(settings.audit)
+    if data is None and "redis_url" in settings.model_fields_set:
+        raise Misconfigured("no audit log is kept (FACEMATCH_AUDIT)")
+    return (data or default_data()).expanduser() / "audit"
 
 
 def served_edition(client: Redis, collection: str = DEFAULT) -> str:

@@ -45,7 +45,7 @@ LAYERS = {
         "stored_faces",
         "tracing",
     },
-    "formats": {"erasure_ledger", "job", "searching", "wire"},
+    "formats": {"audit", "erasure_ledger", "job", "searching", "wire"},
     "ports": {
         "archive",
         "archiving",
