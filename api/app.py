@@ -23,6 +23,7 @@ from api import (
     page_routes,
     people_routes,
     privacy_routes,
+    probe_erasing,
     problems,
     search_routes,
     status_routes,
@@ -135,6 +136,9 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
         batch_routes.blueprint(batching, parts.batches),
         event_routes.blueprint(parts.listeners, parts.guard.works),
         webhook_routes.blueprint(parts.webhooks, parts.events),
+        probe_erasing.blueprint(
+            *(parts.searcher, store, parts.ledger, size, settings.search_seconds)
+        ),
         privacy_routes.blueprint(parts.privacy, store),
         thumbnail_routes.blueprint(store, settings.keep_thumbnails),
         status_routes.blueprint(store, parts.publisher, parts.operation),

@@ -39,6 +39,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "/scan/url": {"application/json": _URL},
     "/v1/images": _PICTURE,
     "/v1/search": _PICTURE,
+    "/v1/images:erase": _PICTURE,
     "/v1/images:batch": {
         "application/json": {"schema": {"$ref": "#/components/schemas/UrlsBody"}},
         "multipart/form-data": _FORMS,

@@ -70,6 +70,7 @@ STATUS: dict[str, int] = {
     "no_thumbnail": 404,
     "nobody_left": 409,
     "not_an_image": 422,
+    "not_confirmed": 409,
     "not_empty": 409,
     "not_failed": 409,
     "not_found": 404,

@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "no_thumbnail": "no small picture is kept of the image",
     "nobody_left": "a person keeps at least one of its faces",
     "not_an_image": "the bytes are no picture of a supported format",
+    "not_confirmed": "what would be erased is not what was confirmed",
     "not_empty": "the collection is not empty",
     "not_failed": "the job has not failed, or is under way again",
     "not_found": "no such thing here",
