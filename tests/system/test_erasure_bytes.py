@@ -30,20 +30,26 @@ BYTES = [pack_encodings(face[None]) for face in _FACES]
 ERASED, KEPT = BYTES[::2], BYTES[1::2]
 #: The memory of an index is clean within so many seconds.
 INDEX_SECONDS = 60
-#: The first of three ports.
-METRICS = free_ports(3)
+
+
+@pytest.fixture
+def metrics() -> range:
+    """The ports at which api, worker and index tell theirs."""
+    return range(first := free_ports(3), first + 3)
 
 
 @pytest.fixture
 def cluster(
-    tmp_path: Path, redis_server: RedisServer, rabbitmq_server: RabbitServer
+    tmp_path: Path, redis_server: RedisServer, rabbitmq_server: RabbitServer, metrics: range
 ) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path, redis_server.url, rabbitmq_server.url, workers=1, encoder=PLANTED)
     (temporary := tmp_path / "tmp").mkdir()
     cluster.environment["TMPDIR"] = str(temporary)
     cluster.environment["FACEMATCH_INDEX_URL"] = f"unix:{tmp_path / 'index-1.sock'}"
-    ports = {"api": METRICS, "worker-1": METRICS + 1, "index-1": METRICS + 2}
-    cluster.own = {name: {"metrics_port": str(port)} for name, port in ports.items()}
+    names = ("api", "worker-1", "index-1")
+    cluster.own = {
+        name: {"metrics_port": str(port)} for name, port in zip(names, metrics, strict=True)
+    }
     cluster.environment["FACEMATCH_LOG_LEVEL"] = "debug"
     cluster.environment["FACEMATCH_SEARCH_URL"] = f"unix:{tmp_path / 'search'}"
     with cluster:
@@ -87,6 +93,23 @@ def assert_tells_nothing(what: str, text: bytes) -> None:
         assert sum(number in text for number in numbers(encoding)) < 2, what
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        b"x" + BYTES[3] + b"y",
+        PICTURES[3].hex().encode(),
+        *(base64.b64encode(b"z" * shift + BYTES[3]) for shift in range(3)),
+        *(base64.b64encode(b"z" * shift + PICTURES[3]) for shift in range(3)),
+        json.dumps(_FACES[3].tolist()).encode(),
+        str(_FACES[3]).encode(),
+        json.dumps(_FACES[3].astype(float).round(6).tolist()).encode(),
+    ],
+)
+def test_whatever_were_told_would_be_noticed(told: bytes) -> None:
+    with pytest.raises(AssertionError):
+        assert_tells_nothing("this", b"something before " + told + b" something behind")
+
+
 def everything_told(cluster: Cluster, metrics: Iterable[int]) -> Iterator[tuple[str, bytes]]:
     """The answers of all routes that tell of an image, of errors, and of the metrics."""
     image = f"/v1/images/{HASHES[1]}"
@@ -109,7 +132,11 @@ def everything_told(cluster: Cluster, metrics: Iterable[int]) -> Iterator[tuple[
 
 
 def test_the_bytes_of_what_was_erased_are_nowhere(
-    cluster: Cluster, tmp_path: Path, redis_server: RedisServer, rabbitmq_server: RabbitServer
+    cluster: Cluster,
+    tmp_path: Path,
+    redis_server: RedisServer,
+    rabbitmq_server: RabbitServer,
+    metrics: range,
 ) -> None:
     for picture in PICTURES:
         done = requests.post(f"{cluster.url}/v1/images?wait=30", data=picture, timeout=60)
@@ -120,7 +147,7 @@ def test_the_bytes_of_what_was_erased_are_nowhere(
     assert in_files(redis_server.folder, ERASED)
     assert in_memory(index, KEPT)
     told_anything = False
-    for what, text in everything_told(cluster, range(METRICS, METRICS + 3)):
+    for what, text in everything_told(cluster, metrics):
         assert_tells_nothing(what, text)
         told_anything = told_anything or HASHES[1].encode() in text
     assert told_anything

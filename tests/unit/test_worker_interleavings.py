@@ -77,7 +77,7 @@ def test_any_history_ends_in_the_true_match_sets_on_redis(redis_url: str) -> Non
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_nothing_is_left_of_what_was_erased() -> None:
+def test_nothing_is_left_of_what_was_erased(capsys: pytest.CaptureFixture[str]) -> None:
     """10,000 histories, a fourth of each of which are erasures: `make erasing`."""
     counts = {"histories": 0, "erasures": 0}
     examples = int(os.environ.get("ERASING_HISTORIES", "10000"))
@@ -102,5 +102,6 @@ def test_nothing_is_left_of_what_was_erased() -> None:
                 assert store.matches(image, 10).matches == ()
 
     live()
-    print(f"{counts['histories']:,} histories with {counts['erasures']:,} erasures")
+    with capsys.disabled():
+        print(f"{counts['histories']:,} histories with {counts['erasures']:,} erasures")
     assert counts["histories"] >= examples
