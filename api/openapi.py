@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from api.collections_schemas import NAME_PATTERN, CollectionIn
 from api.people_schemas import FacesIn, MergeIn, NameIn
+from api.privacy_schemas import RulesIn
 from api.problems import CONTENT_TYPE
 from api.schemas import Problem, UrlBody, UrlsBody
 from api.webhook_schemas import RedeliverIn, WebhookIn
@@ -52,6 +53,7 @@ _BODIES: dict[str, dict[str, Any]] = {
 _DOCUMENTS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/collections", "post"): CollectionIn,
     ("/v1/people/{person}", "patch"): NameIn,
+    ("/v1/privacy", "put"): RulesIn,
     ("/v1/people/{person}/merge", "post"): MergeIn,
     ("/v1/people/{person}/split", "post"): FacesIn,
     ("/v1/people/{person}/exclude", "post"): FacesIn,

@@ -1,46 +1,16 @@
 """The rules of a collection: how long images are kept, and whether submissions say why."""
 
 from apiflask import APIBlueprint
-from pydantic import BaseModel, ConfigDict, Field
 
 from api.body import read_document
 from api.collection_of import collection_of_request
 from api.openapi import problems
+from api.privacy_schemas import RulesIn, RulesOut
 from api.schemas import Answer
 from api.scopes import needs
 from facematch.keys import Scope
 from facematch.privacy import Privacy, Rules
 from facematch.store import Front
-
-_MOST_DAYS = 36_525
-
-
-class RulesIn(BaseModel):
-    """The rules from now on."""
-
-    model_config = ConfigDict(extra="forbid")
-    keep_days: float | None = Field(
-        None,
-        gt=0,
-        le=_MOST_DAYS,
-        allow_inf_nan=False,
-        description="an image is erased by itself so many days after it was submitted; null: never",
-    )
-    strict: bool = Field(
-        False, description="submissions without `purpose` and `legal_basis` are refused"
-    )
-
-
-class RulesOut(BaseModel):
-    """The rules of a collection."""
-
-    keep_days: float | None
-    strict: bool
-
-    @classmethod
-    def of(cls, rules: Rules) -> "RulesOut":
-        """Show them."""
-        return cls(keep_days=rules.keep_days, strict=rules.strict)
 
 
 def blueprint(privacy: Privacy, store: Front) -> APIBlueprint:
