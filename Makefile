@@ -35,7 +35,8 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help install build run try logs test check unit contract system chaos outside milvus upgrade \
-        openapi audit hardening bench servers format clean images k8s-check k8s-check-here k8s-test k8s-up
+        openapi audit hardening erasing bench servers format clean images k8s-check k8s-check-here \
+        k8s-test k8s-up
 
 help: ## list the targets
 	@echo "usage: make TARGET [NAME=value …]"
@@ -104,6 +105,9 @@ system: $(VENV)/dev servers ## the whole service from outside, in both ways of r
 
 chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAOS_SECONDS=
 	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) tests/chaos
+
+erasing: $(VENV)/dev ## 10,000 histories in which images are erased while anything else happens (half an hour)
+	$(PYTEST) -m long tests/unit/test_worker_interleavings.py
 
 milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long tests included
 	$(PYTEST) -m '' -k 'milvus or generation or feeder' tests

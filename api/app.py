@@ -22,6 +22,8 @@ from api import (
     openapi_keys,
     page_routes,
     people_routes,
+    privacy_routes,
+    probe_erasing,
     problems,
     search_routes,
     status_routes,
@@ -29,6 +31,8 @@ from api import (
     v1_routes,
     webhook_routes,
 )
+from api.auditing import Audit
+from api.basis import basis_here
 from api.batching import Batching
 from api.collection_of import choose, collection_of_request, mount, require_name
 from api.compression import compressed
@@ -49,6 +53,7 @@ from facematch.collections import Collections
 from facematch.errors import Unavailable
 from facematch.events import Events
 from facematch.people import PeopleFront
+from facematch.privacy import NoRules, Privacy
 from facematch.searching import Nobody, Searcher
 from facematch.settings import Settings
 from facematch.store import Front
@@ -75,6 +80,8 @@ class AppParts:
 
     `collections`: those there are; None: the default one is the only one. `searcher`: who searches.
     `guard`: who lets callers in. `metrics`: where requests are counted.
+    `privacy`: the rules of collections. `audit`: where
+    what is done is noted.
     """
 
     store: Front
@@ -92,6 +99,8 @@ class AppParts:
     guard: Guard
     searcher: Searcher = field(default_factory=Nobody)
     metrics: Metrics = field(default_factory=Metrics)
+    privacy: Privacy = field(default_factory=NoRules)
+    audit: Audit | None = None
 
 
 def create_app(parts: AppParts, settings: Settings) -> APIFlask:
@@ -114,7 +123,10 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
 
     store, collections = parts.store, parts.collections
     backlog, size = settings.backlog_bytes, settings.max_bytes
-    submission = Submission(store, parts.publisher, parts.batches, backlog, parts.metrics.accepted)
+    submission = Submission(
+        *(store, parts.publisher, parts.batches, backlog, parts.metrics.accepted),
+        basis=partial(_checked_basis, parts.privacy),
+    )
     batching = Batching(submission, parts.batches, parts.guard.limits.charge, size, backlog)
     reading = Reading(store, parts.waiting)
     faces = FaceReading(store, reading)
@@ -126,6 +138,10 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
         batch_routes.blueprint(batching, parts.batches),
         event_routes.blueprint(parts.listeners, parts.guard.works),
         webhook_routes.blueprint(parts.webhooks, parts.events),
+        probe_erasing.blueprint(
+            *(parts.searcher, store, parts.ledger, size, settings.search_seconds)
+        ),
+        privacy_routes.blueprint(parts.privacy, store),
         thumbnail_routes.blueprint(store, settings.keep_thumbnails),
         status_routes.blueprint(store, parts.publisher, parts.operation),
     ):
@@ -141,6 +157,8 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
     app.before_request(_begin)
     app.after_request(_secure)
     app.after_request(compressed)
+    if parts.audit is not None:
+        parts.audit.register(app)
     if settings.allowed_origins:
         app.after_request(cross_origin.answering(settings.allowed_origins))
     # Before the guard, so that those sent away count, too.
@@ -157,6 +175,12 @@ def _complete(app: APIFlask, document: dict[str, Any]) -> dict[str, Any]:
 def _begin() -> None:
     structlog.contextvars.clear_contextvars()
     request.environ[ROUTE] = request.url_rule.rule if request.url_rule else None
+
+
+def _checked_basis(privacy: Privacy) -> str:
+    basis = basis_here()
+    basis.check(privacy.rules(collection_of_request()))
+    return basis.pack()
 
 
 def _touch(collections: Collections, response: Response) -> Response:

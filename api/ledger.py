@@ -13,28 +13,18 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from facematch.collection_name import DEFAULT, is_name
+from facematch.collection_name import DEFAULT
 from facematch.collections import Collections
+from facematch.erasure_ledger import Record, written_in
 from facematch.errors import Misconfigured, NotFound, Unavailable
-from facematch.faces import is_image_hash
 from facematch.store import Erased, Front
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Record:
-    """An erasure in a collection: of an image, or of all of it where that is ""."""
-
-    collection: str
-    image: str
-    upto: int
 
 
 class Ledger:
@@ -99,18 +89,10 @@ class Ledger:
         Unavailable("ledger_unavailable") when the files cannot be read.
         """
         seen: set[Record] = set()
-        try:
-            for file in sorted(self._folder.glob("*.jsonl")):
-                with file.open("rb") as lines:
-                    for number, line in enumerate(lines, 1):
-                        record = _parsed(line, file, number)
-                        if record and record not in seen:
-                            seen.add(record)
-                            yield record
-        except OSError as error:
-            raise Unavailable(
-                "ledger_unavailable", f"the ledger cannot be read: {error}"
-            ) from error
+        for written in written_in(self._folder):
+            if written.record not in seen:
+                seen.add(written.record)
+                yield written.record
 
     def _open(self) -> int:
         new = not self._file.exists()
@@ -135,21 +117,6 @@ class Ledger:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _parsed(line: bytes, file: Path, number: int) -> Record | None:
-    try:
-        told = json.loads(line)
-        collection, image, upto = told["collection"], told.get("image", ""), told["upto"]
-        known = is_name(collection) and (image == "" or is_image_hash(image))
-        if not (known and isinstance(upto, int) and upto > 0):
-            raise ValueError("no collection, image or number")  # noqa: TRY301
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        _log.error(
-            "a line of the ledger cannot be read", file=str(file), line=number, error=repr(error)
-        )
-        return None
-    return Record(collection, image, upto)
 
 
 def erase(store: Front, ledger: Ledger, image: str) -> None:

@@ -8,12 +8,14 @@ from pydantic import BaseModel
 
 from api.collections_schemas import NAME_PATTERN, CollectionIn
 from api.people_schemas import FacesIn, MergeIn, NameIn
+from api.privacy_schemas import RulesIn
 from api.problems import CONTENT_TYPE
 from api.schemas import Problem, UrlBody, UrlsBody
 from api.webhook_schemas import RedeliverIn, WebhookIn
 
 _LONG = "/v1/collections/{collection}"
-_MISREAD = "/v1/collections/{batch"
+# APIFlask takes all up to the last colon of a path for the type of an argument.
+_MISREAD = {f"/v1/collections/{{{act}": f"{_LONG}/images:{act}" for act in ("batch", "erase")}
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
     "schema": {
@@ -46,6 +48,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "/scan/url": {"application/json": _URL},
     "/v1/images": _PICTURE,
     "/v1/search": _PICTURE,
+    "/v1/images:erase": _PICTURE,
     "/v1/images:batch": {
         "application/json": {"schema": {"$ref": "#/components/schemas/UrlsBody"}},
         "multipart/form-data": _FORMS,
@@ -58,6 +61,7 @@ _BODIES: dict[str, dict[str, Any]] = {
 _DOCUMENTS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/collections", "post"): CollectionIn,
     ("/v1/people/{person}", "patch"): NameIn,
+    ("/v1/privacy", "put"): RulesIn,
     ("/v1/people/{person}/merge", "post"): MergeIn,
     ("/v1/people/{person}/split", "post"): FacesIn,
     ("/v1/people/{person}/exclude", "post"): FacesIn,
@@ -130,11 +134,7 @@ def also(status: int, description: str, model: type[BaseModel]) -> dict[int, Any
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add what does not follow from the routes: the bodies of requests that are not only JSON, the
     schemas that they and problems use, the form of what is in paths, and headers."""
-    # APIFlask takes all up to a colon for the type of an argument.
-    document["paths"] = {
-        f"{_LONG}/images:batch" if path == _MISREAD else path: told
-        for path, told in document["paths"].items()
-    }
+    document["paths"] = {_MISREAD.get(path, path): told for path, told in document["paths"].items()}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for model in (Problem, UrlBody, UrlsBody):
         schemas[model.__name__] = model.model_json_schema()

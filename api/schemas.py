@@ -1,6 +1,6 @@
 """The shapes of the REST interface: what goes in queries and bodies, what comes out."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Annotated, Literal, TypeAlias
 
@@ -11,6 +11,7 @@ from api import cursors
 from facematch.batches import MOST_ITEMS
 from facematch.expectation import expected_false_matches
 from facematch.faces import Box
+from facematch.privacy import MOST_WORD, Basis
 from facematch.store import ALL, NO_BOUNDS, Filter, Image, Job, Match, MatchPage, State
 
 MAX_WAIT = 30.0
@@ -52,6 +53,18 @@ class SubmitQuery(WaitQuery):
         "",
         description="the name of a picture sent as bytes",
         json_schema_extra={"maxLength": 1000},
+    )
+    # Read by api.basis, from headers, too.
+    purpose: str = Field(
+        "", description="what it is submitted for", json_schema_extra={"maxLength": MOST_WORD}
+    )
+    legal_basis: str = Field(
+        "", description="as `consent` or `contract`", json_schema_extra={"maxLength": MOST_WORD}
+    )
+    consent_ref: str = Field(
+        "",
+        description="where the consent is recorded; no data of the person",
+        json_schema_extra={"maxLength": MOST_WORD},
     )
 
 
@@ -184,6 +197,14 @@ class FaceOut(BaseModel):
     box: BoxOut
 
 
+class BasisOut(BaseModel):
+    """Why a submission was made, in the words of whoever submitted; "" where it was not said."""
+
+    purpose: str
+    legal_basis: str
+    consent_ref: str
+
+
 class ImageOut(BaseModel):
     """An image. `faces` is null until they are known."""
 
@@ -197,6 +218,7 @@ class ImageOut(BaseModel):
     position: int | None = Field(description="its place in the log; null if it has no face")
     model: str | None
     code: str | None = Field(description="why it failed; stable")
+    bases: list[BasisOut] = Field(description="why it was submitted, where that was said")
 
     @classmethod
     def of(cls, image: Image) -> "ImageOut":
@@ -214,6 +236,7 @@ class ImageOut(BaseModel):
             position=image.position or None,
             model=image.model or None,
             code=image.code or None,
+            bases=[BasisOut(**asdict(Basis.unpack(text))) for text in image.bases],
         )
 
 

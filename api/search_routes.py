@@ -44,7 +44,7 @@ def blueprint(
         The faces of the picture and, for each, the images that match it. Nothing of the picture is
         stored or logged.
         """
-        url, data = _probe(submitted(request, max_bytes))
+        url, data = probe_of(submitted(request, max_bytes))
         asked = Asked(
             collection=collection_of_request(),
             url=url,
@@ -82,7 +82,7 @@ def blueprint(
     return routes
 
 
-def _probe(picture: Picture | Address) -> tuple[str, bytes]:
+def probe_of(picture: Picture | Address) -> tuple[str, bytes]:
     """The URL or the bytes. Raises Rejected for neither."""
     if isinstance(picture, Address):
         return checked_url(picture.url), b""

@@ -6,7 +6,7 @@ Raw bytes are taken whatever their content type: the bytes decide.
 import json
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,12 +61,15 @@ class Submission:
         claims: Batches,
         backlog: int,
         count: Callable[[str], None],
+        basis: Callable[[], str] = str,
     ) -> None:
-        """`count`: told of each durable one whether it is by "bytes" or "url"."""
+        """`count`: told of each durable one whether it is by "bytes" or "url". `basis`: why the one
+        that is being made may be, packed; raises Rejected where that is not enough."""
         self._claims = claims
         self._store = store
         self._publisher = publisher
         self._backlog = backlog
+        self._basis = basis
         self._count = count
 
     def accept_once(self, submitted: Picture | Address, name: str, caller: str, key: str) -> Job:
@@ -87,7 +90,7 @@ class Submission:
 
         Raises Rejected for what no worker need look at, Unavailable.
         """
-        new = new_job(submitted, name, job)
+        new = replace(new_job(submitted, name, job), basis=self._basis())
         # Under the trace of its own job, not the caller's: one trace is of one image.
         with (
             structlog.contextvars.bound_contextvars(**tracing.fields(new.id)),

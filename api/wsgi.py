@@ -11,6 +11,7 @@ from apiflask import APIFlask
 from pydantic import SecretStr
 
 from api.app import AppParts, create_app
+from api.auditing import Audit
 from api.collection_of import Parts
 from api.guard import Guard
 from api.ledger import Ledger
@@ -19,6 +20,7 @@ from api.listening import Audiences
 from api.metrics import Metrics, gauges_of
 from api.publishing import Publisher
 from api.replaying import Replayer
+from api.retention import Retention
 from api.status_routes import Operation
 from api.status_schemas import IndexStatus
 from api.vitals import LOOK_SECONDS, Watch
@@ -38,6 +40,7 @@ from facematch.redis_events import RedisEvents
 from facematch.redis_failed_jobs import RedisFailedJobs
 from facematch.redis_keys import LIMITS_PREFIX, RedisKeys
 from facematch.redis_people import RedisPeople
+from facematch.redis_privacy import RedisPrivacy
 from facematch.redis_schema import RedisSchema
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisOthers, RedisVitals
@@ -81,12 +84,15 @@ class Service:
     audiences: Audiences
     traces: startup.Tracing
     telling: Telling | None = None
+    retention: Retention | None = None
 
     def start(self) -> None:
         """Start the threads."""
         self.traces.start()
         self.publisher.start()
         self.replayer.start()
+        if self.retention is not None:
+            self.retention.start()
         self.waiting.start()
         if self.telling is not None:
             self.telling.start()
@@ -102,6 +108,8 @@ class Service:
             self.telling.stop()
         self.let_go()
         self.replayer.stop()
+        if self.retention is not None:
+            self.retention.stop()
         self.publisher.close()
         self.traces.close()
 
@@ -115,6 +123,8 @@ def check(settings: Settings) -> None:
         )
     startup.Tracing(settings, "api")
     Ledger(Path(settings.ledger)).check()
+    if (audit := _audit(settings)) is not None:
+        audit.check()
     # These do not connect, and refuse a URL that they cannot read.
     open_queues(settings.broker_url.get_secret_value())
     open_searcher(settings.search_url, settings.api_searches)
@@ -144,6 +154,8 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
     queues = open_queues(settings.broker_url.get_secret_value())
     publisher = Publisher(queues, patience=settings.sweep_age)
     ledger = Ledger(Path(settings.ledger))
+    privacy = RedisPrivacy(client)
+    retention = Retention(privacy, stores.of, ledger)
     replayer = Replayer(stores.of, collections, ledger)
     waiting = Waiting(collections, settings.api_waiters, on_connect=replayer.request)
     metrics = Metrics()
@@ -175,12 +187,14 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
             guard=_guard(client, settings),
             searcher=searcher,
             metrics=metrics,
+            privacy=privacy,
+            audit=_audit(settings),
         ),
         settings,
     )
     traces = startup.Tracing(settings, "api")
     if port is None:
-        return Service(app, publisher, waiting, replayer, audiences, traces)
+        return Service(app, publisher, waiting, replayer, audiences, traces, None, retention)
     vitals = RedisVitals(client).read, RedisOthers(client).read
     watch = Watch(*vitals, queues, settings.backlog_bytes, LOOK_SECONDS)
     metrics.registry.watch(watch.gauges)
@@ -193,7 +207,11 @@ def assemble(settings: Settings, port: MetricsPort | None = None) -> Service:
         )
     )
     telling = Telling(port, metrics, watch)
-    return Service(app, publisher, waiting, replayer, audiences, traces, telling)
+    return Service(app, publisher, waiting, replayer, audiences, traces, telling, retention)
+
+
+def _audit(settings: Settings) -> Audit | None:
+    return Audit(Path(settings.audit), settings.audit_days) if settings.audit else None
 
 
 def _guard(client: Redis, settings: Settings) -> Guard:

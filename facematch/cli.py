@@ -11,6 +11,7 @@ import click
 
 from facematch import __version__
 from facematch.archive_cli import export, import_
+from facematch.audit_cli import audit
 from facematch.collections_cli import collections
 from facematch.commands.numbers import Number
 from facematch.commands.program import (
@@ -18,6 +19,8 @@ from facematch.commands.program import (
     FILE,
     Program,
     asked,
+    basis_options,
+    check_hash,
     complain,
     limit_option,
     service_options,
@@ -28,6 +31,7 @@ from facematch.keys_cli import keys
 from facematch.operator_cli import fsck, functions, index, migrate, reindex
 from facematch.people_cli import people
 from facematch.plan_cli import plan
+from facematch.privacy_cli import erasure_report, privacy
 from facematch.quality_cli import quality
 from facematch.search_cli import search
 from facematch.service_cli import doctor, jobs, status
@@ -59,6 +63,7 @@ def main() -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @wait_option(60)
 @limit_option
+@basis_options
 @service_options()
 @click.pass_context
 def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) -> None:
@@ -70,6 +75,7 @@ def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) 
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
 @wait_option(60)
 @limit_option
+@basis_options
 @service_options()
 @click.pass_context
 def url(ctx: click.Context, urls: tuple[str, ...], wait: float, limit: int) -> None:
@@ -134,7 +140,7 @@ def delete(ctx: click.Context, hashes: tuple[str, ...]) -> None:
     """Erase images, with their faces and matches."""
     options = asked(ctx)
     for hash_ in hashes:
-        _check_hash(hash_)
+        check_hash(hash_)
     code = 0
     with options.client() as client:
         for hash_ in hashes:
@@ -170,6 +176,7 @@ def delete(ctx: click.Context, hashes: tuple[str, ...]) -> None:
     help="Give up when the service did not answer for so long.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when a picture failed.")
+@basis_options
 @service_options()
 @click.pass_context
 def ingest(
@@ -233,24 +240,17 @@ def _hash_of(what: str) -> str:
         raise click.FileError(what, error.strerror or str(error)) from error
 
 
-def _check_hash(text: str) -> None:
-    from facematch.faces import is_image_hash
-
-    if not is_image_hash(text):
-        raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
-
-
 _SECTIONS = {
-    "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete"),
+    "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete", "erasure-report"),
     "People": ("people",),
-    "The collection": ("collections", "export", "import", "reindex", "fsck", "migrate"),
-    "The service": ("serve", "status", "doctor", "keys", "jobs", "index", "functions"),
+    "The collection": ("collections", "privacy", "export", "import", "reindex", "fsck", "migrate"),
+    "The service": ("serve", "status", "doctor", "keys", "audit", "jobs", "index", "functions"),
     "Planning": ("plan", "quality"),
     "This program": ("completion",),
 }
 for _command in (
-    *(collections, completion, doctor, export, fsck, functions, import_, index, jobs, keys),
-    *(migrate, people, plan, quality, reindex, search, status, watch),
+    *(audit, collections, completion, doctor, erasure_report, export, fsck, functions, import_),
+    *(index, jobs, keys, migrate, people, plan, privacy, quality, reindex, search, status, watch),
 ):
     main.add_command(_command)
 main.sections = _SECTIONS

@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -27,6 +27,7 @@ from facematch.events_client import EventAnswer, events_of
 from facematch.faces import Box
 from facematch.faces_client import FacesClient, SearchAnswer, SearchOptions
 from facematch.people_client import PeopleClient
+from facematch.privacy import NO_BASIS, Basis, Rules
 from facematch.rest import Rest, Upload, error_of
 from facematch.store import State
 
@@ -133,6 +134,7 @@ class MatchesAnswer:
 _JOB = TypeAdapter(JobAnswer)
 _IMAGE = TypeAdapter(ImageAnswer)
 _MATCHES = TypeAdapter(MatchesAnswer)
+_RULES = TypeAdapter(Rules)
 
 
 class Client:
@@ -150,11 +152,12 @@ class Client:
         timeout: float = 30.0,
         attempts: int = 4,
         collection: str = DEFAULT,
+        basis: Basis = NO_BASIS,
     ) -> None:
         """`timeout`: seconds the service may be silent beyond what it is asked to wait, and how
         long a call is tried again, at most `attempts` times. `collection`: that of all methods but
-        `ready`. Raises Misconfigured."""
-        self._rest = Rest(url, key, timeout, attempts, collection)
+        `ready`. `basis`: why whatever it submits may be. Raises Misconfigured."""
+        self._rest = Rest(url, key, timeout, attempts, collection, basis.headers())
         #: Who is who.
         self.people = PeopleClient(self._rest, self._read)
         #: Which collections there are.
@@ -217,6 +220,14 @@ class Client:
     def submit_url(self, url: str, wait: float = 0.0) -> JobAnswer:
         """Submit a picture that the service is to fetch; waits as `submit` does."""
         return self._submit({}, {"url": url}, wait)
+
+    def rules(self) -> Rules:
+        """How long images of the collection are kept, and whether submissions say why."""
+        return self._read(_RULES, self._rest.ask("GET", "/v1/privacy"))
+
+    def rule(self, rules: Rules) -> Rules:
+        """Let these be its rules from now on."""
+        return self._read(_RULES, self._rest.ask("PUT", "/v1/privacy", body=asdict(rules)))
 
     def job(self, job: str, wait: float = 0.0) -> JobAnswer:
         """What became of a submission; waits up to `wait` seconds for it to end."""

@@ -3,6 +3,7 @@
 lock           held while a service runs on the folder, or a server was started to read it
 service.json   where the running service is reached; gone when it has stopped
 valkey/        the store    ledger/  erasures    logs/  output of every process
+audit/         who did what: see facematch.audit
 run/           unix sockets, unless the folder cannot hold them
 """
 

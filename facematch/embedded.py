@@ -46,6 +46,9 @@ from facematch.tree import Console, Failed, Stopped, Tree
 START_SECONDS = 60.0
 
 #: For so long Valkey may keep the parent waiting, and with it a signal to stop.
+#: Has the C library overwrite what an index frees: what was erased is not left in its memory. The
+#: images and units of other ways to run one have the same.
+OVERWRITING = {"GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"}
 _ANSWER_SECONDS = 2.0
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -134,6 +137,7 @@ def _run(
         FACEMATCH_INDEX_URL=f"unix:{folder.sockets / 'index.sock'}",
         FACEMATCH_SEARCH_URL=f"unix:{searches}",
         FACEMATCH_LEDGER=os.environ.get(f"{PREFIX}LEDGER", str(folder.ledger)),
+        FACEMATCH_AUDIT=os.environ.get(f"{PREFIX}AUDIT", str(folder.path / "audit")),
         FACEMATCH_HOST=host,
         FACEMATCH_PORT=str(port),
     )
@@ -194,7 +198,7 @@ def _start(
     """Start everything beside Valkey and wait until it is ready. Raises Failed, Stopped."""
     there = crews.editions()
     index_url = variables["FACEMATCH_INDEX_URL"]
-    tree.start(_python("index", "index", variables | port_of("index")))
+    tree.start(_python("index", "index", variables | OVERWRITING | port_of("index")))
     with contextlib.closing(
         Sidecar(index_url, edition_name(DEFAULT, there.served.number), timeout=5)
     ) as index:

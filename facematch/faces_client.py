@@ -88,6 +88,28 @@ class SearchAnswer:
 
 
 @dataclass(frozen=True)
+class ToErase:
+    """An image that shows the face of a picture."""
+
+    hash: str
+    names: tuple[str, ...]
+    distance: float
+    false_match_rate: float | None
+
+
+@dataclass(frozen=True)
+class ProbeErasure:
+    """The images that match a `face` of a picture, and whether they were `erased`. `confirm` stands
+    for exactly these; `more` match."""
+
+    face: int
+    images: tuple[ToErase, ...]
+    more: bool
+    erased: bool
+    confirm: str
+
+
+@dataclass(frozen=True)
 class FaceMatchesAnswer:
     """A page of the images that match a face, the most certain first; `matches` is None unless the
     state is done. `next` is the cursor of the next page."""
@@ -143,6 +165,7 @@ class PairsAnswer:
     next: str | None
 
 
+_PROBE_ERASURE = TypeAdapter(ProbeErasure)
 _SEARCH = TypeAdapter(SearchAnswer)
 _FACE_MATCHES = TypeAdapter(FaceMatchesAnswer)
 _PAIRS = TypeAdapter(PairsAnswer)
@@ -165,6 +188,23 @@ class FacesClient:
         """
         body = picture if isinstance(picture, bytes) else Path(picture)
         return self._search(body, options)
+
+    def erase_by_probe(
+        self,
+        picture: bytes | str | os.PathLike[str],
+        confirm: str = "",
+        **options: Unpack[SearchOptions],
+    ) -> ProbeErasure:
+        """Which images match a face of a picture, which is not kept; with the `confirm` of an
+        earlier answer these are erased.
+
+        Raises what `search` does; Rejected("not_confirmed") when others match by now,
+        Rejected("bad_request") for a picture of several faces where `face` is not said.
+        """
+        body = picture if isinstance(picture, bytes) else Path(picture)
+        parameters = _given(**options, **({"confirm": confirm} if confirm else {}))
+        answer = self._rest.ask("POST", "/v1/images:erase", parameters, body, _SEARCH_SECONDS)
+        return self._got(_PROBE_ERASURE, answer)
 
     def search_url(self, url: str, **options: Unpack[SearchOptions]) -> SearchAnswer:
         """The same with a picture that the service is to fetch."""

@@ -73,6 +73,7 @@ class _Image:
     #: Jobs that are told of when it is done.
     jobs: list[str] = field(default_factory=list)
     thumbnail: bytes = b""
+    bases: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -82,6 +83,7 @@ class _Job:
     due: float
     failed_at: float = 0.0
     found: bool = False  # its image was found by the failed attempt
+    basis: str = ""
 
 
 class MemoryStore:
@@ -191,7 +193,7 @@ class MemoryStore:
             new = Job(
                 *(job.id, State.ACCEPTED, job.name, job.url, job.image), submitted=number / 1e6
             )
-            self._jobs[job.id] = _Job(new, number, self._clock())
+            self._jobs[job.id] = _Job(new, number, self._clock(), basis=job.basis)
             if job.image:
                 self._expect(job.image, number).names.add(job.name)
             if known:
@@ -526,6 +528,7 @@ class MemoryStore:
                 self._revision += self._person_of.pop(face, None) is not None
         self._blobs.pop(old.hash, None)
         record.names.clear()
+        record.bases.clear()
         record.thumbnail = b""
         record.image = Image(old.hash, State.ERASED, position=old.position)
         record.jobs.clear()
@@ -598,7 +601,8 @@ class MemoryStore:
             record = self._images.get(image)
             if record is None:
                 raise NotFound("not_found", f"no image {image}")
-            return replace(record.image, names=tuple(sorted(record.names)))
+            names, bases = (tuple(sorted(one)) for one in (record.names, record.bases))
+            return replace(record.image, names=names, bases=bases)
 
     def thumbnail(self, image: str) -> bytes | None:
         """See Store."""
@@ -788,6 +792,8 @@ class MemoryStore:
         self._tell(f"job:{job}")
         if before is state:
             return
+        if state is State.INDEXED and self._jobs[job].basis:
+            self._images[settled.image].bases.add(self._jobs[job].basis)
         if state is not State.INDEXED:
             self._happen(str(state), settled.image, job, settled.code)
         elif self._images[settled.image].image.state is State.DONE:

@@ -150,7 +150,7 @@ def image(hash_: str, result: Any) -> Image:
     """Of image.lua. Raises NotFound for none."""
     if not result:
         raise NotFound("not_found", f"no image {hash_}")
-    fields, names = result
+    fields, names, *bases = result
     state, position, nonce, model, boxes, width, height, found, code = (
         value.decode() if value is not None else "" for value in fields
     )
@@ -166,6 +166,7 @@ def image(hash_: str, result: Any) -> Image:
         int(height or 0),
         int(found or 0),
         code,
+        texts(bases[0]) if bases else (),
     )
 
 

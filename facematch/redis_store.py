@@ -15,6 +15,7 @@ editions but the first with `fm:{<collection>}:~<number>:`. There are for the co
                                last (the highest given), built, ended (the later one when one of two
                                was given up last), encoder.<n>, detector.<n>
     editions:dropped   set     numbers of those given up, of which something is left
+    bases:<hash>       set     why an image was submitted (facematch.privacy.Basis), of all editions
     submissions        string  the number that was given to a submission or erasure last; with
                                schema 0 in the first edition's meta as well
     fsck               hash    at, when `facematch fsck` last ended; how many findings by invariant
@@ -67,7 +68,8 @@ and for each edition
     reindex:linking    hash    first position → token and number of pairs of a range half written
     dropped            hash    generation that was given up → position from which on its match sets
                                are still there
-    job:<id>           hash    state, name, url, image, attempts, code, detail, number; failed_at,
+    job:<id>           hash    state, name, url, image, attempts, code, detail, number; basis, why
+                               it was submitted; failed_at,
                                and found if the image was found by the failed attempt; since, if it
                                was tried again after it had failed, or is for an image of another
                                edition: when that began (microseconds, as number)
@@ -174,7 +176,7 @@ class RedisStore(Scripted):
         result = self._run(
             "accept",
             *(job.id, job.name, job.url, job.image, job.data),
-            *(new_job_id(), backlog, self._job_ttl),
+            *(new_job_id(), backlog, self._job_ttl, job.basis),
         )
         if result == b"backlog_full":
             raise Unavailable("backlog_full")

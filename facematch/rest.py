@@ -142,8 +142,10 @@ class Rest:
         timeout: float,
         attempts: int,
         collection: str = DEFAULT,
+        headers: Mapping[str, bytes] | None = None,
     ) -> None:
-        """See `facematch.client.Client`. Raises Misconfigured for what is no HTTP URL."""
+        """See `facematch.client.Client`; `headers`: of each request besides. Raises Misconfigured
+        for what is no HTTP URL."""
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -160,7 +162,11 @@ class Rest:
         self.below = "" if collection == DEFAULT else f"{COLLECTIONS}/{collection}"
         #: For messages: the URL without a password.
         self.shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
-        self._headers = {"User-Agent": f"facematch/{__version__}", "Accept": "application/json"}
+        self._headers: dict[str, str | bytes] = {
+            "User-Agent": f"facematch/{__version__}",
+            "Accept": "application/json",
+            **(headers or {}),
+        }
         if key:
             self._headers[KEY_HEADER] = key
         self._timeout = timeout
@@ -315,7 +321,7 @@ def _pause(state: RetryCallState) -> float:
 
 def _data(
     body: Body,
-    headers: dict[str, str],
+    headers: dict[str, str | bytes],
     stack: contextlib.ExitStack,
 ) -> bytes | IO[bytes] | None:
     """What to send. A file is read before: it may change, or fail, while it is being sent."""

@@ -211,9 +211,23 @@ class Settings(BaseSettings):
     sweep_age: float = Field(
         30.0, gt=0, description="seconds after which work counts as left lying"
     )
+    rewrite_hours: float = Field(
+        24.0,
+        ge=0,
+        description="how often workers have Redis write its append-only file anew: for no longer "
+        "the bytes of what was erased are in it; 0: never",
+    )
     ledger: str = Field(
         "/var/lib/facematch/erasures",
         description="folder, outside Redis, of the erasure ledger",
+    )
+    audit: str = Field(
+        "",
+        description="folder of the audit log: who did what, when and why, ids only; none: it is "
+        "not kept. With `facematch serve` it is in the data folder",
+    )
+    audit_days: float = Field(
+        365.0, ge=0, description="days that the audit log is kept; 0: for good"
     )
     allow_volatile: bool = Field(
         False, description="accept a Redis that may evict data or does not persist every write"

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from facematch.commands.numbers import Number
-from facematch.commands.program import asked, service_options
+from facematch.commands.program import asked, basis_options, service_options
 
 
 @click.command()
@@ -27,6 +27,7 @@ from facematch.commands.program import asked, service_options
     metavar="SECONDS",
     help="Give up when the service did not answer for so long.",
 )
+@basis_options
 @service_options()
 @click.pass_context
 def watch(ctx: click.Context, folder: Path, concurrency: int, patience: float) -> None:

@@ -143,6 +143,8 @@ class NewJob:
     url: str = ""
     image: str = ""
     data: bytes = b""
+    #: Why it may be made: `facematch.privacy.Basis`, packed.
+    basis: str = ""
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,8 @@ class Image:
     height: int = 0
     faces_found: int = 0
     code: str = ""
+    #: Why its submissions were made, packed, where they said so; where it is asked for by itself.
+    bases: Sequence[str] = ()
 
     @property
     def truncated(self) -> bool:

@@ -35,6 +35,7 @@ from facematch.memory_events import MemoryEvents
 from facematch.memory_failed_jobs import MemoryFailedJobs
 from facematch.memory_keys import MemoryKeys
 from facematch.memory_people import MemoryPeople
+from facematch.memory_privacy import MemoryPrivacy
 from facematch.memory_reencoding import MemoryReencoding
 from facematch.memory_store import MemoryStore
 from facematch.memory_webhooks import MemoryWebhooks
@@ -188,6 +189,7 @@ def parts_of(
         replayer=replayer,
         guard=guard,
         searcher=searcher,
+        privacy=MemoryPrivacy(collections.store),
     )
 
 

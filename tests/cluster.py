@@ -13,6 +13,7 @@ from servers import LOG_TAIL, end, spawn
 from waiting import eventually
 
 from benchmarks.servers import free_port
+from facematch.embedded import OVERWRITING
 
 ROOT = Path(__file__).resolve().parents[1]
 #: In either form of the log.
@@ -79,6 +80,8 @@ class Cluster:
         part, _, number = name.partition("-")
         own = {f"FACEMATCH_{key.upper()}": value for key, value in self.own.get(name, {}).items()}
         environment = self.environment | own | {"FACEMATCH_FAILPOINT": failpoint}
+        if part == "index":
+            environment |= OVERWRITING
         environment["PYTHONPATH"] = os.pathsep.join((str(self.root), str(self.root / "tests")))
         if self._sidecars:
             environment["FACEMATCH_INDEX_URL"] = f"unix:{self._folder / f'index-{number}.sock'}"

@@ -31,6 +31,7 @@ from facematch.redis_events import RedisEvents
 from facematch.redis_people import RedisPeople
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
+from facematch.redis_rewriting import RedisRewriting
 from facematch.redis_store import RedisStore
 from facematch.redis_webhooks import RedisWebhooks
 from facematch.search_workers import listening_place
@@ -53,6 +54,7 @@ from worker.pipeline import Parts, finish, process
 from worker.posting import Poster
 from worker.ranges import RangeParts
 from worker.rebuilding import HANDS, WAY_SECONDS, keep_rebuilding
+from worker.rewriting import keep_rewriting
 from worker.rounds import JUST_NOW, LATELY, Rounds, each
 from worker.sandbox import Sandbox, SandboxedLooker
 from worker.search_server import PER_SLOT, SearchServer
@@ -270,6 +272,10 @@ def _serve(
         ),
         _thread(keep_forgetting, collections, Rounds(collections, 0), forget_collection, stop),
     ]
+    if settings.rewrite_hours:
+        threads.append(
+            _thread(keep_rewriting, RedisRewriting(client), settings.rewrite_hours, stop)
+        )
     feeder = open_feeder(index_url, joined.store, joined.name)
     if feeder is not None:
         threads += [

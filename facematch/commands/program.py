@@ -20,6 +20,7 @@ from facematch import DEFAULT_URL
 from facematch.collection_name import DEFAULT, check_name
 from facematch.commands.numbers import Number
 from facematch.errors import FacematchError
+from facematch.privacy import HEADERS, MOST_WORD, NO_BASIS, Basis
 
 if TYPE_CHECKING:
     from facematch.client import Client
@@ -45,6 +46,7 @@ class Asked:
     json: bool = False
     verbose: bool = False
     collection_named: str | None = None
+    basis: Basis = NO_BASIS
 
     @property
     def collection(self) -> str:
@@ -55,7 +57,9 @@ class Asked:
         """A client of the service that is meant."""
         from facematch.client import Client
 
-        return Client(self.url, self.key, attempts=attempts, collection=self.collection)
+        return Client(
+            self.url, self.key, attempts=attempts, collection=self.collection, basis=self.basis
+        )
 
     def show(self, document: "Document", lines: Iterable[str]) -> None:
         """Print the one for scripts, or the others for people."""
@@ -214,6 +218,37 @@ def service_options(environment: bool = False) -> Callable[[_Command], _Command]
         return command
 
     return add
+
+
+def check_hash(text: str) -> None:
+    """Raise a usage error for what is no hash of an image."""
+    from facematch.faces import is_image_hash
+
+    if not is_image_hash(text):
+        raise click.BadParameter(f"{text!r} is no hash: 64 lower-case hexadecimal digits")
+
+
+def _word(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if not value or not parameter.name:
+        return
+    if len(value) > MOST_WORD or not value.isprintable():
+        raise click.BadParameter(f"up to {MOST_WORD} characters, on one line", ctx, parameter)
+    root = ctx.find_root()
+    root.obj = replace(asked(ctx), basis=replace(asked(ctx).basis, **{parameter.name: value}))
+
+
+def basis_options(command: _Command) -> _Command:
+    """Adds what a command that submits has: `--purpose`, `--legal-basis`, `--consent-ref`."""
+    helps = (
+        "What it is submitted for.",
+        "As consent or contract.",
+        "Where the consent is recorded; no data of the person.",
+    )
+    for name, what in reversed(list(zip(HEADERS, helps, strict=True))):
+        option = f"--{name.replace('_', '-')}"
+        add = click.option(option, metavar="WORDS", expose_value=False, callback=_word, help=what)
+        command = add(command)
+    return command
 
 
 def limit_option(command: _Command) -> _Command:

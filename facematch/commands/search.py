@@ -7,7 +7,7 @@ from pathlib import Path
 from facematch.client import Client
 from facematch.commands.text import Document, _chance, _count, _names, _rounded
 from facematch.errors import FacematchError, Misconfigured, Unavailable
-from facematch.faces_client import SearchAnswer, SearchedFace, SearchOptions
+from facematch.faces_client import ProbeErasure, SearchAnswer, SearchedFace, SearchOptions
 from facematch.terminal import printable
 
 
@@ -78,6 +78,17 @@ def lines(searched: Searched) -> Iterator[str]:
             yield f"    {match.distance:.4f}  {sure}{match.faces[0].face}  {_names(match.names)}"
         if face.more:
             yield "    …"
+
+
+def erasure_lines(asked: str, found: ProbeErasure) -> Iterator[str]:
+    """For people: what matches a picture, and what became of it."""
+    told = "erased" if found.erased else "to be erased"
+    more = ", and there are more" if found.more else ""
+    yield f"{printable(asked)}: {_count(len(found.images), 'image')} {told}{more}"
+    for one in found.images:
+        rate = one.false_match_rate
+        sure = "" if rate is None else f"{_chance(rate):<18}"
+        yield f"    {one.distance:.4f}  {sure}{one.hash}  {_names(one.names)}"
 
 
 def _outcome(face: SearchedFace) -> str:

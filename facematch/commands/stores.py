@@ -7,6 +7,7 @@ from pathlib import Path
 from facematch.collection_name import DEFAULT, edition_name
 from facematch.data_folder import default_data, running_service
 from facematch.embedded import redis_url_of
+from facematch.errors import Misconfigured
 from facematch.redis_connection import Redis
 from facematch.redis_reencoding import RedisReencoding
 from facematch.settings import load
@@ -26,6 +27,26 @@ def urls(data: Path | None) -> Iterator[tuple[str, str | None]]:
     with redis_url_of(folder) as redis_url:
         service = running_service(folder)
         yield redis_url, service.index_url if service else None
+
+
+def ledger_folder(data: Path | None) -> Path:
+    """The erasure ledger that belongs to what `urls` says."""
+    settings = load()
+    if "ledger" in settings.model_fields_set or (
+        data is None and "redis_url" in settings.model_fields_set
+    ):
+        return Path(settings.ledger)
+    return (data or default_data()).expanduser() / "ledger"
+
+
+def audit_folder(data: Path | None) -> Path:
+    """The audit log that belongs to what `urls` says. Raises Misconfigured where none is kept."""
+    settings = load()
+    if settings.audit:
+        return Path(settings.audit)
+    if data is None and "redis_url" in settings.model_fields_set:
+        raise Misconfigured("no audit log is kept (FACEMATCH_AUDIT)")
+    return (data or default_data()).expanduser() / "audit"
 
 
 def served_edition(client: Redis, collection: str = DEFAULT) -> str:

@@ -1,7 +1,7 @@
--- Make a job durable, in all editions. ARGV: job, name, url, image, bytes, nonce, backlog, ttl.
+-- Make a job durable, in all editions. ARGV: job, name, url, image, bytes, nonce, backlog, ttl, why ('': not said).
 -- In the edition that is not served, bytes without room are not kept: its job fails.
 -- Returns the job, and the edition that is served.
-local job, name, url, image, data, nonce, backlog, ttl = unpack(ARGV)
+local job, name, url, image, data, nonce, backlog, ttl, basis = unpack(ARGV)
 
 local function there()
   return redis.call('EXISTS', key('job', job)) == 1
@@ -24,6 +24,7 @@ local function accept(store)
   local job_number = next_number()
   redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
     'attempts', 0, 'number', job_number)
+  if basis ~= '' then redis.call('HSET', key('job', job), 'basis', basis) end
   redis.call('ZADD', ACCEPTED, now(), job)
   if image == '' then return end
   expect(image, nonce, job_number)

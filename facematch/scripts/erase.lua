@@ -27,7 +27,7 @@ local function erase()
     mark(position)
   end
   drop_upload(image)
-  redis.call('DEL', key('names', image), key('jobs', image), record)
+  redis.call('DEL', key('names', image), key('jobs', image), bases_of(image), record)
   redis.call('HSET', record, 'state', 'erased', 'position', position, 'erased_at', erased_at)
   tell('image', image)
   happened('erased', image, '')

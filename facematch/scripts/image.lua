@@ -1,2 +1,4 @@
--- An image as a reader sees it. ARGV: image.
-return image_view(ARGV[1])
+-- An image as a reader sees it, with why it was submitted. ARGV: image.
+local view = image_view(ARGV[1])
+if view then view[3] = redis.call('SMEMBERS', bases_of(ARGV[1])) end
+return view

@@ -477,6 +477,9 @@ end
 -- Jobs of one image that are told of when it is done; of more than so many none is.
 local MOST_TOLD = 1000
 
+-- Why an image was submitted, in whichever edition.
+local function bases_of(image) return BASE .. 'bases:' .. image end
+
 -- End a job's own story; from "committed" on its state is that of its image.
 local function settle(job, state, ttl, image)
   local before = redis.call('HMGET', key('job', job), 'state', 'code')
@@ -485,6 +488,8 @@ local function settle(job, state, ttl, image)
   redis.call('ZREM', ACCEPTED, job)
   tell('job', job)
   if before[1] == state then return end
+  local basis = state == 'committed' and redis.call('HGET', key('job', job), 'basis')
+  if basis then redis.call('SADD', bases_of(image), basis) end
   if state ~= 'committed' then
     happened(state, image or '', job, before[2])
   elseif redis.call('HGET', key('image', image), 'state') == 'done' then

@@ -182,6 +182,7 @@ def test_an_image_shows_its_names_and_faces(api: Api, client: FlaskClient) -> No
         "position": 1,
         "model": "told",
         "code": None,
+        "bases": [],
     }
 
 

@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "packaging" / "systemd"
 PYTHON = "/opt/facematch/.venv/bin/python"
 PARTS = ("api", "index", "worker")
-#: Of the commands, and of what keeps compiled code.
-OTHERS = {"FACEMATCH_URL", "XDG_CACHE_HOME"}
+#: Of the commands, of what keeps compiled code, and of the C library.
+OTHERS = {"FACEMATCH_URL", "XDG_CACHE_HOME", "GLIBC_TUNABLES"}
 
 
 def unit(name: str) -> ConfigParser:

@@ -1,6 +1,7 @@
 """The protocol against a model: submissions, erasures, crashes, redeliveries, lagging indexes
 and a store that loses its tail, in any order that hypothesis can think of."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ from facematch.redis_connection import connect
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
 from facematch.reindexing import Reindexing
-from facematch.store import Store
+from facematch.store import State, Store
 from worker import ranges
 
 
@@ -72,3 +73,35 @@ def test_any_history_ends_in_the_true_match_sets_on_redis(redis_url: str) -> Non
 
     on_redis()
     client.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_nothing_is_left_of_what_was_erased(capsys: pytest.CaptureFixture[str]) -> None:
+    """10,000 histories, a fourth of each of which are erasures: `make erasing`."""
+    counts = {"histories": 0, "erasures": 0}
+    examples = int(os.environ.get("ERASING_HISTORIES", "10000"))
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=quiet, database=None)
+    @given(histories(*ACTIONS, *LOSSES, *((World.erase,) * 7)))
+    def live(history: History) -> None:
+        store = MemoryStore()
+        world = World(store)
+        for action, number in history:
+            counts["erasures"] += action is World.erase and bool(world.live)
+            action(world, number)
+        world.settle()
+        world.check()
+        counts["histories"] += 1
+        held = set(store.images_at(list(store._faces)).values())
+        assert len(held) == len(store._faces)
+        for image, record in store._images.items():
+            if record.image.state is State.ERASED:
+                assert image not in held
+                assert not record.names
+                assert store.matches(image, 10).matches == ()
+
+    live()
+    with capsys.disabled():
+        print(f"{counts['histories']:,} histories with {counts['erasures']:,} erasures")
+    assert counts["histories"] >= examples

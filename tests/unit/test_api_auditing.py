@@ -1,0 +1,156 @@
+"""The audit log: what is noted, and that a change of it shows."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from api_parts import Api, running_api
+from click.testing import CliRunner
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from api.auditing import Audit
+from facematch import audit
+from facematch.cli import main
+from facematch.faces import image_hash
+from facematch.keys import Scope, new_key
+from facematch.settings import Settings
+
+ACT = audit.Act("2026-01-01T00:00:00.000+00:00", "k", "DELETE /v1/images/<image>", "default", 204)
+NAME = "a name that nobody shall read.jpg"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "audit"
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def client(api: Api, folder: Path) -> FlaskClient:
+    log = Audit(folder, 30, "host")
+    log.check()
+    return create_app(replace(api.parts, audit=log), Settings()).test_client()
+
+
+def written(folder: Path) -> list[audit.Act]:
+    return list(audit.acts(folder))
+
+
+def file_in(folder: Path) -> Path:
+    (file,) = folder.glob("audit-host-*.jsonl")
+    return file
+
+
+def test_what_is_done_is_noted_by_ids_alone_and_what_is_read_is_not(
+    api: Api, client: FlaskClient, folder: Path
+) -> None:
+    why = {"purpose": "a reunion", "legal_basis": "contract"}
+    job = client.post("/v1/images", query_string={"name": NAME, **why}, data=b"a").json["job"]
+    image = api.finish(b"a")
+    client.get(f"/v1/images/{image}")
+    client.get(f"/v1/images/{image}/matches")
+    client.post("/v1/images", json={"url": "http://secret.example/a.jpg"})
+    client.delete(f"/v1/images/{image}")
+    client.delete(f"/v1/images/{'0' * 64}")
+    acts = written(folder)
+    assert [(act.what, act.status) for act in acts] == [
+        ("POST /v1/images", 202),
+        ("POST /v1/images", 202),
+        ("DELETE /v1/images/<image>", 204),
+        ("DELETE /v1/images/<image>", 404),
+    ]
+    assert (acts[0].ids, acts[0].basis) == ({"job": job, "hash": image}, why)
+    assert acts[2].ids == {"image": image}
+    text = file_in(folder).read_text()
+    assert NAME not in text
+    assert "secret.example" not in text
+    assert audit.verify(folder).findings == ()
+
+
+def test_the_key_is_noted_also_of_what_was_refused(
+    api: Api, client: FlaskClient, folder: Path
+) -> None:
+    key, text = new_key("anna", [Scope.READ, Scope.SUBMIT], ["*"], 0.0)
+    api.keys.add(key)
+    headers = {"X-Api-Key": text}
+    assert client.post("/v1/images", data=b"a", headers=headers).status_code == 202
+    assert client.delete(f"/v1/images/{image_hash(b'a')}", headers=headers).status_code == 403
+    assert [(act.key, act.status) for act in written(folder)] == [(key.id, 202), (key.id, 403)]
+
+
+@pytest.mark.parametrize("day", [0, 1])
+def test_whatever_is_changed_shows(folder: Path, day: int) -> None:
+    log = Audit(folder, 0, "host")
+    log.check()
+    for status in range(200, 206):
+        log.append(replace(ACT, status=status))
+    file = file_in(folder)
+    if day:  # the chain goes on from one day to the next
+        before = audit.file_of(folder, "host", datetime.now(UTC).date() - timedelta(days=1))
+        file.rename(before)
+        log.append(ACT)
+        assert audit.verify(folder).acts == 7
+        file = before
+    right = file.read_bytes()
+    lines = right.splitlines(keepends=True)
+    assert audit.verify(folder).findings == ()
+    wrong = [
+        right.replace(b'"status": 202', b'"status": 404'),
+        b"".join(lines[:2] + lines[3:]),
+        b"".join([lines[0], lines[2], lines[1], *lines[3:]]),
+        b"".join([*lines[:3], ACT.sealed("0" * 64).pack(), *lines[3:]]),
+        b"".join([*lines[:3], b"nonsense\n", *lines[3:]]),
+    ]
+    for changed in wrong:
+        assert changed != right
+        file.write_bytes(changed)
+        assert audit.verify(folder).findings, changed
+        done = CliRunner().invoke(main, ["audit", "verify"], env={"FACEMATCH_AUDIT": str(folder)})
+        assert done.exit_code == 1, done.output
+
+
+def test_it_goes_on_behind_a_line_that_was_cut_short_and_another_process(folder: Path) -> None:
+    first, second = Audit(folder, 0, "host"), Audit(folder, 0, "host")
+    first.check()
+    first.append(ACT)
+    second.append(ACT)
+    first.append(ACT)
+    assert audit.verify(folder).findings == ()
+    file = file_in(folder)
+    file.write_bytes(file.read_bytes() + b'{"time": "20')
+    second.append(ACT)
+    found = audit.verify(folder)
+    assert (found.acts, len(found.findings)) == (4, 1)
+
+
+def test_what_is_old_is_destroyed_and_the_rest_is_right(folder: Path) -> None:
+    log = Audit(folder, 30, "host")
+    log.check()
+    log.append(ACT)
+    old = audit.file_of(folder, "host", datetime.now(UTC).date() - timedelta(days=31))
+    file_in(folder).rename(old)
+    Audit(folder, 30, "host").append(ACT)
+    assert not old.exists()
+    assert audit.verify(folder).findings == ()
+    assert len(written(folder)) == 1
+
+
+def test_the_command_shows_what_was_asked_for(folder: Path) -> None:
+    log = Audit(folder, 0, "host")
+    log.check()
+    for image in ("a", "b"):
+        log.append(replace(ACT, ids={"image": image}))
+    environment = {"FACEMATCH_AUDIT": str(folder)}
+    shown = CliRunner().invoke(main, ["audit", "show", "--id", "b", "--json"], env=environment)
+    assert [json.loads(line)["ids"] for line in shown.output.splitlines()] == [{"image": "b"}]
+    right = CliRunner().invoke(main, ["audit", "verify", "--json"], env=environment)
+    assert (right.exit_code, json.loads(right.output)["acts"]) == (0, 2)
