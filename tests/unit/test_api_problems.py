@@ -122,6 +122,8 @@ def test_the_openapi_document_has_every_route_and_resolves(client: FlaskClient) 
         "/events",
         "/faces/{face}/matches",
         "/images:batch",
+        "/images:erase",
+        "/privacy",
         "/search",
         "/failed",
         "/images/{image}/thumbnail",
