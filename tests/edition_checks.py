@@ -165,7 +165,7 @@ def leftovers(world: World, numbers: frozenset[int]) -> list[str]:
     if world.service.client is None:
         return []
     keys = [key.decode().removeprefix("fm:{default}:") for key in world.service.client.keys("*")]
-    shared = ("editions", "submissions")
+    shared = ("editions", "happened", "submissions")
     found = [key for key in keys if key.startswith(tuple(f"~{number}:" for number in gone))]
     if 0 in gone:
         found += [key for key in keys if not key.startswith("~") and key not in shared]
