@@ -35,7 +35,8 @@ class Batching:
         max_bytes: int,
         most_bytes: int,
     ) -> None:
-        """`charge`: told how many there are beside the first, raises Denied where that is too many.
+        """`charge`: told how many there are beside the first, raises Denied or Rejected where
+        that is too many.
         `max_bytes` of a picture, `most_bytes` of a batch, packed and unpacked."""
         self._charge = charge
         self._submission = submission
@@ -45,8 +46,9 @@ class Batching:
         self._places = threading.Semaphore(_AT_ONCE)
 
     def accept(self, request: Request) -> str:
-        """The id of the batch; its jobs are durable. Raises Rejected, Conflict("key_reused"),
-        Unavailable: also when nothing of it was taken because too much waits."""
+        """The id of the batch; its jobs are durable. Raises Rejected, Denied("quota_exceeded"),
+        Conflict("key_reused"), Unavailable: also when nothing of it was taken because too much
+        waits."""
         key = key_of(request)
         if not self._places.acquire(blocking=False):
             raise Unavailable("service_unavailable", f"{_AT_ONCE} batches are being received")

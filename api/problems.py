@@ -54,6 +54,7 @@ STATUS: dict[str, int] = {
     "index_unavailable": 503,
     "internal_error": 500,
     "key_reused": 422,
+    "larger_than_quota": 413,
     "ledger_unavailable": 503,
     "method_not_allowed": 405,
     "misconfigured": 500,

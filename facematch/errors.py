@@ -40,6 +40,7 @@ CODES: dict[str, str] = {
     "index_unavailable": "the index does not answer",
     "internal_error": "an error of ours; the log has the details",
     "key_reused": "the idempotency key was sent with another submission before",
+    "larger_than_quota": "more pictures at once than the API key may ever submit; send fewer",
     "ledger_unavailable": "the erasure ledger cannot be written",
     "method_not_allowed": "this route does not take that method",
     "misconfigured": "a process cannot work as it is set up",
