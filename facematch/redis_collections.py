@@ -7,6 +7,10 @@ Beside the keys of each collection (`facematch.redis_store`), which alone say wh
     fm:collections:touched   zset    name, by the time when somebody last said that there is
                                      something to be done
     fm:collections:dropping  set     names of those that are being erased
+    fm:uploads               hash    total, how many uploaded bytes wait for workers in all
+                                     collections; and in each, by the beginning of its keys, where
+                                     there are any. Scripts of a collection keep it, and no other
+                                     key of these
 
 A name comes into the first before its collection is made, and out when nothing of it is left: so a
 crash between leaves a name too many, and never a collection that nobody knows of.

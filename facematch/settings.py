@@ -197,7 +197,9 @@ class Settings(BaseSettings):
         description="`host:port` list, comma-separated: private servers that may be fetched from",
     )
     backlog_bytes: int = Field(
-        1024**3, gt=0, description="uploaded bytes that may wait for workers; above, 503"
+        1024**3,
+        gt=0,
+        description="uploaded bytes that may wait for workers, of all collections; above, 503",
     )
     job_days: float = Field(7.0, gt=0, description="days that an ended job can be asked for")
     log_keep: int = Field(
