@@ -153,7 +153,8 @@ def _serve(
         delivery = Delivery(
             collection, RedisWebhooks(client, collection), RedisEvents(client, collection)
         )
-        return Bench(collection, parts, ranges, people, delivery, feeder)
+        editions = RedisReencoding(client, collection)
+        return Bench(collection, joined.number, editions, parts, ranges, people, delivery, feeder)
 
     open_bench = opener(joined.number, encoder.model, open_store, make_bench)
     benches = OfCollections(open_bench, MOST, Bench.close)
@@ -205,7 +206,7 @@ def _serve(
                 neighbours=bench.neighbours,
                 fetch=partial(sandbox.fetch, hurry=True),
                 looker=looker.in_a_hurry,
-                served=lambda: reencoding.editions().served.number == joined.number,
+                served=bench.is_served,
             ),
         )
 
