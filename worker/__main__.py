@@ -266,7 +266,7 @@ def _serve(
         _thread(
             keep_delivering,
             looked_at(LATELY, lambda bench: bench.delivery),
-            Poster(settings.fetch_timeout, settings.fetch_allowed).post,
+            Poster(settings.fetch_timeout, settings.webhook_allowed).post,
             stop,
         ),
         _thread(keep_forgetting, collections, Rounds(collections, 0), forget_collection, stop),
