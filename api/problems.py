@@ -36,6 +36,7 @@ STATUS: dict[str, int] = {
     "bad_key": 401,
     "bad_request": 400,
     "bad_url": 400,
+    "batch_busy": 503,
     "broker_unavailable": 503,
     "changed": 422,
     "changing": 409,

@@ -22,6 +22,7 @@ CODES: dict[str, str] = {
     "bad_key": "the API key is none of this service, or was revoked, or has expired",
     "bad_request": "the request is not of the documented form",
     "bad_url": "not an http or https URL with a host",
+    "batch_busy": "enough batches are being received; try again later",
     "broker_unavailable": "the message broker does not answer",
     "changed": "the bytes behind the URL are no longer those of the image",
     "changing": "it changes too much at this time; try again when less is going on",
