@@ -275,7 +275,11 @@ def _serve(
     if feeder is not None:
         threads += [
             _thread(feeder.run, stop),
-            _thread(keep_feeding, looked_at(JUST_NOW, lambda bench: bench.feeder), stop),
+            _thread(
+                keep_feeding,
+                looked_at(JUST_NOW, lambda bench: (bench.collection, bench.feeder)),
+                stop,
+            ),
         ]
     for thread in (*threads, _thread(in_hand.keep, finished)):
         thread.start()
