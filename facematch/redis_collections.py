@@ -162,6 +162,12 @@ class RedisCollections:
         return int(told)
 
     @translated()
+    def standing(self, name: str) -> str:
+        """Whether a collection is `there`, `erasing`, or neither: `none`."""
+        told = _Scripts(self._redis, served_name(name)).run("collection_standing")
+        return str(told.decode())
+
+    @translated()
     def dropping(self) -> list[str]:
         """See Collections."""
         return sorted(cast(bytes, name).decode() for name in self._redis.smembers(_DROPPING))
