@@ -30,6 +30,7 @@ from api import (
     webhook_routes,
 )
 from api.batching import Batching
+from api.caller import tenant
 from api.collection_of import choose, collection_of_request, mount, require_name
 from api.compression import compressed
 from api.face_reading import FaceReading
@@ -113,7 +114,7 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
     store, collections = parts.store, parts.collections
     backlog, size = settings.backlog_bytes, settings.max_bytes
     submission = Submission(store, parts.publisher, parts.batches, backlog, parts.metrics.accepted)
-    batching = Batching(submission, parts.batches, parts.guard.limits.charge, size, backlog)
+    batching = Batching(submission, parts.batches, parts.guard.limits.charge, size, backlog, tenant)
     reading = Reading(store, parts.waiting)
     faces = FaceReading(store, reading)
     app.register_blueprint(course_routes.blueprint(submission, reading, size))

@@ -110,6 +110,7 @@ LAYERS = {
         "redis_events",
         "redis_failed_jobs",
         "redis_keys",
+        "redis_leftovers",
         "redis_server",
         "redis_people",
         "redis_records",
