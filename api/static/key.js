@@ -16,15 +16,6 @@ export async function keyedFetch(path, options = {}) {
   }
 }
 
-/** Asks at once where a key is needed, and not when a large picture was sent for nothing. */
-export async function checkKey() {
-  try {
-    await keyedFetch("/v1/people?limit=1");
-  } catch {
-    // The service is away: whoever needs it says so.
-  }
-}
-
 /** Forgets the key, so that another one is asked for. */
 export function useAnotherKey() {
   sessionStorage.removeItem(PLACE);
