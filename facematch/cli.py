@@ -49,9 +49,9 @@ def main() -> None:
     Start a service with `facematch serve`; the other commands ask one.
 
     \b
-    facematch image anna.jpg bob.jpg     submit two pictures and show their matches
-    facematch ingest ~/Pictures          submit a whole folder
-    facematch match anna.jpg --json      for a script
+    facematch image anna.jpg bob.jpg   submit two pictures, show their matches
+    facematch ingest ~/Pictures        submit a whole folder
+    facematch match anna.jpg --json    for a script
     """
 
 
@@ -73,7 +73,10 @@ def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) 
 @service_options()
 @click.pass_context
 def url(ctx: click.Context, urls: tuple[str, ...], wait: float, limit: int) -> None:
-    """Submit pictures that the service fetches and show their matches."""
+    """Submit pictures by URL and show their matches.
+
+    The service fetches them.
+    """
     _submit(ctx, urls, wait, limit)
 
 

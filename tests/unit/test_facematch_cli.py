@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from scripted_service import Reply, Request, job, problem, scripted
@@ -554,6 +555,25 @@ def test_the_help_has_every_command_in_a_section_on_one_screen(run: Run) -> None
         assert [line.split()[0] for line in section.splitlines()] == list(names)
     assert "Exit codes" in result.stdout
     assert len(result.stdout.splitlines()) < 60
+
+
+def every_command(command: click.Command = main, *names: str) -> Iterator[tuple[str, ...]]:
+    """The names that lead to each command."""
+    yield names
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from every_command(below, *names, name)
+
+
+@pytest.mark.parametrize("names", list(every_command()), ids=" ".join)
+def test_help_is_whole_in_a_window_of_eighty_columns(names: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(main, [*names, "--help"], env={"COLUMNS": "80"})
+    lines = told.stdout.splitlines()
+    assert len(lines) > 4
+    assert max(map(len, lines)) <= 80
+    cut = ("\N{HORIZONTAL ELLIPSIS}", "...")
+    ends = [line for line in lines if line.endswith(cut) and not line.startswith("Usage: ")]
+    assert ends == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
