@@ -140,7 +140,8 @@ class Client:
 
     Every method raises Unavailable when the service does not answer, also when asked several
     times; Rejected for what it refuses; NotFound for what it does not have or had erased
-    (code "erased"); Misconfigured when what answers is no such service or refuses the key.
+    (code "erased"); Denied when it wants a key, another one or one that is good for more (codes
+    "no_key", "bad_key", "scope_missing"); Misconfigured when what answers is no such service.
     """
 
     def __init__(

@@ -280,7 +280,7 @@ def test_wrong_use_is_explained_and_has_exit_code_2(run: Run, words: list[str]) 
         (["match", A], problem(500, "internal_error", "the\nlog"), "the log (internal_error)"),
         (["match", A], problem(503, "store_unavailable", "Redis is away"), "Redis is away (store_"),
         (["match", A], Reply(200, "hello", "text/plain"), "in another form"),
-        (["delete", A], problem(403, "forbidden", "no entry"), "no entry"),
+        (["delete", A], problem(403, "scope_missing", "no entry"), "no entry; --key or "),
     ],
 )
 def test_an_error_is_one_line(
@@ -289,7 +289,7 @@ def test_an_error_is_one_line(
     monkeypatch.setattr("facematch.rest._backoff", lambda state: 0.0)
     with scripted(lambda request: reply) as service:
         result = run("--url", service.url, *words)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (3 if reply.status == 403 else 1, "")
     assert result.stderr.startswith("facematch: ")
     assert result.stderr.count("\n") == 1
     assert complaint in result.stderr
