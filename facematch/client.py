@@ -29,6 +29,7 @@ from facematch.faces_client import FacesClient, SearchAnswer, SearchOptions
 from facematch.people_client import PeopleClient
 from facematch.rest import Rest, Upload, error_of
 from facematch.store import State
+from facematch.webhooks_client import WebhooksClient
 
 #: The longest that the service lets a request wait; a longer wait is cut to it.
 MAX_WAIT = 30.0
@@ -164,6 +165,8 @@ class Client:
         self.faces = FacesClient(self._rest, self._read)
         #: Many pictures at once.
         self.batches = BatchesClient(self._rest, self._read)
+        #: Who is told what happens.
+        self.webhooks = WebhooksClient(self._rest, self._read)
 
     def __enter__(self) -> "Client":
         return self

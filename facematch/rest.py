@@ -1,6 +1,6 @@
 """One exchange with the service over HTTP: connections, second tries, errors. Used by the client.
 
-Every request may safely be sent twice, so one that finds no service is sent again.
+Almost every request may safely be sent twice, so one that finds no service is sent again.
 """
 
 import contextlib
@@ -185,10 +185,7 @@ class Rest:
         """
 
         def once() -> requests.Response:
-            response = self.exchange(method, path, parameters, body, wait, headers)
-            if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-                raise error_of(response, self.shown)
-            return response
+            return self._success(self.exchange(method, path, parameters, body, wait, headers))
 
         tries = Retrying(
             retry=retry_if_exception_type(NotNow),
@@ -197,6 +194,16 @@ class Rest:
             reraise=True,
         )
         return tries(once)
+
+    def ask_once(self, method: str, path: str, body: Body) -> requests.Response:
+        """The answer of success to a request that may not be sent twice, because the second
+        would do something else or more. Raises what `error_of` says."""
+        return self._success(self.exchange(method, path, body=body))
+
+    def _success(self, response: requests.Response) -> requests.Response:
+        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            raise error_of(response, self.shown)
+        return response
 
     def exchange(
         self,

@@ -125,6 +125,7 @@ LAYERS = {
         "search_workers",
         "sidecar",
         "streams",
+        "webhooks_client",
     },
 }
 
