@@ -16,6 +16,11 @@ export async function keyedFetch(path, options = {}) {
   }
 }
 
+/** Whether there is one. */
+export function hasKey() {
+  return sessionStorage.getItem(PLACE) !== null;
+}
+
 /** Forgets the key, so that another one is asked for. */
 export function useAnotherKey() {
   sessionStorage.removeItem(PLACE);

@@ -11,8 +11,13 @@ from api_parts import Api, running_api
 from missing import missing
 from werkzeug.serving import make_server
 
+from api.status_routes import Operation
 from facematch.keys import Scope, new_key
+from facematch.memory_failed_jobs import MemoryFailedJobs
+from facematch.memory_reencoding import MemoryReencoding
+from facematch.memory_store import MemoryStore
 from facematch.policy import PolicyChange
+from facematch.vitals import EditionVitals, Vitals
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -30,7 +35,12 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
-    with running_api(tmp_path) as api:
+    """One that has seven pictures to work on, of which workers have three."""
+    busy = EditionVitals(0, jobs=7, in_hand=3, oldest_job=12, upload_bytes=2_500_000, images=40)
+    store = MemoryStore()
+    failed = MemoryFailedJobs(MemoryReencoding(store))
+    operation = Operation(lambda: Vitals((busy,)), failed, lambda edition: None)
+    with running_api(tmp_path, store, operation=operation) as api:
         yield api
 
 
@@ -101,7 +111,10 @@ def test_the_status_says_which_key_it_takes_and_asks_for_another_one(
     page.get_by_role("button", name="Use another key").click()
     dialog.get_by_label("API key").fill(key)
     page.keyboard.press("Enter")
-    playwright.expect(page.locator("#tiles")).to_contain_text("Images with faces")
+    tiles = page.locator("#tiles .tile")
+    playwright.expect(tiles.nth(0)).to_have_text("Waiting42.5 MB of uploads, with those in hand")
+    playwright.expect(tiles.nth(1)).to_have_text("In hand3the oldest picture came 12 s ago")
+    playwright.expect(tiles.nth(2)).to_contain_text("Images with faces")
     playwright.expect(page.get_by_role("button", name="Use another key")).to_be_hidden()
 
 

@@ -1,6 +1,6 @@
 // Which collection is shown: the others to choose from, and what is said where there is none.
 
-import { useAnotherKey } from "../key.js";
+import { hasKey, useAnotherKey } from "../key.js";
 import { made } from "./dialogs.js";
 import { BASE, COLLECTION, Problem, ask, query } from "./rest.js";
 
@@ -67,6 +67,7 @@ export function absent(main) {
   const text = document.getElementById("no-collection").content.cloneNode(true);
   const part = (name) => text.querySelector(`.${name}`);
   part("which").textContent = COLLECTION;
+  part("or-key").hidden = part("another-key").hidden = !hasKey();
   part("there").hidden = others.length === 0;
   part("none-there").hidden = others.length > 0;
   part("others").append(
