@@ -273,8 +273,8 @@ class Client:
 
         `cursor`: `next` of the page before. Waits up to `wait` seconds for them to be known.
         `max_distance`: only matches at most so far apart. `max_false_matches`: only the most
-        certain ones, so that no more of a face are to be expected to be false; raises Conflict
-        where no rates are known.
+        certain ones, so that no more of a face are to be expected to be false; raises
+        Rejected("no_rates") where none are known.
         """
         wait = min(wait, MAX_WAIT)
         asked = {
