@@ -136,7 +136,8 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
     app.register_blueprint(health.blueprint(store, parts.publisher, parts.ledger, parts.replayer))
     app.register_blueprint(docs_routes.blueprint())
     showing = page_routes.Showing(settings.keep_thumbnails, settings.page_origins)
-    app.register_blueprint(page_routes.blueprint(showing))
+    page, several = page_routes.blueprint(showing), collections is not None
+    mount(app, page, of_collection=several, short=None, long=page_routes.LONG)
     app.before_request(_begin)
     app.after_request(_secure)
     app.after_request(compressed)

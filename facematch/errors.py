@@ -143,7 +143,7 @@ class Conflict(FacematchError):
 
 class Denied(FacematchError):
     """Who asks may not: no key, a bad one, one without the scope, or too many requests, then until
-    `retry_after` seconds from now."""
+    `retry_after` seconds from now. (The client, told of too many requests, raises Unavailable.)"""
 
     def __init__(self, code: str, detail: str = "", retry_after: int = 0) -> None:
         super().__init__(code, detail)

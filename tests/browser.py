@@ -8,7 +8,7 @@ from pathlib import Path
 
 from axe_playwright_python.base import AXE_FILE_PATH
 from missing import missing
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 #: Width and height of the windows in which the page has to look right.
 PHONE, DESKTOP = (390, 844), (1440, 900)
@@ -87,6 +87,12 @@ class Window:
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
         )
+
+    def fill(self) -> None:
+        """Look at all of it once, so that every picture that comes into sight is there."""
+        self.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        expect(self.page.locator("main .frame:not(:has(img))")).to_have_count(0)
+        self.page.evaluate("scrollTo(0, 0)")
 
     def shoot(self, folder: Path, name: str) -> None:
         """Keep what it looks like."""

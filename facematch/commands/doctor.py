@@ -11,7 +11,7 @@ import facematch
 from facematch import redis_server, valkey
 from facematch.commands import checks_of_machine as machine
 from facematch.commands import checks_of_parts as parts
-from facematch.commands import webhooks
+from facematch.commands import webhook_checks
 from facematch.commands.checks import Check, Level, ok, warning, wrong
 from facematch.commands.quietly import quiet
 from facematch.commands.text import Document
@@ -164,8 +164,8 @@ def _webhooks(client: Redis) -> Iterator[Check]:
     there = {}
     for name in RedisCollections(client).names():
         with suppress(NotFound):  # erased meanwhile
-            there[name] = webhooks.look(RedisWebhooks(client, name))
-    if found := webhooks.check(there):
+            there[name] = webhook_checks.look(RedisWebhooks(client, name))
+    if found := webhook_checks.check(there):
         yield found
 
 

@@ -1,77 +1,38 @@
-"""How the webhooks of a collection do, for `facematch status` and `facematch doctor`: without their
-URLs and secrets, which is for who made them."""
+"""`facematch webhooks`: what it prints."""
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
-from facematch.commands.checks import Check, ok, warning
-from facematch.terminal import duration, printable
-from facematch.webhooks import Webhooks
-
-#: So many changes that one has not been told of are counted.
-MOST_BEHIND = 1000
-_SHOWN = 3
+from facematch.commands.events import clock
+from facematch.commands.text import Document, _count
+from facematch.terminal import printable
+from facematch.webhooks_client import NewWebhookAnswer, WebhookAnswer
 
 
-@dataclass(frozen=True)
-class WebhookTold:
-    """`behind`: how many changes it is yet to be told of, or MOST_BEHIND. `failures` in a row,
-    `since` so many seconds, last because of `error`; `dead`: it is tried no more."""
-
-    id: str
-    behind: int
-    failures: int
-    since: float
-    error: str
-    dead: bool
+def document(webhook: WebhookAnswer | NewWebhookAnswer) -> Document:
+    """For a script; the names are those of the REST interface."""
+    return asdict(webhook)
 
 
-def look(webhooks: Webhooks) -> list[WebhookTold]:
-    """Of a collection. Raises Unavailable, NotFound."""
-    return [
-        WebhookTold(
-            *(one.id, webhooks.behind(one, MOST_BEHIND), one.failures),
-            *(max(0.0, time.time() - one.since) if one.since else 0.0, one.error, one.dead),
-        )
-        for one in webhooks.webhooks()
-    ]
+def made_line(made: NewWebhookAnswer) -> str:
+    """What is said of a new one, beside its secret."""
+    return f"{made.webhook}  {printable(made.url)}. Its secret, shown this once:"
 
 
-def line(told: Sequence[WebhookTold]) -> str:
-    """All, for people."""
-    words = [f"{len(told):,}"]
-    refusing = [one for one in told if one.failures and not one.dead]
-    dead = [one for one in told if one.dead]
-    for kind, some in (("refuse what they are told", refusing), ("dead", dead)):
-        if some:
-            errors = ", ".join(sorted({printable(one.error) for one in some}))
-            words.append(f"{len(some):,} {kind} ({errors})")
-    most = max((one.behind for one in told if not one.dead), default=0)
-    more = " or more" if most >= MOST_BEHIND else ""
-    return ", ".join(words) + (f"; up to {most:,}{more} changes to be told of" if most else "")
+def lines(webhooks: Sequence[WebhookAnswer]) -> Iterator[str]:
+    """For people."""
+    if not webhooks:
+        yield "no webhooks: facematch webhooks add URL makes one"
+    for one in webhooks:
+        yield f"{one.webhook}  {printable(one.url)}: {_state(one)}"
 
 
-def check(there: Mapping[str, Sequence[WebhookTold]]) -> Check | None:
-    """Those of each collection; None where there are none."""
-    all_ = [(name, one) for name, told in there.items() for one in told]
-    if not all_:
-        return None
-    bad = sorted(
-        ((name, one) for name, one in all_ if one.failures or one.dead),
-        key=lambda each: (not each[1].dead, -each[1].since),
-    )
-    if not bad:
-        return ok("webhooks", f"{len(all_):,}, and none refuses what it is told")
-    told = [
-        f"{one.id} of {name} {'is dead' if one.dead else 'refuses'} since {duration(one.since)}"
-        f" ({printable(one.error)})"
-        for name, one in bad[:_SHOWN]
-    ]
-    more = [f"{len(bad) - _SHOWN:,} more"] if len(bad) > _SHOWN else []
-    return warning(
-        "webhooks",
-        "; ".join(told + more),
-        "look at what their URLs answer; POST …/webhooks/ID/redeliver has one tried at once, also a"
-        " dead one, DELETE ends it",
-    )
+def _state(one: WebhookAnswer) -> str:
+    if one.failures:
+        since = f" since {clock(one.since)}" if one.since is not None else ""
+        tries = _count(one.failures, "delivery", "deliveries")
+        failed = f"{tries} not taken{since}, the last one because of {printable(one.error or '?')}"
+        return f"dead: {failed}" if one.dead else failed
+    if one.delivered is None:
+        return f"made {clock(one.created)}, nothing to tell it yet"
+    return f"told all up to {one.after}, last {clock(one.delivered)}"

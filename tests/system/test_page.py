@@ -247,6 +247,7 @@ def looks_right(browser: Browser, url: str, name: str) -> None:
     """Each view, on a phone and a desktop, in light and dark: nothing sticks out, and axe-core has
     nothing against it."""
     with Client(url) as client:
+        client.collections.create("holiday")
         person = client.people.page().people[0].id
         image = next(iter(client.people.faces(person))).image
     views = {  # where it is, and what is there at last
@@ -256,6 +257,8 @@ def looks_right(browser: Browser, url: str, name: str) -> None:
         "people": ("/people", "#everybody img"),
         "person": (f"/people/{person}", "#faces img"),
         "status": ("/status", "#failed tbody tr"),
+        "empty": ("/c/holiday/people", "#none"),
+        "nowhere": ("/c/nowhere/", "main .others a"),
     }
     for scheme in SCHEMES:
         for size in (PHONE, DESKTOP):
@@ -263,6 +266,7 @@ def looks_right(browser: Browser, url: str, name: str) -> None:
             for view, (path, last) in views.items():
                 window.visit(url + path)
                 expect(window.page.locator(last).last).to_be_visible()
+                window.fill()
                 window.shoot(SHOTS, f"{name}-{view}-{size[0]}-{scheme}")
                 assert window.violations() == [], view
                 assert window.overflow() <= 0, view

@@ -126,6 +126,7 @@ LAYERS = {
         "search_workers",
         "sidecar",
         "streams",
+        "webhooks_client",
     },
 }
 
