@@ -90,8 +90,9 @@ class Window:
 
     def fill(self) -> None:
         """Look at all of it once, so that every picture that comes into sight is there."""
-        self.page.evaluate("scrollTo(0, document.body.scrollHeight)")
-        expect(self.page.locator("main .frame:not(:has(img))")).to_have_count(0)
+        for frame in self.page.locator("main .card .frame").all():
+            frame.scroll_into_view_if_needed()
+            expect(frame.locator("img")).to_be_visible()
         self.page.evaluate("scrollTo(0, 0)")
 
     def shoot(self, folder: Path, name: str) -> None:
