@@ -23,6 +23,7 @@ _KEY = re.compile(r"fm:\{([^}]*)\}:(?:~([0-9]+):)?([^:]*):?(.*)", re.DOTALL)
 _STAYS = "submissions"
 _FOR_EVER = -1
 _UPLOADS = "fm:uploads"
+_NOT_THERE = "its collection is not there"
 
 #: The key of something, and what is wrong about it.
 _Wrong = tuple[str, str]
@@ -96,7 +97,7 @@ def _questions(key: str, there: _There) -> Iterator[_Question]:
     numbers = there.editions(name)
     if numbers is None:
         if kind != _STAYS:
-            yield _Question(key, "its collection is not there", [("EXISTS", key)], bool)
+            yield _Question(key, _NOT_THERE, [("EXISTS", key)], bool)
     elif kind == "webhook" and numbers:
         asked = [("EXISTS", key), ("ZSCORE", f"{base_prefix(name)}webhooks", which)]
         yield _Question(key, "it is not among the webhooks", asked, _is_there_unlisted)
@@ -121,11 +122,18 @@ def _is_for_ever(seconds: int) -> bool:
 
 
 def _uploads(client: Redis) -> list[str]:
+    there = _There(client)
     counted = {_text(key): int(value) for key, value in client.hgetall(_UPLOADS).items()}
     total = counted.pop("total", 0)
+    wrong = []
+    for prefix in sorted(counted):
+        found = _KEY.fullmatch(prefix)
+        if found is None or there.editions(found[1]) is None:
+            wrong.append(f"{_UPLOADS}: of {prefix} {_NOT_THERE}")
     if total != sum(counted.values()):
-        return [f"{_UPLOADS}: {total:,} bytes in all, {sum(counted.values()):,} in collections"]
-    return []
+        sums = f"{total:,} bytes in all, {sum(counted.values()):,} in collections"
+        wrong.append(f"{_UPLOADS}: {sums}")
+    return wrong
 
 
 def _text(key: bytes | str) -> str:
