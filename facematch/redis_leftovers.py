@@ -7,9 +7,11 @@ again at the end, and counts if it still does.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from facematch.collection_name import base_prefix, edition_name, is_name, key_prefix
+from facematch.errors import NotFound, Unavailable
 from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, translated
 from facematch.redis_reencoding import RedisReencoding
@@ -69,7 +71,8 @@ class _There:
             standing = RedisCollections(self.client).standing(name)
             numbers: frozenset[int] | None = None if standing == "none" else frozenset()
             if standing == "there":
-                numbers = frozenset(RedisReencoding(self.client, name).editions().numbers)
+                with suppress(NotFound, Unavailable):  # being erased by now
+                    numbers = frozenset(RedisReencoding(self.client, name).editions().numbers)
             self.known[name] = numbers
         return self.known[name]
 
