@@ -7,9 +7,11 @@ again at the end, and counts if it still does.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from facematch.collection_name import base_prefix, edition_name, is_name, key_prefix
+from facematch.errors import NotFound, Unavailable
 from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, translated
 from facematch.redis_reencoding import RedisReencoding
@@ -23,6 +25,7 @@ _KEY = re.compile(r"fm:\{([^}]*)\}:(?:~([0-9]+):)?([^:]*):?(.*)", re.DOTALL)
 _STAYS = "submissions"
 _FOR_EVER = -1
 _UPLOADS = "fm:uploads"
+_NOT_THERE = "its collection is not there"
 
 #: The key of something, and what is wrong about it.
 _Wrong = tuple[str, str]
@@ -68,7 +71,8 @@ class _There:
             standing = RedisCollections(self.client).standing(name)
             numbers: frozenset[int] | None = None if standing == "none" else frozenset()
             if standing == "there":
-                numbers = frozenset(RedisReencoding(self.client, name).editions().numbers)
+                with suppress(NotFound, Unavailable):  # being erased by now
+                    numbers = frozenset(RedisReencoding(self.client, name).editions().numbers)
             self.known[name] = numbers
         return self.known[name]
 
@@ -96,7 +100,7 @@ def _questions(key: str, there: _There) -> Iterator[_Question]:
     numbers = there.editions(name)
     if numbers is None:
         if kind != _STAYS:
-            yield _Question(key, "its collection is not there", [("EXISTS", key)], bool)
+            yield _Question(key, _NOT_THERE, [("EXISTS", key)], bool)
     elif kind == "webhook" and numbers:
         asked = [("EXISTS", key), ("ZSCORE", f"{base_prefix(name)}webhooks", which)]
         yield _Question(key, "it is not among the webhooks", asked, _is_there_unlisted)
@@ -121,11 +125,18 @@ def _is_for_ever(seconds: int) -> bool:
 
 
 def _uploads(client: Redis) -> list[str]:
+    there = _There(client)
     counted = {_text(key): int(value) for key, value in client.hgetall(_UPLOADS).items()}
     total = counted.pop("total", 0)
+    wrong = []
+    for prefix in sorted(counted):
+        found = _KEY.fullmatch(prefix)
+        if found is None or there.editions(found[1]) is None:
+            wrong.append(f"{_UPLOADS}: of {prefix} {_NOT_THERE}")
     if total != sum(counted.values()):
-        return [f"{_UPLOADS}: {total:,} bytes in all, {sum(counted.values()):,} in collections"]
-    return []
+        sums = f"{total:,} bytes in all, {sum(counted.values()):,} in collections"
+        wrong.append(f"{_UPLOADS}: {sums}")
+    return wrong
 
 
 def _text(key: bytes | str) -> str:

@@ -58,7 +58,7 @@ def test_each_kind_is_found(client: Redis, redis_url: str, monkeypatch: pytest.M
     client.zrem("fm:{default}:accepted", "waits")
     client.persist("fm:{holiday}:batch:b")
     client.persist("fm:{default}:claim:key")
-    client.hincrby("fm:uploads", "total", 7)
+    client.hset("fm:uploads", mapping={"total": 9, "fm:{gone}:": 2})
     # Whatever is on its way out is nobody's concern.
     client.zrem("fm:{erasing}:accepted", "waits")
     found = leftovers(client)
@@ -69,7 +69,8 @@ def test_each_kind_is_found(client: Redis, redis_url: str, monkeypatch: pytest.M
         "fm:{holiday}:batch:b: it would be kept for ever",
         "fm:{holiday}:webhook:w: it is not among the webhooks",
         "fm:{nobody}:~1:meta: its collection is not there",
-        "fm:uploads: 7 bytes in all, 0 in collections",
+        "fm:uploads: of fm:{gone}: its collection is not there",
+        "fm:uploads: 9 bytes in all, 2 in collections",
     ]
     monkeypatch.setenv("FACEMATCH_REDIS_URL", redis_url)
     told = [one.detail for one in fsck.check(None).findings if one.invariant == "leftovers"]
