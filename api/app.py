@@ -43,6 +43,7 @@ from api.reading import Reading
 from api.replaying import Replayer
 from api.status_routes import Operation
 from api.submission import Submission
+from api.turns import Turns
 from api.waiting import Waiting
 from facematch import __version__
 from facematch.batches import Batches
@@ -147,6 +148,7 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
     parts.metrics.count_requests(app)
     parts.guard.register(app)
     app.before_request(require_name)
+    app.wsgi_app = Turns(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
