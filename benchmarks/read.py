@@ -46,8 +46,8 @@ _SHARES = (50, 99, 99.9)
 #: So many clients wait for jobs that do not end, while others read at this rate (1/s): the seconds
 #: within which all but a hundredth of those must have their answers.
 _WAITERS, _BESIDE_RATE, _BESIDE = 100, 100.0, 0.100
-#: Until all wait, and so much longer than is read; a server that does not answer is given up later.
-_BEGIN_SECONDS, _FETCH_SECONDS = 1.0, 120
+#: Until all wait. They do so for as long as is read and three times that.
+_BEGIN_SECONDS = 1.0
 _START_SECONDS = 60.0
 #: So that the worker leaves alone what is being filled in.
 _NEVER = str(10**6)
@@ -90,7 +90,9 @@ def run(images: int, seconds: float, threshold: float, short: bool) -> Report:
         folder = Path(name)
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=2 * _WAITERS))
         slow = f"127.0.0.1:{silent.getsockname()[1]}"
-        url, hashes = stack.enter_context(_filled(report, folder, images, threshold, slow))
+        url, hashes = stack.enter_context(
+            _filled(report, folder, images, threshold, slow, 2 * seconds + 5)
+        )
         bare = stack.enter_context(_bare(folder))
         order = np.random.default_rng(5).integers(len(hashes), size=1 << 16)
 
@@ -109,7 +111,8 @@ def run(images: int, seconds: float, threshold: float, short: bool) -> Report:
             run_open_loop(ladder.send, _FIRST_RATE, 1.0, _THREADS)  # until everything is loaded
         try:
             climb(ladders, seconds, 2 if short else None)
-            _read_beside(report, url, slow, ladders[V1].send, seconds)
+            if not short:
+                _read_beside(report, url, slow, ladders[V1].send, seconds)
         except KeyboardInterrupt:
             report.require("it came to its end", passed=False, detail="interrupted")
     _tell(report, ladders)
@@ -159,13 +162,13 @@ def _read_beside(
 
 @contextmanager
 def _filled(
-    report: Report, folder: Path, images: int, threshold: float, slow: str
+    report: Report, folder: Path, images: int, threshold: float, slow: str, patience: float
 ) -> Iterator[tuple[str, Sequence[str]]]:
     """A service with so many drawn images and all their matches: its URL, and their hashes. It
-    fetches from the server `slow`, too."""
+    fetches from the server `slow`, too, and gives it up after `patience` seconds."""
     (folder / "service").mkdir()
     settings = {"encoder": ENCODER, "threshold": repr(threshold), "sweep_seconds": _NEVER}
-    settings |= {"fetch_allow": slow, "fetch_timeout": str(_FETCH_SECONDS)}
+    settings |= {"fetch_allow": slow, "fetch_timeout": str(patience)}
     with embedded(folder / "service", 1, JobLog().hear, **settings) as service:
         with closing(connect(service.redis_url)) as client:
             client.config_set("appendfsync", "no")
