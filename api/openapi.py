@@ -15,7 +15,8 @@ from facematch.faces import NUMBER_PATTERN
 
 _LONG = "/v1/collections/{collection}"
 _MISREAD = "/v1/collections/{batch"
-_SOME_BYTES = {"type": "string", "format": "binary", "minLength": 1}
+_ANY_BYTES = {"type": "string", "format": "binary"}
+_SOME_BYTES = _ANY_BYTES | {"minLength": 1}
 _BYTES = {"schema": _SOME_BYTES}
 _FORM = {
     "schema": {
@@ -27,7 +28,7 @@ _FORM = {
 _FORMS = {
     "schema": {
         "type": "object",
-        "properties": {"files": {"type": "array", "items": _SOME_BYTES, "minItems": 1}},
+        "properties": {"files": {"type": "array", "items": _ANY_BYTES, "minItems": 1}},
         "required": ["files"],
     }
 }
