@@ -34,6 +34,7 @@ from api import (
 from api.auditing import Audit
 from api.basis import basis_here
 from api.batching import Batching
+from api.caller import tenant
 from api.collection_of import choose, collection_of_request, mount, require_name
 from api.compression import compressed
 from api.face_reading import FaceReading
@@ -46,6 +47,7 @@ from api.reading import Reading
 from api.replaying import Replayer
 from api.status_routes import Operation
 from api.submission import Submission
+from api.turns import Turns
 from api.waiting import Waiting
 from facematch import __version__
 from facematch.batches import Batches
@@ -127,7 +129,7 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
         *(store, parts.publisher, parts.batches, backlog, parts.metrics.accepted),
         basis=partial(_checked_basis, parts.privacy),
     )
-    batching = Batching(submission, parts.batches, parts.guard.limits.charge, size, backlog)
+    batching = Batching(submission, parts.batches, parts.guard.limits.charge, size, backlog, tenant)
     reading = Reading(store, parts.waiting)
     faces = FaceReading(store, reading)
     app.register_blueprint(course_routes.blueprint(submission, reading, size))
@@ -153,7 +155,8 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
     app.register_blueprint(health.blueprint(store, parts.publisher, parts.ledger, parts.replayer))
     app.register_blueprint(docs_routes.blueprint())
     showing = page_routes.Showing(settings.keep_thumbnails, settings.page_origins)
-    app.register_blueprint(page_routes.blueprint(showing))
+    page, several = page_routes.blueprint(showing), collections is not None
+    mount(app, page, of_collection=several, short=None, long=page_routes.LONG)
     app.before_request(_begin)
     app.after_request(_secure)
     app.after_request(compressed)
@@ -165,6 +168,7 @@ def create_app(parts: AppParts, settings: Settings) -> APIFlask:
     parts.metrics.count_requests(app)
     parts.guard.register(app)
     app.before_request(require_name)
+    app.wsgi_app = Turns(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -4,7 +4,6 @@ A batch whose request broke off is none. With an idempotency key, a batch that t
 over is gone on with when it is sent again: its jobs have the ids that they had.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -13,13 +12,14 @@ from flask import Request
 from api.body import spooled_body
 from api.idempotency import fingerprint, key_of
 from api.packed import Packed, Refused, files_of_form, files_of_zip, too_many, urls
+from api.places import Places
 from api.submission import Address, Submission, caller_of, clean_name
 from facematch.batches import MOST_ITEMS, Batches, Item, job_of
 from facematch.errors import NotFound, Rejected, Unavailable
 from facematch.job import new_job_id
 
-#: Received at once, each with a file of its own.
-_AT_ONCE = 4
+#: Received at once, each with a file of its own; and for one caller, who may be slow.
+_AT_ONCE, _OF_ONE = 12, 3
 _ZIP_TYPES = ("application/zip", "application/x-zip-compressed")
 _NAME = 100
 
@@ -34,33 +34,34 @@ class Batching:
         charge: Callable[[int], None],
         max_bytes: int,
         most_bytes: int,
+        who: Callable[[], str],
     ) -> None:
-        """`charge`: told how many there are beside the first, raises Denied where that is too many.
-        `max_bytes` of a picture, `most_bytes` of a batch, packed and unpacked."""
-        self._charge = charge
+        """`charge`: told how many there are beside the first, raises Denied or Rejected where
+        that is too many. `max_bytes` of a picture, `most_bytes` of a batch, packed and unpacked.
+        `who`: whose request is being answered."""
+        self._charge, self._who = charge, who
         self._submission = submission
         self._batches = batches
         self._max_bytes = max_bytes
         self._most_bytes = most_bytes
-        self._places = threading.Semaphore(_AT_ONCE)
+        self._places = Places(_AT_ONCE, _OF_ONE, "batch_busy")
 
     def accept(self, request: Request) -> str:
-        """The id of the batch; its jobs are durable. Raises Rejected, Conflict("key_reused"),
-        Unavailable: also when nothing of it was taken because too much waits."""
+        """The id of the batch; its jobs are durable. Raises Rejected, Denied("quota_exceeded"),
+        Conflict("key_reused"), Unavailable: also when nothing of it was taken because too much
+        waits."""
         key = key_of(request)
-        if not self._places.acquire(blocking=False):
-            raise Unavailable("service_unavailable", f"{_AT_ONCE} batches are being received")
-        try:
-            with spooled_body(request, self._most_bytes) as (file, digest):
-                batch = new_job_id()
-                if key:
-                    print_ = fingerprint(digest, request.mimetype)
-                    batch = self._batches.claim(key, print_, batch)
-                    if self._is_kept(batch):
-                        return batch
-                self._accept(batch, self._reader(request, file), caller_of(request))
-        finally:
-            self._places.release()
+        with (
+            self._places.one(self._who()),
+            spooled_body(request, self._most_bytes) as (file, digest),
+        ):
+            batch = new_job_id()
+            if key:
+                print_ = fingerprint(digest, request.mimetype)
+                batch = self._batches.claim(key, print_, batch)
+                if self._is_kept(batch):
+                    return batch
+            self._accept(batch, self._reader(request, file), caller_of(request))
         return batch
 
     def _accept(self, batch: str, read: Callable[[], Iterator[Packed]], caller: str) -> None:

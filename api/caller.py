@@ -3,6 +3,7 @@ takes. Set by `api.guard`, read by whoever tells different callers different thi
 
 from flask import g
 
+from api.collection_of import collection_of_request
 from api.scopes import OPEN, Needs
 from facematch.keys import EVERY, ApiKey
 
@@ -28,3 +29,10 @@ def own_collections() -> frozenset[str] | None:
     """The collections that the caller may know of, which need not exist; None: all there are."""
     key = caller()
     return None if key is None or EVERY in key.collections else key.collections
+
+
+def tenant() -> str:
+    """Whose share of what there is little of the request takes: that of its key, or where nobody is
+    asked for one that of its collection."""
+    key = caller()
+    return f"key {key.id}" if key else f"collection {collection_of_request()}"

@@ -45,12 +45,19 @@ def path_here(path: str) -> str:
     return prefix + path
 
 
-def mount(app: APIFlask, blueprint: APIBlueprint, *, of_collection: bool = True) -> None:
-    """Register a blueprint of routes below `/v1`: for the default collection, and if wanted for
-    that in the path. The blueprint itself has no `url_prefix`."""
-    app.register_blueprint(blueprint, url_prefix=SHORT)
+def mount(
+    app: APIFlask,
+    blueprint: APIBlueprint,
+    *,
+    of_collection: bool = True,
+    short: str | None = SHORT,
+    long: str = LONG,
+) -> None:
+    """Register a blueprint of routes below `short`: for the default collection, and if wanted for
+    that in the path below `long`. The blueprint itself has no `url_prefix`."""
+    app.register_blueprint(blueprint, url_prefix=short)
     if of_collection:
-        app.register_blueprint(blueprint, url_prefix=LONG, name=blueprint.name + _SUFFIX)
+        app.register_blueprint(blueprint, url_prefix=long, name=blueprint.name + _SUFFIX)
 
 
 def choose(endpoint: str | None, values: dict[str, Any] | None) -> None:

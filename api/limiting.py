@@ -18,7 +18,7 @@ from limits.storage import RedisStorage
 
 from api.caller import caller, is_submitting
 from api.problems import problem
-from facematch.errors import Denied, Unavailable
+from facematch.errors import Denied, Rejected, Unavailable
 from facematch.redis_functions import ServerScript
 from facematch.redis_limits import LOOK, TAKE
 
@@ -75,15 +75,24 @@ class Limits:
 
     def charge(self, count: int) -> None:
         """So many submissions more than the one that the request counts as: for who takes many at
-        once, before any of them is accepted. Raises Denied("quota_exceeded"), Unavailable."""
-        strategy = self._limiter.limiter
+        once, before any of them is accepted. Where one of the key's limits refuses them, none is
+        charged. Raises Denied("quota_exceeded"), Unavailable; Rejected("larger_than_quota") for
+        what no waiting helps."""
+        if not count or not self._submissions():
+            return
+        limits = sorted(parse_many(self._submissions()))
+        for limit in limits:
+            if count + 1 > limit.amount:
+                raise Rejected("larger_than_quota", f"{count + 1} at once, no more than {limit}")
+        strategy, identifiers = self._limiter.limiter, (_caller_id(), _SUBMISSIONS)
         try:
-            for limit in parse_many(self._submissions()) if count and self._submissions() else ():
-                if not strategy.hit(limit, _caller_id(), _SUBMISSIONS, cost=count):
-                    raise Denied(
-                        "quota_exceeded",
-                        retry_after=self._seconds(limit, _caller_id(), _SUBMISSIONS),
-                    )
+            # All are asked before any is charged. One may be in vain all the same, where somebody
+            # else with this key takes what is left of another one at this very moment.
+            for charge in (strategy.test, strategy.hit):
+                for limit in limits:
+                    if not charge(limit, *identifiers, cost=count):
+                        seconds = self._seconds(limit, *identifiers)
+                        raise Denied("quota_exceeded", f"no more than {limit}", seconds)
         except StorageError as error:
             raise Unavailable("store_unavailable", str(error.storage_error)) from error
 

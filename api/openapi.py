@@ -12,28 +12,25 @@ from api.privacy_schemas import RulesIn
 from api.problems import CONTENT_TYPE
 from api.schemas import Problem, UrlBody, UrlsBody
 from api.webhook_schemas import RedeliverIn, WebhookIn
+from facematch.faces import NUMBER_PATTERN
 
 _LONG = "/v1/collections/{collection}"
 # APIFlask takes all up to the last colon of a path for the type of an argument.
 _MISREAD = {f"/v1/collections/{{{act}": f"{_LONG}/images:{act}" for act in ("batch", "erase")}
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_ANY_BYTES = {"type": "string", "format": "binary"}
+_SOME_BYTES = _ANY_BYTES | {"minLength": 1}
+_BYTES = {"schema": _SOME_BYTES}
 _FORM = {
     "schema": {
         "type": "object",
-        "properties": {"file": {"type": "string", "format": "binary"}},
+        "properties": {"file": _SOME_BYTES},
         "required": ["file"],
     }
 }
 _FORMS = {
     "schema": {
         "type": "object",
-        "properties": {
-            "files": {
-                "type": "array",
-                "items": {"type": "string", "format": "binary"},
-                "minItems": 1,
-            }
-        },
+        "properties": {"files": {"type": "array", "items": _ANY_BYTES, "minItems": 1}},
         "required": ["files"],
     }
 }
@@ -79,7 +76,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "face": {
         "description": "HASH:NUMBER, the hash of the image and the number of the face there",
-        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}:(0|[1-9][0-9]{0,2})$"},
+        "schema": {"type": "string", "pattern": f"^[0-9a-f]{{64}}:{NUMBER_PATTERN}$"},
     },
     "job": {"description": "the `job` of a submission"},
     "person": {"description": "the `id` of a person"},

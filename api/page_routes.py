@@ -2,7 +2,8 @@
 
 A template has all words and forms of its view; what is in the collection the browser asks the REST
 interface for. A key that somebody has typed in lies in the browser and comes along with those
-requests only, so nothing of a collection may be in a template.
+requests only, so nothing of a collection may be in a template: that of a collection which is not
+there, or which the key is not for, is the same but for the name in its address.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from apiflask import APIBlueprint
 from flask import current_app, make_response, render_template
 from flask.wrappers import Response
 
+from api.collection_of import SHORT, collection_of_request, path_here
 from api.scopes import open_to_all
 from facematch import __version__
+from facematch.collection_name import DEFAULT
 
-#: Where the REST interface of the collection is that the page shows.
-_API = "/v1"
+#: Where the views of a collection are other than the default one.
+LONG = "/c/<collection>"
 
 #: What the page offers only where there is a route for it.
 _OFFERS = {"search": "/search", "events": "/events", "pairs": "/faces/<face>/matches"}
@@ -31,17 +34,20 @@ class Showing:
 
 
 def blueprint(showing: Showing = Showing()) -> APIBlueprint:
-    """`GET /`, and the other views."""
+    """`GET /`, and the other views; `GET /c/<collection>/` and so on."""
     routes = APIBlueprint("page", __name__, enable_openapi=False)
 
     def show(view: str, **values: str) -> Response:
+        collection = collection_of_request()
         rules = {rule.rule for rule in current_app.url_map.iter_rules()}
-        offers = [name for name, route in _OFFERS.items() if _API + route in rules]
+        offers = [name for name, route in _OFFERS.items() if SHORT + route in rules]
         text = render_template(
             f"{view}.html",
             view=view,
             version=__version__,
-            api=_API,
+            collection=collection,
+            base="" if collection == DEFAULT else LONG.replace("<collection>", collection),
+            api=path_here(""),
             offers=offers + ["thumbnails"] * showing.thumbnails,
             origins=showing.origins,
             **values,

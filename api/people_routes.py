@@ -64,10 +64,12 @@ def blueprint(people: PeopleFront) -> APIBlueprint:
     @needs(Scope.SUBMIT)
     def merge(person: str) -> Answer:
         """Say that other people are this person"""
-        others = list(dict.fromkeys(read_document(MergeIn).people))
-        if person in others:
-            raise Rejected("bad_request", "a person is not merged with itself")
-        return PersonOut.of(people.merge(person, others))
+        others = dict.fromkeys(read_document(MergeIn).people)
+        # That they are themselves need not be said.
+        others.pop(person, None)
+        return PersonOut.of(
+            people.merge(person, list(others)) if others else people.person(person, 1).person
+        )
 
     @routes.post("/people/<person>/split")
     @routes.output(OthersOut)

@@ -34,7 +34,7 @@ _OF_EDITION: dict[str, tuple[str, Callable[[EditionVitals], float]]] = {
         "Images that were erased, hidden already, and are still to be taken out of match sets",
         lambda one: one.erasures,
     ),
-    "upload_bytes": ("Bytes that wait for workers", lambda one: one.upload_bytes),
+    "upload_bytes": ("Uploaded bytes that wait for workers", lambda one: one.upload_bytes),
     "reindex_ranges": ("Ranges of a reindex", lambda one: one.ranges),
     "reindex_ranges_left": ("Of these, not done", lambda one: one.ranges_left),
 }
@@ -112,7 +112,11 @@ class Watch:
         seen = self._seen
         yield gauge("store_up", "1 when Redis answers", seen is not None)
         yield gauge("broker_up", "1 when the message broker answers", self._broker_up)
-        yield gauge("upload_limit_bytes", "Bytes that may wait for workers", self._upload_limit)
+        yield gauge(
+            "upload_limit_bytes",
+            "Uploaded bytes that may wait, in all collections",
+            self._upload_limit,
+        )
         depths = [((str(number),), depth) for number, depth in self._depths.items()]
         yield Gauge("queue_depth", "Messages that wait in the broker", depths, ("edition",))
         if seen is None:
@@ -121,6 +125,7 @@ class Watch:
         yield gauge(
             "store_memory_limit_bytes", "Memory that it may; 0: any", seen.server.most_memory
         )
+        yield gauge("uploads_bytes", "Uploaded bytes that wait, in all collections", seen.uploads)
         persists = not seen.server.write_problem
         yield gauge("store_persists", "1 when its last write to disk went well", persists)
         yield from _of_editions(seen.editions)

@@ -2,19 +2,28 @@
 
 from pydantic import BaseModel, Field
 
+from facematch.events import PLACE_PATTERN
 from facematch.webhooks import Webhook
 
 
 class WebhookIn(BaseModel):
     """A URL to be told of events."""
 
-    url: str = Field(description="an http or https URL", examples=["https://example.com/hook"])
+    url: str = Field(
+        description="an http or https URL",
+        examples=["https://example.com/hook"],
+        json_schema_extra={"format": "uri", "minLength": 1, "maxLength": 2000},
+    )
 
 
 class RedeliverIn(BaseModel):
     """From where on events are to be delivered again."""
 
-    after: str = Field("", description="the id of an event; without, what it has not taken yet")
+    after: str = Field(
+        "",
+        description="the id of an event; without, what it has not taken yet",
+        json_schema_extra={"pattern": f"^({PLACE_PATTERN})?$"},
+    )
 
 
 class WebhookOut(BaseModel):

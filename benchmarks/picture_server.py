@@ -2,6 +2,9 @@
 that URLs are fetched and nothing leaves it. Started by `benchmarks.services`."""
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,9 +38,25 @@ class _Server(ThreadingHTTPServer):
 
 def main(folder: Path, port: int) -> None:
     """Serve until killed."""
-    handler = type("Files", (_Files,), {"root": folder})
-    with _Server(("127.0.0.1", port), handler) as server:
+    with _server(folder, port) as server:
         server.serve_forever()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[int]:
+    """Serve meanwhile, in a thread of this process, on the port that is given."""
+    with _server(folder, 0) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _server(folder: Path, port: int) -> _Server:
+    return _Server(("127.0.0.1", port), type("Files", (_Files,), {"root": folder}))
 
 
 if __name__ == "__main__":

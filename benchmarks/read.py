@@ -5,10 +5,13 @@ the course client's `GET /match/<hash>`, `GET /v1/images/<hash>/matches`, and a 
 that does nothing, which is what a request costs here.
 """
 
+import socket
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +27,7 @@ from benchmarks.open_loop import run as run_open_loop
 from benchmarks.report import Measure, Report, Series, Table
 from benchmarks.servers import free_port, listens
 from benchmarks.services import embedded, environment, python, tree_in
+from facematch.client import Client
 from facematch.redis_connection import connect
 
 COURSE, V1, BARE = "GET /match", "GET /v1 matches", "bare Flask"
@@ -39,6 +43,11 @@ _MUST_RATE, _AIM_RATE = 800.0, 1500.0
 _MUST_LATE = {50: 0.008, 99: 0.040}
 _AIM_LATE = {50: 0.004, 99: 0.020}
 _SHARES = (50, 99, 99.9)
+#: So many clients wait for jobs that do not end, while others read at this rate (1/s): the seconds
+#: within which all but a hundredth of those must have their answers.
+_WAITERS, _BESIDE_RATE, _BESIDE = 100, 100.0, 0.100
+#: Until all wait. They do so for as long as is read and three times that.
+_BEGIN_SECONDS = 1.0
 _START_SECONDS = 60.0
 #: So that the worker leaves alone what is being filled in.
 _NEVER = str(10**6)
@@ -79,7 +88,11 @@ def run(images: int, seconds: float, threshold: float, short: bool) -> Report:
     report = Report("read", options | {"workers": 1, "threads": _THREADS})
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        url, hashes = stack.enter_context(_filled(report, folder, images, threshold))
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=2 * _WAITERS))
+        slow = f"127.0.0.1:{silent.getsockname()[1]}"
+        url, hashes = stack.enter_context(
+            _filled(report, folder, images, threshold, slow, 2 * seconds + 5)
+        )
         bare = stack.enter_context(_bare(folder))
         order = np.random.default_rng(5).integers(len(hashes), size=1 << 16)
 
@@ -98,6 +111,8 @@ def run(images: int, seconds: float, threshold: float, short: bool) -> Report:
             run_open_loop(ladder.send, _FIRST_RATE, 1.0, _THREADS)  # until everything is loaded
         try:
             climb(ladders, seconds, 2 if short else None)
+            if not short:
+                _read_beside(report, url, slow, ladders[V1].send, seconds)
         except KeyboardInterrupt:
             report.require("it came to its end", passed=False, detail="interrupted")
     _tell(report, ladders)
@@ -120,13 +135,40 @@ def climb(ladders: Mapping[str, Ladder], seconds: float, steps: int | None) -> N
         steps = steps - 1 if steps is not None else None
 
 
+def _read_beside(
+    report: Report, url: str, slow: str, send: Callable[[int], None], seconds: float
+) -> None:
+    """Read while many wait for pictures of a server that does not answer."""
+
+    def wait(number: int) -> bool:
+        with Client(url) as client:
+            return client.submit_url(
+                f"http://{slow}/{number}", wait=seconds + 3 * _BEGIN_SECONDS
+            ).ended
+
+    alone = run_open_loop(send, _BESIDE_RATE, seconds, _THREADS)
+    with ThreadPoolExecutor(_WAITERS) as pool:
+        waiting = [pool.submit(wait, number) for number in range(_WAITERS)]
+        time.sleep(_BEGIN_SECONDS)
+        beside = run_open_loop(send, _BESIDE_RATE, seconds, _THREADS)
+        early = sum(one.done() for one in waiting)
+    report.require("whoever waits for a slow job waits", not early, f"{early} of {_WAITERS} do not")
+    name = f"{V1}, {_BESIDE_RATE:.0f}/s, while {_WAITERS} clients wait, p99"
+    measure = Measure(
+        name, beside.percentile(99) * 1000, "ms", "nobody waits", alone.percentile(99) * 1000
+    )
+    report.at_most(measure, _BESIDE * 1000)
+
+
 @contextmanager
 def _filled(
-    report: Report, folder: Path, images: int, threshold: float
+    report: Report, folder: Path, images: int, threshold: float, slow: str, patience: float
 ) -> Iterator[tuple[str, Sequence[str]]]:
-    """A service with so many drawn images and all their matches: its URL, and their hashes."""
+    """A service with so many drawn images and all their matches: its URL, and their hashes. It
+    fetches from the server `slow`, too, and gives it up after `patience` seconds."""
     (folder / "service").mkdir()
     settings = {"encoder": ENCODER, "threshold": repr(threshold), "sweep_seconds": _NEVER}
+    settings |= {"fetch_allow": slow, "fetch_timeout": str(patience)}
     with embedded(folder / "service", 1, JobLog().hear, **settings) as service:
         with closing(connect(service.redis_url)) as client:
             client.config_set("appendfsync", "no")

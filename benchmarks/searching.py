@@ -1,17 +1,22 @@
-"""How long a search takes, and a picture that is submitted until its matches are there: one after
-the other, in turns, on a service that does nothing else. A real embedded service with real pictures
-where there are some, else with the drawn face, changed a little each time.
+"""How long a search takes, a picture that is submitted until its matches are there, and one by its
+URL with `POST /scan/url`: one after the other, in turns, on a service that does nothing else. A
+real embedded service with real pictures where there are some, else with the drawn face, changed a
+little each time.
 """
 
+import hashlib
 import io
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
+import requests
 from PIL import Image
 
+from benchmarks.picture_server import serving
 from benchmarks.pictures import Reference, sample
 from benchmarks.report import Measure, Report
 from benchmarks.services import embedded
@@ -25,6 +30,8 @@ _WARM = 10
 _HOPED = 80.0
 #: A search does less than taking a picture in.
 _AT_LEAST = 0.9
+#: Of `POST /scan/url`, p50, milliseconds.
+_MUST_SCAN, _AIM_SCAN = 150.0, 80.0
 
 
 def run(reference: Reference, images: int, rounds: int, short: bool) -> Report:
@@ -34,12 +41,19 @@ def run(reference: Reference, images: int, rounds: int, short: bool) -> Report:
     report = Report(
         "search", {"images": images, "rounds": rounds, "real": reference.exists, "short": short}
     )
-    pictures = _pictures(reference, images + 2 * (rounds + _WARM))
+    pictures = _pictures(reference, images + 3 * (rounds + _WARM))
     there, asked = pictures[:images], pictures[images:]
     with (
-        tempfile.TemporaryDirectory() as folder,
-        embedded(Path(folder), 1, lambda line: None, log_level="warning") as service,
+        tempfile.TemporaryDirectory() as name,
+        tempfile.TemporaryDirectory() as shown,
+        serving(Path(shown)) as port,
+        embedded(
+            *(Path(name), 1, lambda line: None),
+            log_level="warning",
+            fetch_allow=f"127.0.0.1:{port}",
+        ) as service,
         Client(service.url) as client,
+        requests.Session() as session,
     ):
         for job in [client.submit(picture) for picture in there]:
             client.wait_for(job, _SECONDS)
@@ -54,13 +68,28 @@ def run(reference: Reference, images: int, rounds: int, short: bool) -> Report:
             if job.state is not State.DONE:
                 raise RuntimeError(f"a picture is {job.state}, {job.code}")
 
-        searched, submitted = _in_turns(asked, search, submit)
+        def scan(picture: bytes) -> None:
+            file = Path(shown) / f"{hashlib.sha256(picture).hexdigest()}.jpg"
+            file.write_bytes(picture)
+            url = f"http://127.0.0.1:{port}/{file.name}"
+            answer = session.post(f"{service.url}/scan/url", json={"url": url}, timeout=_SECONDS)
+            if answer.status_code != HTTPStatus.OK or "matches" not in answer.json():
+                raise RuntimeError(f"a URL is {answer.status_code}, {answer.text}")
+
+        searched, submitted, scanned = _in_turns(asked, search, submit, scan)
     at = {share: float(np.percentile(searched, share)) * 1e3 for share in (50, 99)}
     other = {share: float(np.percentile(submitted, share)) * 1e3 for share in (50, 99)}
     for share in (50, 99):
         name = f"search of a {SIDE} × {SIDE} picture, p{share}"
         measure = Measure(name, at[share], "ms", "submitted, until done", other[share])
         report.measures.append(measure)
+    for share in (50, 99):
+        taken = float(np.percentile(scanned, share)) * 1e3
+        measure = Measure(f"POST /scan/url of a new {SIDE} × {SIDE} picture, p{share}", taken, "ms")
+        if share == 50 and not short:
+            report.at_most(measure, _MUST_SCAN, _AIM_SCAN)
+        else:
+            report.measures.append(measure)
     met = "met" if at[50] <= _HOPED else "missed"
     ratio = other[50] / at[50]
     report.require(

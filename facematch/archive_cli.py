@@ -13,11 +13,11 @@ from facematch.commands.program import FILE, asked, data_option
 @data_option()
 @click.pass_context
 def export(ctx: click.Context, file: Path, data: Path | None, force: bool) -> None:
-    """Write the collection to a file: names, encodings, matches and people.
+    """Write the collection to a file.
 
-    It is a zip file of JSON and numpy arrays, described in docs/export.md, with no picture in it.
-    The service may go on working. Mind that encodings are biometric data, and that what is erased
-    later stays in the file.
+    Names, encodings, matches and people, in a zip file of JSON and numpy arrays, described in
+    docs/export.md, with no picture in it. The service may go on working. Mind that encodings are
+    biometric data, and that what is erased later stays in the file.
     """
     from facematch.commands import archives as command
 

@@ -27,6 +27,7 @@ from facematch.commands.program import (
     wait_option,
 )
 from facematch.errors import NotFound
+from facematch.events_cli import events, webhooks
 from facematch.keys_cli import keys
 from facematch.operator_cli import fsck, functions, index, migrate, reindex
 from facematch.people_cli import people
@@ -53,9 +54,9 @@ def main() -> None:
     Start a service with `facematch serve`; the other commands ask one.
 
     \b
-    facematch image anna.jpg bob.jpg     submit two pictures and show their matches
-    facematch ingest ~/Pictures          submit a whole folder
-    facematch match anna.jpg --json      for a script
+    facematch image anna.jpg bob.jpg   submit two pictures, show their matches
+    facematch ingest ~/Pictures        submit a whole folder
+    facematch match anna.jpg --json    for a script
     """
 
 
@@ -79,7 +80,10 @@ def image(ctx: click.Context, files: tuple[Path, ...], wait: float, limit: int) 
 @service_options()
 @click.pass_context
 def url(ctx: click.Context, urls: tuple[str, ...], wait: float, limit: int) -> None:
-    """Submit pictures that the service fetches and show their matches."""
+    """Submit pictures by URL and show their matches.
+
+    The service fetches them.
+    """
     _submit(ctx, urls, wait, limit)
 
 
@@ -242,15 +246,16 @@ def _hash_of(what: str) -> str:
 
 _SECTIONS = {
     "Pictures": ("image", "url", "ingest", "watch", "match", "search", "delete", "erasure-report"),
-    "People": ("people",),
+    "People and events": ("people", "events", "webhooks"),
     "The collection": ("collections", "privacy", "export", "import", "reindex", "fsck", "migrate"),
     "The service": ("serve", "status", "doctor", "keys", "audit", "jobs", "index", "functions"),
     "Planning": ("plan", "quality"),
     "This program": ("completion",),
 }
 for _command in (
-    *(audit, collections, completion, doctor, erasure_report, export, fsck, functions, import_),
-    *(index, jobs, keys, migrate, people, plan, privacy, quality, reindex, search, status, watch),
+    *(audit, collections, completion, doctor, erasure_report, events, export, fsck, functions),
+    *(import_, index, jobs, keys, migrate, people, plan, privacy, quality, reindex, search),
+    *(status, watch, webhooks),
 ):
     main.add_command(_command)
 main.sections = _SECTIONS

@@ -30,6 +30,7 @@ from facematch.people_client import PeopleClient
 from facematch.privacy import NO_BASIS, Basis, Rules
 from facematch.rest import Rest, Upload, error_of
 from facematch.store import State
+from facematch.webhooks_client import WebhooksClient
 
 #: The longest that the service lets a request wait; a longer wait is cut to it.
 MAX_WAIT = 30.0
@@ -142,7 +143,8 @@ class Client:
 
     Every method raises Unavailable when the service does not answer, also when asked several
     times; Rejected for what it refuses; NotFound for what it does not have or had erased
-    (code "erased"); Misconfigured when what answers is no such service or refuses the key.
+    (code "erased"); Denied when it wants a key, another one or one that is good for more (codes
+    "no_key", "bad_key", "scope_missing"); Misconfigured when what answers is no such service.
     """
 
     def __init__(
@@ -166,6 +168,8 @@ class Client:
         self.faces = FacesClient(self._rest, self._read)
         #: Many pictures at once.
         self.batches = BatchesClient(self._rest, self._read)
+        #: Who is told what happens.
+        self.webhooks = WebhooksClient(self._rest, self._read)
 
     def __enter__(self) -> "Client":
         return self
@@ -280,8 +284,8 @@ class Client:
 
         `cursor`: `next` of the page before. Waits up to `wait` seconds for them to be known.
         `max_distance`: only matches at most so far apart. `max_false_matches`: only the most
-        certain ones, so that no more of a face are to be expected to be false; raises Conflict
-        where no rates are known.
+        certain ones, so that no more of a face are to be expected to be false; raises
+        Rejected("no_rates") where none are known.
         """
         wait = min(wait, MAX_WAIT)
         asked = {

@@ -8,9 +8,10 @@ from facematch.commands.program import asked, service_options
 
 @click.group()
 def collections() -> None:
-    """Make, look at and erase collections: each has images and matches of its own.
+    """Make, show and erase collections of images.
 
-    All other commands work on the one that --collection names.
+    Each has images, people and matches of its own. All other commands work on the one
+    that --collection names.
     """
 
 

@@ -22,6 +22,7 @@ CODES: dict[str, str] = {
     "bad_key": "the API key is none of this service, or was revoked, or has expired",
     "bad_request": "the request is not of the documented form",
     "bad_url": "not an http or https URL with a host",
+    "batch_busy": "enough batches are being received; try again later",
     "broker_unavailable": "the message broker does not answer",
     "changed": "the bytes behind the URL are no longer those of the image",
     "changing": "it changes too much at this time; try again when less is going on",
@@ -40,6 +41,7 @@ CODES: dict[str, str] = {
     "index_unavailable": "the index does not answer",
     "internal_error": "an error of ours; the log has the details",
     "key_reused": "the idempotency key was sent with another submission before",
+    "larger_than_quota": "more pictures at once than the API key may ever submit; send fewer",
     "ledger_unavailable": "the erasure ledger cannot be written",
     "method_not_allowed": "this route does not take that method",
     "misconfigured": "a process cannot work as it is set up",
@@ -143,7 +145,7 @@ class Conflict(FacematchError):
 
 class Denied(FacematchError):
     """Who asks may not: no key, a bad one, one without the scope, or too many requests, then until
-    `retry_after` seconds from now."""
+    `retry_after` seconds from now. (The client, told of too many requests, raises Unavailable.)"""
 
     def __init__(self, code: str, detail: str = "", retry_after: int = 0) -> None:
         super().__init__(code, detail)

@@ -23,8 +23,12 @@ from facematch.errors import Rejected
 EVENTS_KEPT = 100_000
 #: Before the first event there ever was.
 BEGINNING = "0-0"
-_PLACE = re.compile(r"([0-9]{1,20})-([0-9]{1,20})(?:_([0-9.e+-]{1,25})_([0-9]{1,15}))?")
-_MOST = 2**64
+#: Of a place: an entry of the stream, and in it the score and the position of a match.
+PLACE_PATTERN = (
+    "([0-9]{1,19})-([0-9]{1,19})"
+    r"(?:_([0-9]{1,17}(?:\.[0-9]{1,20})?(?:e[+-][0-9]{1,3})?)_([0-9]{1,15}))?"
+)
+_PLACE = re.compile(PLACE_PATTERN)
 
 
 class Kind(StrEnum):
@@ -85,12 +89,8 @@ def parse_place(place: str) -> tuple[str, str, str]:
     """Of a place the entry, and the score and position of a match in it ("" for none). Raises
     Rejected("bad_cursor") for what is none."""
     found = _PLACE.fullmatch(place)
-    if found is None or max(int(found[1]), int(found[2])) >= _MOST:
+    if found is None:
         raise Rejected("bad_cursor", "the id is not that of an event")
-    try:
-        float(found[3] or "0")
-    except ValueError:
-        raise Rejected("bad_cursor", "the id is not that of an event") from None
     return f"{found[1]}-{found[2]}", found[3] or "", found[4] or ""
 
 

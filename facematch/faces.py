@@ -18,6 +18,8 @@ ENCODING_BYTES = DIMENSIONS * 4
 DEFAULT_THRESHOLD = 0.6
 #: A face's id is `position * FACES_PER_POSITION + number`, so this bounds the faces of one image.
 FACES_PER_POSITION = 256
+#: Of the number of a face in its image.
+NUMBER_PATTERN = "(0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 
 Encodings: TypeAlias = NDArray[np.float32]
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -25,7 +27,7 @@ FaceIds: TypeAlias = NDArray[np.int64]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _DISTANCE_BLOCK = 4096
-_NUMBER_DIGITS = len(str(FACES_PER_POSITION))
+_NUMBER = re.compile(NUMBER_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,6 @@ def face_name(image: str, number: int) -> str:
 def parse_face_name(text: str) -> tuple[str, int] | None:
     """The inverse of `face_name`; None for anything else."""
     image, _, number = text.partition(":")
-    plain = number.isascii() and number.isdigit() and len(number) <= _NUMBER_DIGITS
-    known = plain and (number == "0" or not number.startswith("0"))
-    if not (known and is_image_hash(image) and int(number) < FACES_PER_POSITION):
+    if not (is_image_hash(image) and _NUMBER.fullmatch(number)):
         return None
     return image, int(number)

@@ -82,12 +82,13 @@ class Feeder:
         """Disconnect from the database."""
         self._generations.close()
 
-    def turn(self, stop: threading.Event) -> None:
+    def turn(self, stop: threading.Event, seconds: float) -> None:
         """Feed until there is nothing more to do for now, unless somebody else does; for who has
-        many to feed. Raises Unavailable."""
+        many to feed, so that no step is begun after so many `seconds`. Raises Unavailable."""
+        until = time.monotonic() + seconds
         try:
             while self._store.lease(LEASE, self._me, _LEASE_SECONDS):
-                if self.step(stop) or stop.is_set():
+                if self.step(stop) or stop.is_set() or time.monotonic() >= until:
                     break
         finally:
             self._let_others()

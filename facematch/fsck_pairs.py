@@ -18,8 +18,8 @@ class Finding:
     """One thing that is not as it must be. `positions`: the images it is about.
 
     `invariant`: log, index, faces, norms, counters, erasure, symmetry, soundness, completeness,
-    bounds; or approximate, a match that an approximate index did not find: it lacks as much, but
-    nothing is broken.
+    bounds, leftovers (what belongs to nothing: facematch.redis_leftovers); or approximate, a match
+    that an approximate index did not find: it lacks as much, but nothing is broken.
     `generation`: that of the match sets it is about, None when it is about none.
     """
 

@@ -117,7 +117,10 @@ def keys_create(
 @data_option()
 @click.pass_context
 def keys_list(ctx: click.Context, data: Path | None) -> None:
-    """Show the keys, without their secrets; those that are good for nothing any more, too."""
+    """Show the keys, without their secrets.
+
+    Those that are good for nothing any more, too.
+    """
     from facematch.commands import keys as command
 
     found = command.listed(data)

@@ -24,6 +24,7 @@ class MemoryCollections:
         self._dropped: set[str] = set()
         self._touched: dict[str, float] = {}
         self._numbers: dict[str, list[int]] = {}
+        default._elsewhere = lambda: self._waiting_but(DEFAULT)
 
     def store(self, name: str) -> MemoryStore:
         """The store of a collection that is there. Raises as `about` does."""
@@ -55,8 +56,14 @@ class MemoryCollections:
         store._listeners = self._first._listeners
         store._numbers = self._numbers.setdefault(name, store._numbers)
         store.create(like.model, threshold, like.calibration, bounds)
+        store._elsewhere = lambda: self._waiting_but(name)
         self._made[name] = store._next_number()
         self._stores[name] = store
+
+    def _waiting_but(self, name: str) -> int:
+        with self._lock:
+            others = self._stores.keys() - {name} - self._dropping.keys()
+            return sum(self._stores[other]._waiting() for other in others)
 
     def about(self, name: str) -> CollectionAbout:
         """See Collections."""

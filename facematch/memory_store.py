@@ -116,6 +116,8 @@ class MemoryStore:
         self._jobs: dict[str, _Job] = {}
         self._images: dict[str, _Image] = {}
         self._blobs: dict[str, bytes] = {}
+        #: Bytes that wait in other collections.
+        self._elsewhere: Callable[[], int] = lambda: 0
         self._positions: dict[int, str] = {}
         self._faces: dict[int, bytes] = {}
         #: Of each generation: the scores of matches, and from which on they are left out.
@@ -143,7 +145,7 @@ class MemoryStore:
         given: what `MemoryCollections.drop` makes of the default collection."""
         with self._lock:
             before, served = self.collection(), self.collection().generations[0]
-            own = ("name", "_clock", "_log_keep", "_lock", "_listeners", "_numbers")
+            own = ("name", "_clock", "_log_keep", "_lock", "_listeners", "_numbers", "_elsewhere")
             kept = {name: getattr(self, name) for name in own}
             self.__init__(self._clock, self._log_keep)  # type: ignore[misc]
             self.__dict__.update(kept)
@@ -186,7 +188,8 @@ class MemoryStore:
             record = self._images.get(job.image)
             known = record is not None and _is_known(record.image.state)
             if job.data and not known and job.image not in self._blobs:
-                if sum(map(len, self._blobs.values())) + len(job.data) > backlog:
+                elsewhere = self._elsewhere() if self._leader() is None else 0
+                if self._waiting() + elsewhere + len(job.data) > backlog:
                     raise Unavailable("backlog_full")
                 self._blobs[job.image] = job.data
             number = self._next_number()
@@ -199,6 +202,9 @@ class MemoryStore:
             if known:
                 self._settle(job.id, State.INDEXED)
             return self._accepted_as(job.id)
+
+    def _waiting(self) -> int:
+        return sum(map(len, self._blobs.values()))
 
     def _accepted_as(self, job: str) -> Job:
         return replace(self.job(job), collection=self.name)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from facematch.errors import Conflict, NotFound
+from facematch.events import parse_place
 from facematch.memory_store import MemoryStore
 from facematch.webhooks import DEAD_SECONDS, MOST_WEBHOOKS, Webhook, pause_after
 
@@ -41,6 +42,14 @@ class MemoryWebhooks:
             if webhook not in self._webhooks:
                 raise NotFound("not_found", f"no webhook {webhook}")
             return self._webhooks[webhook]
+
+    def behind(self, webhook: Webhook, most: int) -> int:
+        """See Webhooks."""
+        entry, within, _ = parse_place(webhook.place)
+        with self._lock:
+            kept = self._store._happened
+            first = (_number(entry), not within)
+            return min(most, sum((_number(one.id), False) >= first for one in kept))
 
     def remove(self, webhook: str) -> None:
         """See Webhooks."""
@@ -105,3 +114,7 @@ class MemoryWebhooks:
 
 def _well(webhook: Webhook, place: str) -> Webhook:
     return replace(webhook, place=place, failures=0, since=None, error="", dead=False)
+
+
+def _number(entry: str) -> tuple[int, ...]:
+    return tuple(map(int, entry.split("-")))

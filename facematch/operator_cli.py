@@ -134,9 +134,9 @@ def index_rebuild(ctx: click.Context, data: Path | None) -> None:
 @data_option("that runs")
 @click.pass_context
 def index_verify(ctx: click.Context, data: Path | None, sample: int) -> None:
-    """Compare what it answers with brute force, and look for faces that should be gone.
+    """Compare what it answers with brute force.
 
-    Exits with 1 when something was found.
+    And look for faces that should be gone. Exits with 1 when something was found.
     """
     from facematch.commands import index as command
 

@@ -9,7 +9,7 @@ from itertools import chain
 
 from facematch.grouping import group
 from facematch.people import People
-from facematch.regrouping import graph_of, shown
+from facematch.regrouping import graph_of, may_group, shown
 from facematch.store import Store
 
 
@@ -32,7 +32,7 @@ def check(store: Store, people: People) -> Checked:
     positions = list(chain.from_iterable(store.live()))
     collection = store.collection()
     if due.grouping is None:
-        return Checked(0, 0, len(positions) if collection.calibration else 0, ())
+        return Checked(0, 0, len(positions) if may_group(collection) else 0, ())
     limit = due.grouping.limit
     graph = graph_of(store, collection, due.grouping.reach)
     said = people.said()

@@ -1,8 +1,7 @@
 """What the REST client asks about people: `facematch.client.Client.people`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
@@ -11,7 +10,7 @@ from pydantic import TypeAdapter
 
 from facematch.corrections import FaceKey
 from facematch.faces import Box
-from facematch.rest import Rest, error_of
+from facematch.rest import Rest
 
 _PAGE = 1000
 
@@ -138,28 +137,22 @@ class PeopleClient:
 
     def rename(self, person: str, name: str) -> PersonAnswer:
         """Name a person; "": no more."""
-        return self._got(_PERSON, self._once("PATCH", _path(person), {"name": name}))
+        return self._got(_PERSON, self._rest.ask_once("PATCH", _path(person), {"name": name}))
 
     def merge(self, person: str, others: Sequence[str]) -> PersonAnswer:
         """Say that others are this person."""
         body = {"people": list(others)}
-        return self._got(_PERSON, self._once("POST", f"{_path(person)}/merge", body))
+        return self._got(_PERSON, self._rest.ask_once("POST", f"{_path(person)}/merge", body))
 
     def split(self, person: str, faces: Sequence[FaceKey]) -> PersonAnswer:
         """Say that some faces, (hash of the image, number), are one other person."""
-        answer = self._once("POST", f"{_path(person)}/split", _faces(faces))
+        answer = self._rest.ask_once("POST", f"{_path(person)}/split", _faces(faces))
         return self._got(_OTHERS, answer).people[0]
 
     def exclude(self, person: str, faces: Sequence[FaceKey]) -> tuple[PersonAnswer, ...]:
         """Say that some faces are not this person, whoever they are."""
-        answer = self._once("POST", f"{_path(person)}/exclude", _faces(faces))
+        answer = self._rest.ask_once("POST", f"{_path(person)}/exclude", _faces(faces))
         return self._got(_OTHERS, answer).people
-
-    def _once(self, method: str, path: str, body: Mapping[str, object]) -> requests.Response:
-        answer = self._rest.exchange(method, path, body=body)
-        if answer.status_code != HTTPStatus.OK:
-            raise error_of(answer, self._rest.shown)
-        return answer
 
 
 def _path(person: str) -> str:

@@ -76,10 +76,11 @@ from facematch.commands.program import asked, output_options
 @output_options
 @click.pass_context
 def plan(ctx: click.Context, /, **options: Any) -> None:
-    """Say what a collection takes: workers, memory, hours, false matches, machine-hours.
+    """Say what a collection of some size takes.
 
-    From a model and figures that were measured; no service is asked. With --compare it exits with
-    1 when the plan is off by more than a quarter.
+    Workers, memory, hours, false matches, machine-hours: from a model and figures that were
+    measured; no service is asked. With --compare it exits with 1 when the plan is off
+    by more than a quarter.
     """
     from facematch.commands import plan as command
 

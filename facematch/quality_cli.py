@@ -51,7 +51,9 @@ def quality(
     threshold: float | None,
     roc: Path | None,
 ) -> None:
-    """Say how well people are told apart in your own pictures, and which setting to use.
+    """Say how well people are told apart in your own pictures.
+
+    And which setting to use for them.
 
     FOLDER has a folder for each person, with pictures of that person. Nothing is submitted or
     kept: a worker's encoder looks at them here, at the face nearest to the middle of each.

@@ -7,6 +7,10 @@ Beside the keys of each collection (`facematch.redis_store`), which alone say wh
     fm:collections:touched   zset    name, by the time when somebody last said that there is
                                      something to be done
     fm:collections:dropping  set     names of those that are being erased
+    fm:uploads               hash    total, how many uploaded bytes wait for workers in all
+                                     collections; and in each, by the beginning of its keys, where
+                                     there are any. Scripts of a collection keep it, and no other
+                                     key of these
 
 A name comes into the first before its collection is made, and out when nothing of it is left: so a
 crash between leaves a name too many, and never a collection that nobody knows of.
@@ -156,6 +160,12 @@ class RedisCollections:
                 return 0
             raise NotFound("unknown_collection")
         return int(told)
+
+    @translated()
+    def standing(self, name: str) -> str:
+        """Whether a collection is `there`, `erasing`, or neither: `none`."""
+        told = _Scripts(self._redis, served_name(name)).run("collection_standing")
+        return str(told.decode())
 
     @translated()
     def dropping(self) -> list[str]:

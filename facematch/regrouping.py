@@ -35,13 +35,13 @@ def regroup(
     at_once: int = AT_ONCE,
     new_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> bool:
-    """Do a portion of what is to be done; whether there was anything. Nothing is grouped where it
-    is not known how sure a match is: without a calibration, or with data before schema 2.
+    """Do a portion of what is to be done; whether there was anything. Nothing is grouped unless
+    `may_group`.
 
     Raises Unavailable when the store does not answer.
     """
     due, collection = people.due(at_once), store.collection()
-    if not (collection.calibration and collection.size):
+    if not may_group(collection):
         return False
     wanted = way_of(collection, due.false_pairs)
     if due.grouping != wanted or due.marking:
@@ -57,6 +57,12 @@ def regroup(
     graph = graph_of(store, collection, wanted.reach)
     _Regrouping(people, graph, due, wanted.limit).run(new_id)
     return True
+
+
+def may_group(collection: Collection) -> bool:
+    """Whether faces are grouped at all: not where it is not known how sure a match is, without a
+    calibration or with data before schema 2."""
+    return bool(collection.calibration and collection.size)
 
 
 def way_of(collection: Collection, false_pairs: float) -> Grouping:

@@ -1,6 +1,6 @@
 """One exchange with the service over HTTP: connections, second tries, errors. Used by the client.
 
-Every request may safely be sent twice, so one that finds no service is sent again.
+Almost every request may safely be sent twice, so one that finds no service is sent again.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ from facematch import __version__
 from facematch.collection_name import DEFAULT, is_name
 from facematch.errors import (
     CODES,
+    Denied,
     FacematchError,
     Misconfigured,
     NotFound,
@@ -58,9 +59,11 @@ _LATER = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _CODE_OF_STATUS: Mapping[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "no_key",
+    HTTPStatus.FORBIDDEN: "scope_missing",
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.GONE: "erased",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
@@ -188,10 +191,7 @@ class Rest:
         """
 
         def once() -> requests.Response:
-            response = self.exchange(method, path, parameters, body, wait, headers)
-            if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-                raise error_of(response, self.shown)
-            return response
+            return self._success(self.exchange(method, path, parameters, body, wait, headers))
 
         tries = Retrying(
             retry=retry_if_exception_type(NotNow),
@@ -200,6 +200,16 @@ class Rest:
             reraise=True,
         )
         return tries(once)
+
+    def ask_once(self, method: str, path: str, body: Body) -> requests.Response:
+        """The answer of success to a request that may not be sent twice, because the second
+        would do something else or more. Raises what `error_of` says."""
+        return self._success(self.exchange(method, path, body=body))
+
+    def _success(self, response: requests.Response) -> requests.Response:
+        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            raise error_of(response, self.shown)
+        return response
 
     def exchange(
         self,
@@ -283,9 +293,10 @@ class Rest:
 def error_of(response: requests.Response, url: str) -> FacematchError:
     """The error that an answer other than one of success is.
 
-    NotFound (404, 410), Rejected (the rest of 4xx), Unavailable (408, 429, 502, 503, 504), the
-    root FacematchError (the rest of 5xx), and Misconfigured for who refuses this client or is
-    no such service. A code that this version does not know is replaced by a general one.
+    NotFound (404, 410), Denied (401, 403; also that of what stands before the service), Rejected
+    (the rest of 4xx), Unavailable (408, 429, 502, 503, 504), the root FacematchError (the rest of
+    5xx), and Misconfigured for what is no such service. A code that this version does not know is
+    replaced by a general one.
     """
     status = response.status_code
     named = f"{status} {response.reason or ''}".strip()
@@ -295,10 +306,9 @@ def error_of(response: requests.Response, url: str) -> FacematchError:
     if status in _LATER:
         detail = detail or f"{url} answers {named}"
         return NotNow(code or "service_unavailable", detail, _retry_after(response))
-    if status in _REFUSED:
-        hint = "on the command line, --key or FACEMATCH_API_KEY"
-        return Misconfigured(f"{url} refuses the request: {detail or named} ({hint})")
     general = _CODE_OF_STATUS.get(status, "bad_request")
+    if status in _DENIED:
+        return Denied(code or general, f"{url} refuses the request: {detail or named}")
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Rejected(code or general, detail)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -198,8 +198,14 @@ class Settings(BaseSettings):
         "",
         description="`host:port` list, comma-separated: private servers that may be fetched from",
     )
+    webhook_allow: str = Field(
+        "",
+        description="`host:port` list, comma-separated: private servers that webhooks may lead to",
+    )
     backlog_bytes: int = Field(
-        1024**3, gt=0, description="uploaded bytes that may wait for workers; above, 503"
+        1024**3,
+        gt=0,
+        description="uploaded bytes that may wait for workers, of all collections; above, 503",
     )
     job_days: float = Field(7.0, gt=0, description="days that an ended job can be asked for")
     log_keep: int = Field(
@@ -275,7 +281,7 @@ class Settings(BaseSettings):
     def _limit(cls, value: str) -> str:
         return check_limit(value)
 
-    @field_validator("fetch_allow")
+    @field_validator("fetch_allow", "webhook_allow")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         for item in filter(None, value.split(",")):
@@ -305,8 +311,12 @@ class Settings(BaseSettings):
     @property
     def fetch_allowed(self) -> frozenset[tuple[str, int]]:
         """`fetch_allow` as pairs of host and port."""
-        items = (item.strip().rpartition(":") for item in self.fetch_allow.split(",") if item)
-        return frozenset((host, int(port)) for host, _, port in items)
+        return _hosts_and_ports(self.fetch_allow)
+
+    @property
+    def webhook_allowed(self) -> frozenset[tuple[str, int]]:
+        """The same of `webhook_allow`."""
+        return _hosts_and_ports(self.webhook_allow)
 
     def shown(self) -> dict[str, str]:
         """All settings as text that may be logged: passwords are starred out."""
@@ -322,6 +332,11 @@ def load() -> Settings:
             f"{PREFIX}{item['loc'][0]}".upper() + f": {item['msg']}" for item in error.errors()
         )
         raise Misconfigured("; ".join(wrong)) from error
+
+
+def _hosts_and_ports(text: str) -> frozenset[tuple[str, int]]:
+    items = (item.strip().rpartition(":") for item in text.split(",") if item)
+    return frozenset((host, int(port)) for host, _, port in items)
 
 
 def _shown(value: object) -> str:

@@ -31,11 +31,12 @@ from facematch.commands.program import asked, basis_options, service_options
 @service_options()
 @click.pass_context
 def watch(ctx: click.Context, folder: Path, concurrency: int, patience: float) -> None:
-    """Submit what is in a folder, and what comes to it, until Ctrl-C.
+    """Submit what is in a folder and what comes to it.
 
-    Every file in it and its folders, but for hidden ones, once it has not changed for a second; a
-    line for each that has ended. It has the memory that `ingest` has of the same folder: what was
-    submitted by either is not submitted again. A file that goes away stays an image.
+    Until Ctrl-C: every file in it and its folders, but for hidden ones, once it has not changed
+    for a second; a line for each that has ended. It has the memory that `ingest` has of the
+    same folder: what was submitted by either is not submitted again. A file that goes away stays
+    an image.
     """
     from facematch.commands.ingest import watch as run
     from facematch.commands.text import (
@@ -67,10 +68,12 @@ def watch(ctx: click.Context, folder: Path, concurrency: int, patience: float) -
 def completion(ctx: click.Context, shell: str) -> None:
     """Print what makes a shell complete commands and options.
 
+    Write it to the file in which your shell looks for it:
+
     \b
-    bash   facematch completion bash > ~/.local/share/bash-completion/completions/facematch
-    zsh    facematch completion zsh > DIR/_facematch, where DIR is in $fpath
-    fish   facematch completion fish > ~/.config/fish/completions/facematch.fish
+    bash   ~/.local/share/bash-completion/completions/facematch
+    zsh    _facematch in a folder of $fpath
+    fish   ~/.config/fish/completions/facematch.fish
     """
     from click.shell_completion import get_completion_class
 

@@ -401,7 +401,8 @@ class Front(Protocol):
     def accept(self, job: NewJob, backlog: int) -> Job:
         """Make a job durable. Bytes already known as an image only add the name to it.
 
-        Raises Unavailable("backlog_full") when more than `backlog` uploaded bytes would wait.
+        Raises Unavailable("backlog_full") when more than `backlog` uploaded bytes would wait,
+        in all collections together.
         """
 
     def job(self, job: str) -> Job:

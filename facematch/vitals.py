@@ -87,13 +87,15 @@ class Vitals:
     """Of a collection, and of the store's server.
 
     `editions`: the one that is served first. `ahead`: how far the number given to a submission
-    last, a time, lies in the future of the server's clock; below 0 in its past.
+    last, a time, lies in the future of the server's clock; below 0 in its past. `uploads`: bytes
+    that wait for workers, in all collections, in the edition of each that is served.
     """
 
     editions: tuple[EditionVitals, ...]
     server: Server = Server()
     ahead: float = 0.0
     checked: Checked | None = None
+    uploads: int = 0
 
     @property
     def served(self) -> EditionVitals:

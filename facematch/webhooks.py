@@ -69,6 +69,9 @@ class Webhooks(Protocol):
     def webhook(self, webhook: str) -> Webhook:
         """Raises NotFound."""
 
+    def behind(self, webhook: Webhook, most: int) -> int:
+        """How many changes it has not been told of, or `most`."""
+
     def remove(self, webhook: str) -> None:
         """Raises NotFound."""
 

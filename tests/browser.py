@@ -8,7 +8,7 @@ from pathlib import Path
 
 from axe_playwright_python.base import AXE_FILE_PATH
 from missing import missing
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 #: Width and height of the windows in which the page has to look right.
 PHONE, DESKTOP = (390, 844), (1440, 900)
@@ -87,6 +87,13 @@ class Window:
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
         )
+
+    def fill(self) -> None:
+        """Look at all of it once, so that every picture that comes into sight is there."""
+        for frame in self.page.locator("main .card .frame").all():
+            frame.scroll_into_view_if_needed()
+            expect(frame.locator("img")).to_be_visible()
+        self.page.evaluate("scrollTo(0, 0)")
 
     def shoot(self, folder: Path, name: str) -> None:
         """Keep what it looks like."""

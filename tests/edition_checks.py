@@ -156,7 +156,8 @@ def waiting(world: World, edition: int) -> int:
         return sum(map(len, cast(MemoryStore, store)._blobs.values()))
     prefix = f"fm:{{default}}:{f'~{edition}:' if edition else ''}"
     blobs = world.service.client.keys(f"{prefix}blob:*")
-    return int(world.service.client.hget(f"{prefix}meta", "backlog") or 0) + len(blobs)
+    counts = (f"{prefix}meta", "backlog"), ("fm:uploads", "total")
+    return sum(int(world.service.client.hget(*one) or 0) for one in counts) + len(blobs)
 
 
 def leftovers(world: World, numbers: frozenset[int]) -> list[str]:
@@ -165,7 +166,7 @@ def leftovers(world: World, numbers: frozenset[int]) -> list[str]:
     if world.service.client is None:
         return []
     keys = [key.decode().removeprefix("fm:{default}:") for key in world.service.client.keys("*")]
-    shared = ("editions", "submissions")
+    shared = ("editions", "happened", "submissions")
     found = [key for key in keys if key.startswith(tuple(f"~{number}:" for number in gone))]
     if 0 in gone:
         found += [key for key in keys if not key.startswith("~") and key not in shared]

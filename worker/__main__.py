@@ -155,7 +155,8 @@ def _serve(
         delivery = Delivery(
             collection, RedisWebhooks(client, collection), RedisEvents(client, collection)
         )
-        return Bench(collection, parts, ranges, people, delivery, feeder)
+        editions = RedisReencoding(client, collection)
+        return Bench(collection, joined.number, editions, parts, ranges, people, delivery, feeder)
 
     open_bench = opener(joined.number, encoder.model, open_store, make_bench)
     benches = OfCollections(open_bench, MOST, Bench.close)
@@ -207,7 +208,7 @@ def _serve(
                 neighbours=bench.neighbours,
                 fetch=partial(sandbox.fetch, hurry=True),
                 looker=looker.in_a_hurry,
-                served=lambda: reencoding.editions().served.number == joined.number,
+                served=bench.is_served,
             ),
         )
 
@@ -267,7 +268,7 @@ def _serve(
         _thread(
             keep_delivering,
             looked_at(LATELY, lambda bench: bench.delivery),
-            Poster(settings.fetch_timeout, settings.fetch_allowed).post,
+            Poster(settings.fetch_timeout, settings.webhook_allowed).post,
             stop,
         ),
         _thread(keep_forgetting, collections, Rounds(collections, 0), forget_collection, stop),
@@ -280,7 +281,11 @@ def _serve(
     if feeder is not None:
         threads += [
             _thread(feeder.run, stop),
-            _thread(keep_feeding, looked_at(JUST_NOW, lambda bench: bench.feeder), stop),
+            _thread(
+                keep_feeding,
+                looked_at(JUST_NOW, lambda bench: (bench.collection, bench.feeder)),
+                stop,
+            ),
         ]
     for thread in (*threads, _thread(in_hand.keep, finished)):
         thread.start()

@@ -8,6 +8,7 @@ from facematch.errors import Misconfigured, Unavailable
 from facematch.feeder import Feeder
 from facematch.neighbours import Neighbours
 from facematch.people import People
+from facematch.reencoding import Reencoding
 from facematch.reindexing import Reindexing
 from facematch.store import Store
 from worker.delivering import Delivery
@@ -21,10 +22,12 @@ MOST = 100
 
 @dataclass(frozen=True)
 class Bench:
-    """Of one collection: the edition that has the model of this worker. `feeder`: who keeps a
-    vector database in step, where that is for `worker.feeding`."""
+    """Of one collection: the edition that has the model of this worker, by its `number`. `feeder`:
+    who keeps a vector database in step, where that is for `worker.feeding`."""
 
     collection: str
+    number: int
+    reencoding: Reencoding
     parts: Parts
     ranges: RangeParts
     people: People
@@ -36,6 +39,10 @@ class Bench:
         self.parts.neighbours.close()
         if self.feeder is not None:
             self.feeder.close()
+
+    def is_served(self) -> bool:
+        """Whether this is the edition that is served. Raises Unavailable, NotFound."""
+        return self.reencoding.editions().served.number == self.number
 
     @property
     def store(self) -> Store:

@@ -16,13 +16,9 @@ export async function keyedFetch(path, options = {}) {
   }
 }
 
-/** Asks at once where a key is needed, and not when a large picture was sent for nothing. */
-export async function checkKey() {
-  try {
-    await keyedFetch("/v1/people?limit=1");
-  } catch {
-    // The service is away: whoever needs it says so.
-  }
+/** Whether there is one. */
+export function hasKey() {
+  return sessionStorage.getItem(PLACE) !== null;
 }
 
 /** Forgets the key, so that another one is asked for. */

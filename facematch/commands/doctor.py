@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,16 +11,19 @@ import facematch
 from facematch import redis_server, valkey
 from facematch.commands import checks_of_machine as machine
 from facematch.commands import checks_of_parts as parts
+from facematch.commands import webhook_checks
 from facematch.commands.checks import Check, Level, ok, warning, wrong
 from facematch.commands.quietly import quiet
 from facematch.commands.text import Document
 from facematch.data_folder import default_data, holds_data, running_service
 from facematch.embedded import free_port, redis_url_of
-from facematch.errors import Misconfigured, Unavailable
+from facematch.errors import Misconfigured, NotFound, Unavailable
+from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, connect
 from facematch.redis_keys import RedisKeys
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_vitals import RedisOthers, RedisVitals
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.settings import PREFIX, Settings, load
 
 _MARKS = {Level.OK: "ok", Level.WARNING: "look", Level.WRONG: "WRONG"}
@@ -153,6 +157,16 @@ def _parts(
         yield from parts.processes(redis_server.processes(client), facematch.__version__)
         yield parts.jobs(vitals.served)
         yield from parts.others(RedisOthers(client).read())
+        yield from _webhooks(client)
+
+
+def _webhooks(client: Redis) -> Iterator[Check]:
+    there = {}
+    for name in RedisCollections(client).names():
+        with suppress(NotFound):  # erased meanwhile
+            there[name] = webhook_checks.look(RedisWebhooks(client, name))
+    if found := webhook_checks.check(there):
+        yield found
 
 
 def is_wrong(checks: Sequence[Check]) -> bool:

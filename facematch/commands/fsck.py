@@ -16,6 +16,7 @@ from facematch.indexes import tail_of
 from facematch.log import Tail
 from facematch.redis_collections import RedisCollections
 from facematch.redis_connection import Redis, connect
+from facematch.redis_leftovers import leftovers
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_store import RedisStore
 from facematch.redis_vitals import RedisVitals
@@ -41,6 +42,8 @@ def check(data: Path | None, collection: str | None = None) -> fsck.Report:
             if name != DEFAULT:
                 with contextlib.suppress(NotFound):  # erased meanwhile
                     report = _with(report, name, _checked(client, index_url, name, shown.update))
+        left = [fsck.Finding("leftovers", said) for said in leftovers(client)]
+        report = replace(report, findings=(*report.findings, *left))
         with contextlib.suppress(Unavailable):  # what was found is worth more than the note
             RedisVitals(client).note_checked(Counter(one.invariant for one in report.findings))
         return report

@@ -1,6 +1,6 @@
 """What every command of `facematch` has in common: options, output, errors and exit codes.
 
-Exit codes: 0 as asked, 1 not so, 2 used wrongly, 130 and 143 interrupted.
+Exit codes: 0 as asked, 1 not so, 2 used wrongly, 3 not allowed, 130 and 143 interrupted.
 """
 
 import errno
@@ -19,7 +19,7 @@ import click
 from facematch import DEFAULT_URL
 from facematch.collection_name import DEFAULT, check_name
 from facematch.commands.numbers import Number
-from facematch.errors import FacematchError
+from facematch.errors import Denied, FacematchError
 from facematch.privacy import HEADERS, MOST_WORD, NO_BASIS, Basis
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 #: Shown below the help, and in README.
 EXIT_CODES = """\b
 Exit codes: 0 as asked; 1 not so, with a line that says why, or a finding;
-2 used wrongly; 130 interrupted (143: told to end).
+2 used wrongly; 3 the service wants a key, another one or one good for more;
+130 interrupted (143: told to end).
 """
+
+_DENIED = 3
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -109,13 +112,15 @@ class Program(click.Group):
             if asked(ctx).verbose:
                 traceback.print_exc()
             complain(error)
-            ctx.exit(1)
+            ctx.exit(_DENIED if isinstance(error, Denied) else 1)
 
 
 def complain(error: Exception, about: str = "") -> None:
     """Say on one line of standard error what is wrong."""
     if isinstance(error, FacematchError):
         detail, code = str(error), error.code
+        if isinstance(error, Denied):
+            detail += "; --key or FACEMATCH_API_KEY says which key"
     else:
         detail, code = f"{type(error).__name__}: {error}; -v says more", "internal_error"
     words = " ".join(f"{about}{detail}".split())

@@ -10,18 +10,20 @@ import facematch
 from facematch import redis_server
 from facematch.collection_name import DEFAULT
 from facematch.commands import index as index_command
-from facematch.commands import reindex_text
+from facematch.commands import reindex_text, webhook_checks
 from facematch.commands.index import Status as IndexStatus
 from facematch.commands.quietly import quiet
 from facematch.commands.reindex import there_in
 from facematch.commands.reindex_parts import Parts, parts_of
 from facematch.commands.reindex_text import There
 from facematch.commands.text import Document
+from facematch.commands.webhook_checks import WebhookTold
 from facematch.errors import FacematchError, Unavailable
 from facematch.job import QUEUE, REINDEX_QUEUE, queue_of
 from facematch.presence import Process
 from facematch.redis_failed_jobs import RedisFailedJobs
 from facematch.redis_vitals import RedisVitals
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.reencoding import Editions
 from facematch.store import Collection
 from facematch.terminal import duration, printable, size
@@ -59,6 +61,7 @@ class Overview:
     failed: Mapping[str, int]
     editions: Editions
     reindex: There
+    webhooks: Sequence[WebhookTold]
     collection: Collection | None
     queues: Queues | None
     index: IndexStatus | None
@@ -86,6 +89,7 @@ def look(data: Path | None, collection: str = DEFAULT) -> Overview:
             failed=RedisFailedJobs(parts.client, collection).codes(),
             editions=editions,
             reindex=there_in(parts),
+            webhooks=webhook_checks.look(RedisWebhooks(parts.client, collection)),
             collection=_collection(parts, editions),
             queues=asked("broker", lambda: _queues(parts, editions)),
             index=asked("index", lambda: _index(parts)),
@@ -142,6 +146,8 @@ def _rows(told: Overview) -> Iterator[tuple[str, str]]:
     if told.index:
         for number, line in enumerate(index_command.status_lines(told.index)):
             yield "" if number else "index", line
+    if told.webhooks:
+        yield "webhooks", webhook_checks.line(told.webhooks)
     if told.vitals.server.memory:
         yield "memory", _memory(told.vitals.server)
     for number, line in enumerate(reindex_text.lines(told.reindex)):

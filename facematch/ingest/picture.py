@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from facematch.client import Client, JobAnswer
-from facematch.errors import FacematchError, Misconfigured, NotFound, Unavailable
+from facematch.errors import Denied, FacematchError, Misconfigured, NotFound, Unavailable
 from facematch.ingest.journal import Done
 from facematch.ingest.source import Entry
 from facematch.store import State
@@ -48,8 +48,8 @@ def see_through(
 
     `before`: what an earlier run remembers of it. `answered` is called whenever the service
     answered, and says whether to go on; if not, None is returned. `again`: it was submitted in
-    this run already. Raises Unavailable, Misconfigured, and NotFound("unknown_collection"), which
-    every other entry would meet as well; every other error is an outcome.
+    this run already. Raises Unavailable, Misconfigured, Denied, and NotFound("unknown_collection"),
+    which every other entry would meet as well; every other error is an outcome.
     """
     if entry.problem:
         return failed(entry, "unreadable", entry.problem)
@@ -59,7 +59,7 @@ def see_through(
             if outcome is not None:
                 return outcome
         return _submitted(client, entry, answered, again)
-    except (Unavailable, Misconfigured):
+    except (Unavailable, Misconfigured, Denied):
         raise
     except FacematchError as error:
         if error.code == "unknown_collection":

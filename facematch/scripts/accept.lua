@@ -12,15 +12,8 @@ local function wanted()
     and redis.call('EXISTS', key('blob', image)) == 0
 end
 
-local function has_room()
-  return number(redis.call('HGET', META, 'backlog')) + #data <= number(backlog)
-end
-
 local function accept(store)
-  if store then
-    redis.call('SET', key('blob', image), data)
-    redis.call('HINCRBY', META, 'backlog', #data)
-  end
+  if store then keep_upload(image, data) end
   local job_number = next_number()
   redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
     'attempts', 0, 'number', job_number)
@@ -36,13 +29,13 @@ end
 
 if not there() then
   local store = wanted()
-  if store and not has_room() then return 'backlog_full' end
+  if store and not has_room(#data, backlog) then return 'backlog_full' end
   accept(store)
 end
 also_in_other(function()
   if there() then return end
   local store = wanted()
-  local room = not store or has_room()
+  local room = not store or has_room(#data, backlog)
   accept(store and room)
   if not room then fail_job(job, 'backlog_full', '', image, ttl) end
 end)

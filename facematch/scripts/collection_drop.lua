@@ -7,6 +7,7 @@ local upto = ARGV[1]
 if upto ~= '' and number(CREATED) > number(upto) then return false end
 if upto == '' then upto = next_number() end
 redis.call('HSET', EDITIONS, 'dropping', upto)
+tell_uploads(0)
 if IS_DEFAULT and redis.call('EXISTS', META) == 1 then
   local policy = policy_of(served())
   redis.call('HSET', EDITIONS, 'kept.model', redis.call('HGET', META, 'model'),

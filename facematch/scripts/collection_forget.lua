@@ -2,6 +2,7 @@
 -- one is there again, empty. ARGV: epoch. The number given last stays, so that whatever comes later
 -- under this name has higher ones.
 if not ERASED_UPTO then return 0 end
+tell_uploads(0)
 if not IS_DEFAULT then return redis.call('DEL', EDITIONS) end
 local edition = editions()
 local function kept(name)

@@ -21,8 +21,7 @@ if not known(leader[1]) then
   end
   return 'none'
 end
-local room = number(redis.call('HGET', META, 'backlog')) + #data <= number(backlog)
-if code == '' and not room then return 'backlog_full' end
+if code == '' and not has_room(#data, backlog) then return 'backlog_full' end
 
 redis.call('SUNIONSTORE', key('names', image), key('names', image), leading_names)
 -- It may be that of a life which was erased meanwhile.
@@ -40,8 +39,5 @@ end
 redis.call('HSET', key('job', job), 'state', 'accepted', 'name', name, 'url', url, 'image', image,
   'attempts', 0, 'number', life, 'since', string.format('%d', now() * 1000000))
 redis.call('ZADD', ACCEPTED, now(), job)
-if data ~= '' then
-  redis.call('SET', key('blob', image), data)
-  redis.call('HINCRBY', META, 'backlog', #data)
-end
+if data ~= '' then keep_upload(image, data) end
 return 'accepted'

@@ -18,6 +18,8 @@ if wanted == 'switched' or wanted == 'rolled back' then
   if phase == 'building' then return phase end
   if (wanted == 'switched') ~= (phase == 'switched') then
     redis.call('HSET', EDITIONS, 'served', other, 'other', served)
+    turn_to(prefix_of(other))
+    count_uploads()
   end
   return 'ok'
 end

@@ -4,7 +4,7 @@
 -- image is as of image_view, policy {threshold, scored, max_false_matches, max_matches}, about {score
 -- from which matches are left out ('': of others), calibration, size, live faces, length of the image's
 -- faces, their norms}; and of the matches: hashes, one after the other; their positions and scores,
--- with spaces between; for each its name, or its names if it has not just one.
+-- with commas between; for each its name, or its names if it has not just one.
 local limit, after, member = number(ARGV[2]), ARGV[3], ARGV[4]
 local call = redis.call
 local image = image_view(ARGV[1])
@@ -26,7 +26,7 @@ local function page(more)
   return {image, complete, more, exact, {meta[6], scored, meta[8], meta[9]},
     {call('HGET', key(of(generation, 'limits')), position), meta[3], meta[4], meta[5],
       length, length % 512 == 0 and '' or call('GETRANGE', faces, face_count(length) * 512, -10)},
-    table.concat(hashes), table.concat(places, ' '), names}
+    table.concat(hashes), table.concat(places, ','), names}
 end
 if not known(image[1][1]) then return page(0) end
 

@@ -4,6 +4,8 @@
 local BASE = string.match(KEYS[1], '^fm:{[^}]*}:')
 local EDITIONS, DROPPED_EDITIONS = BASE .. 'editions', BASE .. 'editions:dropped'
 local HAPPENED, WEBHOOKS = BASE .. 'happened', BASE .. 'webhooks'
+-- The one key here that is of all collections: facematch/redis_collections.py.
+local UPLOADS = 'fm:uploads'
 
 -- Data that a newer version has changed is left alone: facematch/redis_connection.py knows the word.
 local about = redis.call('HMGET', EDITIONS, 'schema', 'created', 'dropping')
@@ -465,12 +467,50 @@ local function editions_view()
   return {redis.call('HGET', EDITIONS, 'built'), view}
 end
 
+-- How many uploaded bytes wait in this collection, for all to be counted together. That is set, not
+-- added to: so what a process of an older version has left out comes right with the next change.
+local function tell_uploads(bytes)
+  local more = bytes - number(redis.call('HGET', UPLOADS, BASE))
+  if more == 0 then return end
+  if redis.call('HINCRBY', UPLOADS, 'total', more) == 0 then
+    redis.call('DEL', UPLOADS)
+  elseif bytes == 0 then
+    redis.call('HDEL', UPLOADS, BASE)
+  else
+    redis.call('HSET', UPLOADS, BASE, bytes)
+  end
+end
+
+-- Those of the edition that is served. The other one has its own limit: for what it has no room, it
+-- fails and nobody waits.
+local function count_uploads()
+  if prefix == prefix_of((editions())) then
+    tell_uploads(number(redis.call('HGET', META, 'backlog')))
+  end
+end
+
+local function has_room(bytes, most)
+  local waiting = number(redis.call('HGET', META, 'backlog'))
+  if prefix == prefix_of((editions())) then
+    local counted = redis.call('HMGET', UPLOADS, 'total', BASE)
+    waiting = waiting + number(counted[1]) - number(counted[2])
+  end
+  return waiting + bytes <= number(most)
+end
+
+local function keep_upload(image, data)
+  redis.call('SET', key('blob', image), data)
+  redis.call('HINCRBY', META, 'backlog', #data)
+  count_uploads()
+end
+
 local function drop_upload(image)
   local blob = key('blob', image)
   local size = redis.call('STRLEN', blob)
   if size > 0 then
     redis.call('DEL', blob)
     redis.call('HINCRBY', META, 'backlog', -size)
+    count_uploads()
   end
 end
 

@@ -46,4 +46,5 @@ local views = {view(served)}
 if other then views[2] = view(other) end
 local checked = redis.call('HGETALL', BASE .. 'fsck')
 local last = number(redis.call('GET', BASE .. 'submissions'))
-return {views, checked, now(), string.format('%.6f', last / 1e6 - time)}
+return {views, checked, now(), string.format('%.6f', last / 1e6 - time),
+  number(redis.call('HGET', UPLOADS, 'total'))}

@@ -124,6 +124,59 @@ def test_an_accepted_job_says_whose_it_is(service: Service) -> None:
         assert service.front(name).accept(new, 1000).collection == name
 
 
+def test_uploads_that_wait_are_counted_in_all_collections_together(service: Service) -> None:
+    def full(name: str, data: bytes) -> bool:
+        try:
+            accept(service.front(name), data, data.decode())
+        except Unavailable as error:
+            return error.code == "backlog_full"
+        return False
+
+    for name in ("one", "other"):
+        service.collections.create(name, AS_IT_IS)
+    assert not full("one", b"a" * 400)
+    assert not full("other", b"b" * 400)
+    assert full(DEFAULT, b"c" * 201)
+    assert full("one", b"c" * 201)
+    assert not full("other", b"b" * 400)  # bytes that wait already
+    service.store("other").fail("b" * 400, "bad_image", "")
+    assert not full(DEFAULT, b"c" * 201)
+    assert full("other", b"d" * 400)
+    service.collections.drop("one")
+    assert not full("other", b"d" * 400)
+    forget(service, "one")
+    service.collections.drop(DEFAULT)
+    assert not full("other", b"e" * 600)
+    assert full("other", b"f")
+    forget(service, DEFAULT)
+    assert full(DEFAULT, b"f")
+    for job in (b"d" * 400, b"e" * 600):
+        service.store("other").fail(job.decode(), "bad_image", "")
+    assert not full(DEFAULT, b"f" * 1000)
+
+
+def test_uploads_that_an_older_version_took_are_counted_from_the_next_change_on(
+    redis_url: str,
+) -> None:
+    """It knows of no count of all: there is none, then what it takes away is still counted."""
+    with connect(redis_url) as client:
+        store, other = RedisStore(client), RedisCollections(client)
+        store.create(MODEL, 0.6)
+        other.create("other", AS_IT_IS)
+        accept(store, b"a" * 400, "a")
+        client.delete("fm:uploads")
+        with pytest.raises(Unavailable):
+            accept(store, b"b" * 601, "b")
+        accept(RedisStore(client, "other"), b"b" * 601, "b")
+        store.fail("a", "bad_image", "")
+        assert client.hgetall("fm:uploads") == {b"total": b"601", b"fm:{other}:": b"601"}
+        accept(store, b"c" * 300, "c")
+        client.hincrby("fm:{default}:meta", "backlog", -300)
+        # Who looks after jobs looks at that, too.
+        store.due_jobs(30, 10)
+        assert client.hgetall("fm:uploads") == {b"total": b"601", b"fm:{other}:": b"601"}
+
+
 def test_of_a_collection_that_is_not_there_nothing_is_told_or_made(service: Service) -> None:
     def refused(act: Callable[[], object]) -> None:
         with pytest.raises(NotFound) as raised:

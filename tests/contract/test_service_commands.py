@@ -24,6 +24,7 @@ from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.store import NewJob, State
 
 URL = "http://x/a.jpg"
@@ -98,6 +99,7 @@ def test_the_state_of_everything_is_told_at_a_glance(place: Place, redis_url: st
         in_hand = upload(place.store, b"is in hand")
         place.store.begin(in_hand)
         place.fail("lost", "unreachable")
+        RedisWebhooks(place.client).add("w", "https://example.com/path", "whsec_AAAA", "0-0")
         broker = open_broker(place.broker_url)
         broker.publish(Message("a"))
         broker.publish(Message("b"))
@@ -125,6 +127,10 @@ def test_the_state_of_everything_is_told_at_a_glance(place: Place, redis_url: st
     assert (told["index"]["ready"], told["index"]["behind"]) == (True, 0)
     assert told["collection"]["tail"]["position"] == 1
     assert (told["reindex"], told["problems"]) == (None, [])
+    [webhook] = told["webhooks"]
+    assert (webhook["id"], webhook["behind"], webhook["dead"]) == ("w", 1, False)
+    assert "webhooks     1; up to 1 changes to be told of" in lines
+    assert "whsec_" not in "".join(lines) + json.dumps(told)
     assert f"1 api {__version__}, 1 worker {__version__}" in lines[1]
     assert lines[2].startswith("jobs         2 accepted (1 in hand, the oldest for ")
     assert lines[3].startswith("images       1 with faces, 1 without all their matches (the oldest")

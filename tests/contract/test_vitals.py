@@ -119,6 +119,7 @@ def test_jobs_that_wait_are_counted_with_their_bytes_and_the_age_of_the_oldest(
     before = only(client)
     assert (before.jobs, before.pending, before.images) == (3, 0, 0)
     assert before.upload_bytes > 0
+    assert read(client).uploads == before.upload_bytes
     assert 0 < before.oldest_job < 60
     make_older(client, f"job:{world.jobs[1]}", 1000)
     assert 1000 <= only(client).oldest_job < 1060

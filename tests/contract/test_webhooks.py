@@ -1,7 +1,7 @@
 """One contract for webhooks: in memory, in Redis, in Valkey."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from submitting import MODEL, commit, upload
@@ -66,6 +66,18 @@ def test_webhooks_are_listed_shown_and_removed(parts: Parts) -> None:
     for call in (parts.webhooks.webhook, parts.webhooks.remove, parts.webhooks.redeliver):
         with pytest.raises(NotFound):
             call("one")
+
+
+def test_it_is_told_how_far_one_is_behind(parts: Parts) -> None:
+    webhook = parts.add()
+    assert parts.webhooks.behind(webhook, 10) == 0
+    places = [parts.happen(b"%d" % number) for number in range(3)]
+    assert parts.webhooks.behind(webhook, 10) == 3
+    assert parts.webhooks.behind(webhook, 2) == 2
+    assert parts.webhooks.behind(replace(webhook, place=places[1]), 10) == 1
+    # In the middle of what the last but one tells.
+    assert parts.webhooks.behind(replace(webhook, place=f"{places[1]}_1_1"), 10) == 2
+    assert parts.webhooks.behind(replace(webhook, place=places[2]), 10) == 0
 
 
 def test_there_are_only_so_many(parts: Parts) -> None:

@@ -120,7 +120,7 @@ def test_a_queue_that_nobody_works_on_is_told_until_somebody_does(
         for name in ("facematch_jobs_waiting", "facematch_queue_depth"):
             eventually(lambda name=name: total([api], name) == 20, name, 20)
         assert total([api], "facematch_jobs_oldest_seconds") > 0
-        assert total([api], "facematch_upload_bytes") == sum(map(len, pictures))
+        assert total([api], "facematch_uploads_bytes") == sum(map(len, pictures))
         cluster.start("worker-1")
         wait_done(cluster, pictures)
         eventually(lambda: total([api], "facematch_jobs_waiting") == 0, "no job waits", 20)

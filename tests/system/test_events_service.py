@@ -38,8 +38,15 @@ def zipped(pictures: list[bytes]) -> bytes:
 
 def test_what_happens_is_told_once_to_who_listens_and_to_a_webhook(tmp_path: Path) -> None:
     receiver = Receiver()
-    allowed = f"127.0.0.1:{receiver.port}"
-    settings = {"encoder": PLANTED, "fetch_allow": allowed, "sweep_seconds": "1", "sweep_age": "2"}
+    # Pictures may be fetched from there, and webhooks not lead to it.
+    forbidden = Receiver()
+    settings = {
+        "encoder": PLANTED,
+        "webhook_allow": f"127.0.0.1:{receiver.port}",
+        "fetch_allow": f"127.0.0.1:{forbidden.port}",
+        "sweep_seconds": "1",
+        "sweep_age": "2",
+    }
     served = Served(tmp_path / "data", tmp_path / "console.txt", "--port", "0", **settings)
     try:
         url = served.url()
@@ -55,7 +62,10 @@ def test_what_happens_is_told_once_to_who_listens_and_to_a_webhook(tmp_path: Pat
         thread = threading.Thread(target=listen)
         thread.start()
         eventually(lambda: heard, "it is listened", 30)
-        hook = requests.post(f"{url}/v1/webhooks", json={"url": receiver.url}, timeout=30).json()
+        hook, nowhere = (
+            requests.post(f"{url}/v1/webhooks", json={"url": one.url}, timeout=30).json()
+            for one in (receiver, forbidden)
+        )
 
         with Client(url) as client:
             sent = client.batches.submit_zip(zipped(PICTURES), key="all")
@@ -90,11 +100,15 @@ def test_what_happens_is_told_once_to_who_listens_and_to_a_webhook(tmp_path: Pat
         assert [kind for kind, _ in receiver.told()].count("done") == len(PICTURES)
         known = requests.get(f"{url}/v1/webhooks/{hook['webhook']}", timeout=30).json()
         assert (known["failures"], known["dead"]) == (0, False)
+        known = requests.get(f"{url}/v1/webhooks/{nowhere['webhook']}", timeout=30).json()
+        assert known["error"] == "address_not_allowed"
+        assert forbidden.received == []
     finally:
         served.process.terminate()
         served.end()
-        receiver.server.shutdown()
-        receiver.server.server_close()
+        for one in (receiver, forbidden):
+            one.server.shutdown()
+            one.server.server_close()
 
 
 def pairs_left(heard: list[EventAnswer]) -> int:

@@ -14,6 +14,8 @@ from real_pictures import reference_data
 from served import ROOT, Served
 
 from facematch.client import Client
+from facematch.errors import NotFound
+from facematch.faces import image_hash
 
 SHOTS, REAL_SHOTS = ROOT / "build" / "page", ROOT / "build" / "page-real"
 PEOPLE, PICTURES = 4, 5
@@ -75,6 +77,7 @@ def test_the_page_from_the_first_visit_to_the_last_picture(
     url = cartoons.url()
     pictures, probe = drawn()
     journey(browser, url, pictures, probe)
+    another_collection(browser, url, pictures[0][:2])
     looks_right(browser, url, "drawn")
 
 
@@ -243,6 +246,35 @@ def status(window: Window, url: str) -> None:
     expect(page.locator("#index")).to_contain_text("At position")
 
 
+def another_collection(browser: Browser, url: str, files: Files) -> None:
+    """What is added in another collection is there and matches there, and nowhere else."""
+    with Client(url) as client, Client(url, collection="holiday") as inside:
+        client.collections.create("holiday")
+        window = Window(browser, DESKTOP)
+        page = window.page
+        window.visit(url)
+        with page.expect_navigation():
+            page.get_by_label("Collection").select_option("holiday")
+        page.wait_for_selector("main[data-ready]")
+        window.drop(files)
+        done = page.locator("#pictures .card .state", has_text="1 match")
+        expect(done).to_have_count(len(files), timeout=60_000)
+        page.locator("#pictures a").first.click()
+        expect(page.locator("#matches .card")).to_have_count(len(files) - 1)
+        assert page.title() == f"{files[-1][0]} · holiday · facematch"
+        assert "/c/holiday/images/" in page.url
+        page.get_by_role("button", name="Erase this image").click()
+        page.get_by_role("button", name="Erase it").click()
+        expect(page.locator("#instead-title")).to_have_text("This image was erased")
+        image = page.url.rpartition("/")[2]
+        with pytest.raises(NotFound, match="erased"):
+            inside.image(image)
+        assert client.image(image).names == (files[-1][0],)
+        inside.delete(image_hash(files[0][1]))
+        assert window.errors == []
+        window.close()
+
+
 def looks_right(browser: Browser, url: str, name: str) -> None:
     """Each view, on a phone and a desktop, in light and dark: nothing sticks out, and axe-core has
     nothing against it."""
@@ -251,11 +283,13 @@ def looks_right(browser: Browser, url: str, name: str) -> None:
         image = next(iter(client.people.faces(person))).image
     views = {  # where it is, and what is there at last
         "add": ("/", "#drop"),
-        "image": (f"/images/{image}", "#matches img"),
+        "image": (f"/images/{image}", "#matches .card"),
         "gone": (f"/images/{'0' * 64}", "#instead-title"),
-        "people": ("/people", "#everybody img"),
-        "person": (f"/people/{person}", "#faces img"),
+        "people": ("/people", "#everybody .card"),
+        "person": (f"/people/{person}", "#faces .card"),
         "status": ("/status", "#failed tbody tr"),
+        "empty": ("/c/holiday/people", "#none"),
+        "nowhere": ("/c/nowhere/", "main .others a"),
     }
     for scheme in SCHEMES:
         for size in (PHONE, DESKTOP):
@@ -263,6 +297,7 @@ def looks_right(browser: Browser, url: str, name: str) -> None:
             for view, (path, last) in views.items():
                 window.visit(url + path)
                 expect(window.page.locator(last).last).to_be_visible()
+                window.fill()
                 window.shoot(SHOTS, f"{name}-{view}-{size[0]}-{scheme}")
                 assert window.violations() == [], view
                 assert window.overflow() <= 0, view

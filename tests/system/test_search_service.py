@@ -16,7 +16,7 @@ from planted import PLANTED, people, pictures_of, planted_picture
 from served import ROOT, Served
 
 from facematch.client import Client
-from facematch.errors import Rejected
+from facematch.errors import Rejected, Unavailable
 from facematch.faces import image_hash, pack_encodings
 
 RNG = np.random.default_rng(8)
@@ -69,6 +69,27 @@ def served(tmp_path: Path, web: PictureServer) -> Iterator[Served]:
             process.kill()
 
 
+def search_while_the_default_collection_is_emptied(url: str) -> None:
+    """Which is of no concern to another one."""
+    with (
+        Client(url, attempts=1) as all_of_it,
+        Client(url, attempts=1, collection="apart") as apart,
+    ):
+        all_of_it.collections.create("apart")
+        image = apart.submit(ADAS[0], wait=30).hash
+        all_of_it.collections.delete("default")
+        searches, emptying = 0, True
+        while emptying:
+            try:
+                all_of_it.collections.get("default")
+                emptying = False
+            except Unavailable as error:
+                searches += error.code == "collection_erasing"
+            [match] = apart.search(PROBE, face=0).faces[0].matches
+            assert match.hash == image
+        assert searches
+
+
 def test_searches_are_right_while_pictures_come_and_leave_nothing_behind(
     served: Served, web: PictureServer, tmp_path: Path
 ) -> None:
@@ -114,6 +135,7 @@ def test_searches_are_right_while_pictures_come_and_leave_nothing_behind(
         client.delete(there[0])
         assert searched(0) == {*there[1:], *late}
         assert {one["hash"] for one in answer["faces"][0]["matches"]} == {*there, *late}
+        search_while_the_default_collection_is_emptied(url)
         served.process.send_signal(2)
         assert served.end() == 0
     words = (NAME, "abracadabra")

@@ -3,9 +3,12 @@
 import io
 import random
 import struct
+import threading
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,19 @@ import pytest
 from api_parts import Api, running_api
 from api_server import serving
 from flask.testing import FlaskClient
+from waiting import eventually
 from werkzeug.test import TestResponse
 
 from api import packed
 from facematch.client import Client
 from facematch.errors import Rejected, Unavailable
 from facematch.faces import image_hash
+from facematch.keys import EVERY, Scope, new_key
+from facematch.policy import PolicyChange
 
 LIMIT, BACKLOG = 1000, 20_000
 KEY = {"Idempotency-Key": "one"}
+SHORT = "/v1/images:batch"
 
 
 @pytest.fixture
@@ -246,6 +253,75 @@ def test_what_there_is_no_room_for_is_refused_and_loses_nothing(
         job = api.next_job()
         api.store.fail(job, "bad_image", "")
     assert send_zip(client, zipped(("x.jpg", b"new" * 300)), **KEY).status_code == 202
+
+
+class Stalled(io.BytesIO):
+    """A body that is no archive, and does not come before it is let go on."""
+
+    def __init__(self, go_on: threading.Event) -> None:
+        super().__init__(b"no archive")
+        self.go_on, self.is_read = go_on, threading.Event()
+
+    def readinto(self, buffer: Any) -> int:
+        self.is_read.set()
+        self.go_on.wait(30)
+        return super().readinto(buffer)
+
+
+@contextmanager
+def held(api: Api, count: int, path: str, key: str) -> Iterator[None]:
+    """So many batches that are being received."""
+    go_on = threading.Event()
+
+    def send(body: Stalled) -> TestResponse:
+        return api.app.test_client().post(
+            path,
+            input_stream=body,
+            headers={"X-Api-Key": key},
+            content_type="application/zip",
+        )
+
+    with ThreadPoolExecutor(count) as pool:
+        bodies = [Stalled(go_on) for _ in range(count)]
+        answers = [pool.submit(send, body) for body in bodies]
+        try:
+            assert all(body.is_read.wait(10) for body in bodies)
+            yield
+        finally:
+            go_on.set()
+        assert {answer.result().status_code for answer in answers} == {400}
+
+
+def test_who_has_slow_batches_received_keeps_nobody_else_from_sending_one(api: Api) -> None:
+    def sent(path: str = SHORT, key: str = "") -> tuple[int, str | None]:
+        answer = api.app.test_client().post(
+            path, json={"urls": ["http://x/"]}, headers={"X-Api-Key": key}
+        )
+        assert (answer.status_code == 503) == ("Retry-After" in answer.headers)
+        return answer.status_code, answer.json.get("code")
+
+    busy, taken = (503, "batch_busy"), (202, None)
+    api.collections.create("other", PolicyChange())
+    # Where nobody is asked for a key, by collection.
+    with held(api, 3, SHORT, ""):
+        assert sent() == busy
+        assert sent("/v1/collections/other/images:batch") == taken
+    assert sent() == taken
+    texts = []
+    for _ in range(5):
+        key, text = new_key("k", list(Scope), [EVERY], 1.0)
+        api.keys.add(key)
+        texts.append(text)
+    eventually(lambda: sent()[0] == 401)
+    with held(api, 3, SHORT, texts[0]):
+        assert sent(key=texts[0]) == busy
+        assert sent("/v1/collections/other/images:batch", texts[0]) == busy
+        assert sent(key=texts[1]) == taken
+        with held(api, 3, SHORT, texts[1]), held(api, 3, SHORT, texts[2]):
+            assert sent(key=texts[3]) == taken
+            with held(api, 3, SHORT, texts[3]):
+                assert sent(key=texts[4]) == busy
+    assert {sent(key=text) for text in texts} == {taken}
 
 
 def test_a_batch_that_is_sent_again_with_its_key_is_the_same(api: Api, client: FlaskClient) -> None:

@@ -75,7 +75,7 @@ def test_a_ledger_not_replayed_yet_is_not_ready(
     def away() -> None:
         raise Unavailable("ledger_unavailable")
 
-    monkeypatch.setattr(api.ledger, "erasures", away)
+    monkeypatch.setattr(api.ledger, "records", away)
     api.replayer.request()
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["store"]) == (503, "up")

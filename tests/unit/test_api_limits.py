@@ -1,6 +1,7 @@
 """How much a key may ask for: counted for each key, by all apis together, and said in 429."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -86,9 +87,12 @@ def test_where_nobody_is_asked_for_a_key_nobody_is_counted(api: Api) -> None:
     assert answers == {202}
 
 
-def test_many_submissions_at_once_are_charged_before_they_are_taken() -> None:
+@contextmanager
+def taking_many(
+    limits: Limits, *, quota: str
+) -> Iterator[tuple[Callable[[int], TestResponse], APIFlask]]:
+    """Who submits so many at once, with a key of this quota."""
     app, keys = APIFlask("small"), MemoryKeys()
-    limits = Limits(quota="10/day")
     problems.register(app)
 
     @app.post("/many/<int:count>")
@@ -98,14 +102,44 @@ def test_many_submissions_at_once_are_charged_before_they_are_taken() -> None:
         return {}
 
     Guard(keys, limits).register(app)
-    client, key = app.test_client(), key_of(keys)
-    assert client.post("/many/6", headers=key).status_code == 200
-    assert is_over(client.post("/many/5", headers=key), "quota_exceeded", 86_400)
-    # The one that it counted as is gone, the four others are not.
-    assert client.post("/many/3", headers=key).status_code == 200
-    assert client.post("/many/1", headers=key).status_code == 429
-    with app.test_request_context():
-        limits.charge(100)
+    client, key = app.test_client(), key_of(keys, quota=quota)
+    yield lambda count: client.post(f"/many/{count}", headers=key), app
+
+
+def test_many_submissions_at_once_are_charged_before_they_are_taken() -> None:
+    limits = Limits()
+    with taking_many(limits, quota="10/day") as (send, app):
+        assert send(6).status_code == 200
+        assert is_over(send(5), "quota_exceeded", 86_400)
+        # The one that it counted as is gone, the four others are not.
+        assert send(3).status_code == 200
+        assert send(1).status_code == 429
+        with app.test_request_context():
+            limits.charge(100)
+
+
+@pytest.mark.parametrize("quota", ["10/day", "1000/minute,10/day"])
+def test_more_at_once_than_a_quota_ever_allows_is_told_so_and_not_to_wait(quota: str) -> None:
+    with taking_many(Limits(), quota=quota) as (send, _):
+        answer = send(11)
+        assert (answer.status_code, answer.json["code"]) == (413, "larger_than_quota")
+        assert answer.json["detail"] == "11 at once, no more than 10 per 1 day"
+        assert "Retry-After" not in answer.headers
+        assert send(9).status_code == 200
+
+
+def test_what_one_limit_refuses_is_not_charged_to_another(redis_server: RedisServer) -> None:
+    with connect(redis_server.url) as client:
+        pool = client.connection_pool
+        in_redis = Limits(uri="redis://", connection_pool=pool, key_prefix=LIMITS_PREFIX)
+        for limits in (Limits(), in_redis):
+            with taking_many(limits, quota="7/day,8/minute") as (send, _):
+                assert send(5).status_code == 200
+                over = send(3)
+                assert is_over(over, "quota_exceeded", 86_400)
+                assert over.json["detail"] == "no more than 7 per 1 day"
+                # Of both limits one is left for it, had the minute not been charged with those two.
+                assert send(1).status_code == 200
 
 
 def of_redis(url: str, keys: MemoryKeys) -> tuple[APIFlask, object]:

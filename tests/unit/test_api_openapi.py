@@ -10,19 +10,21 @@ from pathlib import Path
 
 from api_server import ROOT, serving
 
+TESTS = ROOT / "tests"
 SECONDS = os.environ.get("OPENAPI_SECONDS")
 
 
 def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     long = ("--max-time", SECONDS, "--max-examples", "10000") if SECONDS else ("--seed", "1")
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", "--checks", "all", "--no-color"),
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", TESTS / "schemathesis.toml"),
+        *("run", "--checks", "all", "--no-color"),
         *("--generation-database", "none", "--warnings", "off", "--max-examples", "3", *long),
     ]
     with serving(tmp_path) as server:
         found = subprocess.run(
             [*command, f"{server.url}/openapi.json"],
-            env={**os.environ, "SCHEMATHESIS_HOOKS": str(ROOT / "tests" / "schemathesis_hooks.py")},
+            env={**os.environ, "SCHEMATHESIS_HOOKS": str(TESTS / "schemathesis_hooks.py")},
             cwd=tmp_path,
             capture_output=True,
             text=True,

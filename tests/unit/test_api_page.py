@@ -77,3 +77,32 @@ def test_a_view_offers_what_there_is_a_route_for(api: Api) -> None:
     assert ("search" in offers) == ("/v1/search" in there)
     assert ("events" in offers) == ("/v1/events" in there)
     assert "thumbnails" not in offers
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_view_is_there_for_any_collection(api: Api, view: str) -> None:
+    client = api.app.test_client()
+    short, answer = client.get(view), client.get(f"/c/holiday{view}")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Security-Policy"] == short.headers["Content-Security-Policy"]
+    assert 'data-api="/v1/collections/holiday"' in answer.text
+    assert " · holiday · facematch</title>" in answer.text
+    # It differs from that of the default one in nothing but the name: every link leads to the same
+    # collection, and a collection that is not there looks like one that is.
+    named = answer.text.replace("/v1/collections/holiday", "/v1").replace("/c/holiday", "")
+    named = named.replace(" holiday ·", "").replace('"holiday"', '"default"')
+    assert named == short.text
+    links = re.findall(r'href="(/[^"]*)"', answer.text)
+    outside = {link for link in links if not link.startswith("/c/holiday/")}
+    assert {link for link in outside if not link.startswith("/static/")} == {"/docs"}
+
+
+def test_the_long_form_of_the_default_collection_is_the_short_one(api: Api) -> None:
+    client = api.app.test_client()
+    assert client.get("/c/default/people").text == client.get("/people").text
+    assert client.get("/c/holiday").location.endswith("/c/holiday/")
+
+
+def test_what_is_no_name_of_a_collection_has_no_views(api: Api) -> None:
+    answer = api.app.test_client().get("/c/No%20Name/people")
+    assert (answer.status_code, answer.json["code"]) == (404, "unknown_collection")

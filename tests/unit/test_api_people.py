@@ -125,7 +125,7 @@ def test_corrections_are_seen_at_once(client: FlaskClient) -> None:
         ("PATCH", "/v1/people/ada", {"name": "x" * 2000}, 400, "bad_request"),
         ("PATCH", "/v1/people/ada", None, 400, "bad_request"),
         ("POST", "/v1/people/ada/merge", {"people": []}, 400, "bad_request"),
-        ("POST", "/v1/people/ada/merge", {"people": ["ada"]}, 400, "bad_request"),
+        ("POST", "/v1/people/nobody/merge", {"people": ["nobody"]}, 404, "no_person"),
         ("POST", "/v1/people/ada/merge", {"people": ["nobody"]}, 404, "no_person"),
         ("POST", "/v1/people/ada/split", {"faces": [{"image": A, "number": 1}]}, 409, "not_theirs"),
         (
@@ -150,6 +150,13 @@ def test_what_does_not_go_has_a_code(
         client.open(path, method=method, json=body) if body else client.open(path, method=method)
     )
     assert (answer.status_code, answer.json["code"]) == (status, code)
+    assert client.get("/v1/people").json == before
+
+
+def test_that_a_person_is_itself_changes_nothing(client: FlaskClient) -> None:
+    before = client.get("/v1/people").json
+    answer = client.post("/v1/people/ada/merge", json={"people": ["ada"]})
+    assert (answer.status_code, answer.json["id"]) == (200, "ada")
     assert client.get("/v1/people").json == before
 
 

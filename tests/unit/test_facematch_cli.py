@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from scripted_service import Reply, Request, job, problem, scripted
@@ -279,7 +280,7 @@ def test_wrong_use_is_explained_and_has_exit_code_2(run: Run, words: list[str]) 
         (["match", A], problem(500, "internal_error", "the\nlog"), "the log (internal_error)"),
         (["match", A], problem(503, "store_unavailable", "Redis is away"), "Redis is away (store_"),
         (["match", A], Reply(200, "hello", "text/plain"), "in another form"),
-        (["delete", A], problem(403, "forbidden", "no entry"), "no entry"),
+        (["delete", A], problem(403, "scope_missing", "no entry"), "no entry; --key or "),
     ],
 )
 def test_an_error_is_one_line(
@@ -288,7 +289,7 @@ def test_an_error_is_one_line(
     monkeypatch.setattr("facematch.rest._backoff", lambda state: 0.0)
     with scripted(lambda request: reply) as service:
         result = run("--url", service.url, *words)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (3 if reply.status == 403 else 1, "")
     assert result.stderr.startswith("facematch: ")
     assert result.stderr.count("\n") == 1
     assert complaint in result.stderr
@@ -554,6 +555,25 @@ def test_the_help_has_every_command_in_a_section_on_one_screen(run: Run) -> None
         assert [line.split()[0] for line in section.splitlines()] == list(names)
     assert "Exit codes" in result.stdout
     assert len(result.stdout.splitlines()) < 60
+
+
+def every_command(command: click.Command = main, *names: str) -> Iterator[tuple[str, ...]]:
+    """The names that lead to each command."""
+    yield names
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from every_command(below, *names, name)
+
+
+@pytest.mark.parametrize("names", list(every_command()), ids=" ".join)
+def test_help_is_whole_in_a_window_of_eighty_columns(names: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(main, [*names, "--help"], env={"COLUMNS": "80"})
+    lines = told.stdout.splitlines()
+    assert len(lines) > 4
+    assert max(map(len, lines)) <= 80
+    cut = ("\N{HORIZONTAL ELLIPSIS}", "...")
+    ends = [line for line in lines if line.endswith(cut) and not line.startswith("Usage: ")]
+    assert ends == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -14,7 +14,7 @@ from told_service import DISTANCE, ToldService, told_service
 from waiting import eventually
 
 from facematch.client import Client, MatchAnswer
-from facematch.errors import FacematchError, Misconfigured, NotFound, Rejected, Unavailable
+from facematch.errors import Denied, FacematchError, Misconfigured, NotFound, Rejected, Unavailable
 from facematch.faces import Box, image_hash
 from facematch.store import State
 
@@ -269,8 +269,9 @@ def test_the_key_is_sent_and_not_to_where_the_service_redirects() -> None:
         (problem(503, "store_unavailable"), Unavailable, "store_unavailable"),
         (problem(429, "a_code_of_tomorrow"), Unavailable, "service_unavailable"),
         (problem(500, "internal_error"), FacematchError, "internal_error"),
-        (problem(401, "no_key"), Misconfigured, "misconfigured"),
-        (Reply(403, "no", "text/html"), Misconfigured, "misconfigured"),
+        (problem(401, "no_key"), Denied, "no_key"),
+        (problem(403, "a_code_of_tomorrow"), Denied, "scope_missing"),
+        (Reply(403, "no", "text/html"), Denied, "scope_missing"),
         (Reply(404, "<h1>nginx", "text/html"), Misconfigured, "misconfigured"),
         (Reply(413, "<h1>nginx", "text/html"), Rejected, "too_large"),
         (Reply(500, "<h1>nginx", "text/html"), FacematchError, "internal_error"),

@@ -3,6 +3,7 @@ one thing at a time, and nothing else is said to be."""
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -34,6 +35,7 @@ from facematch.redis_connection import Redis, connect
 from facematch.redis_keys import RedisKeys
 from facematch.redis_scripts import SCHEMA
 from facematch.redis_store import RedisStore
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.settings import PREFIX
 from facematch.store import NewJob
 
@@ -290,6 +292,28 @@ def test_a_job_of_another_collection_that_nobody_looks_after_is_found(
     client.zadd("fm:{holiday}:accepted", {"job": time.time() - 600})
     said = "nobody has looked after an accepted job of holiday for 10 min 0 s"
     assert diagnose() == {"collections": ("wrong", said)}
+
+
+def test_webhooks_that_refuse_and_dead_ones_are_found_in_all_collections(
+    diagnose: Diagnose, client: Redis
+) -> None:
+    RedisCollections(client).create("holiday", PolicyChange())
+    store, webhooks = RedisStore(client, "holiday"), RedisWebhooks(client, "holiday")
+    webhooks.add("w", "https://example.com/secret-path", "whsec_AAAA", "0-0")
+    store.accept(NewJob("job", "http://x/", url="http://x/"), BACKLOG)
+    store.fail("job", "unreachable", "")
+    assert diagnose() == {}
+    assert webhooks.take("me", 60) is not None
+    webhooks.refused("w", "me", "status 500")
+    level, said = diagnose()["webhooks"]
+    assert level == "warning"
+    assert re.fullmatch(r"w of holiday refuses since .* s \(status 500\)", said)
+    webhooks.redeliver("w")
+    assert webhooks.take("me", 60) is not None
+    webhooks.refused("w", "me", "status 410", for_good=True)
+    assert "w of holiday is dead since" in diagnose()["webhooks"][1]
+    webhooks.remove("w")
+    assert diagnose() == {}
 
 
 def test_a_job_that_waits_its_turn_is_no_trouble(diagnose: Diagnose, client: Redis) -> None:

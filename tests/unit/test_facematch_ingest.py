@@ -14,7 +14,7 @@ from told_service import ToldService, told_service
 from waiting import eventually
 
 from facematch.client import Client
-from facematch.errors import FacematchError, Misconfigured, NotFound, Rejected
+from facematch.errors import Denied, FacematchError, Misconfigured, NotFound, Rejected
 from facematch.faces import image_hash
 from facematch.ingest.journal import Done, Journal, journal_path
 from facematch.ingest.picture import Kind
@@ -433,7 +433,7 @@ def test_one_picture_that_gets_no_answer_does_not_hold_up_the_others(runs: Runs)
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (problem(401, "no_key"), Misconfigured),
+        (problem(401, "no_key"), Denied),
         (Reply(404, "<h1>", "text/html"), Misconfigured),
         (problem(404, "unknown_collection"), NotFound),
     ],

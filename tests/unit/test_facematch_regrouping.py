@@ -107,6 +107,14 @@ def test_faces_of_one_image_are_different_people(album: Album) -> None:
     )
 
 
+def test_with_data_of_the_schema_before_nobody_waits_to_be_grouped(album: Album) -> None:
+    album.add(ADA)
+    assert check(album.store, album.people).ungrouped == 1
+    album.store._size = 0
+    assert not regroup(album.store, album.people)
+    assert check(album.store, album.people).ungrouped == 0
+
+
 def test_a_person_keeps_its_id_as_faces_come_and_go(album: Album) -> None:
     first = album.add(ADAS[0])
     album.group()

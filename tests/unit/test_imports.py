@@ -116,6 +116,7 @@ LAYERS = {
         "redis_failed_jobs",
         "redis_functions",
         "redis_keys",
+        "redis_leftovers",
         "redis_limits",
         "redis_server",
         "redis_people",
@@ -134,6 +135,7 @@ LAYERS = {
         "search_workers",
         "sidecar",
         "streams",
+        "webhooks_client",
     },
 }
 

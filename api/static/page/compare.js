@@ -2,6 +2,7 @@
 
 import { bestPair } from "./matches.js";
 import { frame, show } from "./pictures.js";
+import { BASE } from "./rest.js";
 import { chance, title } from "./words.js";
 
 /** Opens the dialog for one of the matches. `here`: what is on the left: its `hash`, `names`
@@ -23,7 +24,7 @@ export function compare(main, here, matches, at) {
     part("right-text").textContent = match.names.join(", ") || match.hash;
     part("compare-title").textContent = `Compare with ${title(match.names, match.hash)}`;
     part("compare-text").textContent = sure;
-    part("compare-open").href = `/images/${match.hash}`;
+    part("compare-open").href = `${BASE}/images/${match.hash}`;
   }
 
   function ends() {

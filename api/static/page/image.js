@@ -5,7 +5,7 @@ import { attempt, confirmed, made, toast } from "./dialogs.js";
 import { listen } from "./events.js";
 import { draw, matchCard } from "./matches.js";
 import { forget, imageOf, pictureOf } from "./pictures.js";
-import { API, ask, offers, query, seconds } from "./rest.js";
+import { API, BASE, ask, entitle, offers, query, seconds } from "./rest.js";
 import { withdraw } from "./sending.js";
 import { slider } from "./slider.js";
 import { count, expected, number, STATES, title } from "./words.js";
@@ -32,7 +32,7 @@ export async function start(main, signal) {
   if (signal.aborted) return;
   const { image } = view;
   part("name").textContent = title(image.names, hash);
-  document.title = `${title(image.names, hash)} · facematch`;
+  entitle(title(image.names, hash));
   if (image.state === "failed") {
     const why = (await ask(`images/${hash}/matches`).catch(() => null))?.code ?? image.code;
     return instead(part, STATES.failed, `The reason is: ${why}. Give it another picture.`);
@@ -88,7 +88,7 @@ async function picture(view) {
     const person = people.get(face);
     const mark = made(person ? "a" : "span", "", null, made("span", "", person?.name ?? `${face + 1}`));
     if (!person) return mark;
-    mark.href = `/people/${person.id}`;
+    mark.href = `${BASE}/people/${person.id}`;
     mark.setAttribute("aria-label", `Face ${face + 1}: ${person.name ?? "a person without a name"}`);
     return mark;
   });
@@ -100,7 +100,7 @@ async function picture(view) {
   part("people").replaceChildren(
     ...[...people].map(([face, person]) => {
       const link = made("a", "", person.name ?? "A person without a name");
-      link.href = `/people/${person.id}`;
+      link.href = `${BASE}/people/${person.id}`;
       return made("li", "", `Face ${face + 1}: `, link);
     }),
   );

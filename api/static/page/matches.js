@@ -2,6 +2,7 @@
 
 import { made } from "./dialogs.js";
 import { frame, imageOf, place } from "./pictures.js";
+import { BASE } from "./rest.js";
 import { sureness, title } from "./words.js";
 
 const SIDE = 60; // hundredths of the window that a picture may be high
@@ -11,7 +12,7 @@ const MOST_TIMES = 2; // that a small picture is shown larger than it is
 export function matchCard(match, compare) {
   const name = title(match.names, match.hash);
   const link = made("a", "whole");
-  link.href = `/images/${match.hash}`;
+  link.href = `${BASE}/images/${match.hash}`;
   link.append(
     frame(match.hash, match.names),
     made("span", "name", name),

@@ -3,7 +3,7 @@
 import { chooser, chosenWords } from "./choosing.js";
 import { attempt, confirmed, made, toast } from "./dialogs.js";
 import { frame } from "./pictures.js";
-import { ask, query, seconds, tell } from "./rest.js";
+import { BASE, ask, query, seconds, tell } from "./rest.js";
 import { count } from "./words.js";
 
 const PORTION = 60;
@@ -66,7 +66,7 @@ function add(view, page) {
 function card({ choosing }, person) {
   const name = person.name ?? "No name yet";
   const link = made("a", "whole");
-  link.href = `/people/${person.id}`;
+  link.href = `${BASE}/people/${person.id}`;
   link.append(
     frame(person.id, [], () => firstFace(person.id)),
     made("span", "name", name),

@@ -3,7 +3,7 @@
 import { chooser, chosenWords } from "./choosing.js";
 import { attempt, made, toast } from "./dialogs.js";
 import { frame } from "./pictures.js";
-import { ask, query, tell } from "./rest.js";
+import { BASE, ask, entitle, query, tell } from "./rest.js";
 import { count, title } from "./words.js";
 
 const PORTION = 120;
@@ -49,13 +49,13 @@ async function load(view, cursor = null) {
 function called({ part }, name) {
   part("name").textContent = name ?? "No name yet";
   part("new-name").value = name ?? "";
-  document.title = `${name ?? "Person"} · facematch`;
+  entitle(name ?? "Person");
 }
 
 function card(choosing, face) {
   const name = title(face.names, face.image);
   const link = made("a", "whole");
-  link.href = `/images/${face.image}`;
+  link.href = `${BASE}/images/${face.image}`;
   link.append(frame(face.image, face.names, face.box), made("span", "name", name));
   const key = { image: face.image, number: face.number };
   return made("li", "card", null, link, choosing.box(`${face.image} ${face.number}`, key, `Choose the face in ${name}`));

@@ -3,12 +3,22 @@
 import { keyedFetch } from "../key.js";
 
 const root = document.documentElement.dataset;
+/** Where the REST interface of the collection that is shown is, and where its views are: paths that
+    others are put behind. One tab shows one collection. */
 export const API = root.api;
+export const BASE = root.base;
+/** Its name. */
+export const COLLECTION = root.collection;
 const RETRY_SECONDS = 2;
 
 /** Whether the service has what only some services have: search, events, pairs, thumbnails. */
 export function offers(name) {
   return root.offers.split(" ").includes(name);
+}
+
+/** Says in the title of the window what is shown, and of which collection. */
+export function entitle(text) {
+  document.title = [text, ...(BASE ? [COLLECTION] : []), "facematch"].join(" · ");
 }
 
 export class Problem extends Error {

@@ -1,10 +1,11 @@
 // Starts a view, and shows another one without leaving the page: pictures go on being sent.
 
-import { checkKey } from "../key.js";
+import { absent, offerCollections } from "./collections.js";
+import { BASE } from "./rest.js";
 import { changes, items, open } from "./sending.js";
 import { count, number } from "./words.js";
 
-const VIEWS = /^\/(images\/[^/]+|people(\/[^/]+)?|search|status)?$/;
+const VIEWS = /^\/(images\/[^/]+|people(\/[^/]+)?|search|status)?$/; // behind BASE
 let left = new AbortController();
 
 async function start() {
@@ -18,7 +19,7 @@ async function start() {
   }
   tray();
   const module = await import(`./${main.dataset.view}.js`);
-  if (!signal.aborted) await module.start(main, signal);
+  if (!signal.aborted && !absent(main)) await module.start(main, signal);
   main.dataset.ready = "yes";
   performance.mark("ready"); // benchmarks/browsing.py asks when that was
 }
@@ -47,12 +48,17 @@ document.addEventListener("click", (event) => {
   if (!link || event.defaultPrevented || event.button || link.target || "plain" in link.dataset) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const address = new URL(link.href);
-  if (address.origin !== location.origin || !VIEWS.test(address.pathname) || address.hash) return;
+  if (address.origin !== location.origin || !isView(address.pathname) || address.hash) return;
   event.preventDefault();
   visit(address.pathname + address.search);
 });
 addEventListener("popstate", () => visit(location.pathname + location.search, false));
 history.scrollRestoration = "manual";
+
+/** Of this collection: those of another one are another document. */
+function isView(path) {
+  return path.startsWith(`${BASE}/`) && VIEWS.test(path.slice(BASE.length));
+}
 
 function tray() {
   const shown = document.getElementById("tray");
@@ -63,5 +69,9 @@ function tray() {
 }
 changes.addEventListener("change", tray);
 
-checkKey();
+// Asks for a key at once where one is needed, and not when a large picture was sent for nothing.
+offerCollections(() => {
+  left.abort();
+  absent(document.getElementById("main"));
+});
 start();

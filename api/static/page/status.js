@@ -62,8 +62,9 @@ async function look(view) {
 function tiles({ part }, { jobs, images, failed: codes }) {
   const failures = Object.values(codes).reduce((sum, value) => sum + value, 0);
   const shown = [
-    ["Waiting", jobs.waiting, jobs.waiting ? `the oldest for ${duration(jobs.oldest_seconds)}` : "nothing waits", ""],
-    ["In hand", jobs.in_hand, `${bytes(jobs.upload_bytes)} uploaded and not looked at`, ""],
+    // Those in hand wait no more, but what is told of how many wait counts them, too.
+    ["Waiting", Math.max(0, jobs.waiting - jobs.in_hand), jobs.waiting ? `${bytes(jobs.upload_bytes)} of uploads, with those in hand` : "nothing waits", ""],
+    ["In hand", jobs.in_hand, jobs.waiting ? `the oldest picture came ${duration(jobs.oldest_seconds)} ago` : "no picture", ""],
     ["Images with faces", images.done, images.pending ? `and ${number(images.pending)} without all their matches` : "all with their matches", ""],
     ["Being erased", images.erasing, "hidden already", ""],
     ["Not processed", failures, failures ? "see below" : "none", failures ? "bad" : "good"],

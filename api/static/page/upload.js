@@ -2,6 +2,7 @@
 
 import { made } from "./dialogs.js";
 import { show } from "./pictures.js";
+import { BASE } from "./rest.js";
 import { addFiles, addUrls, changes, items, open } from "./sending.js";
 import { count, number } from "./words.js";
 
@@ -86,7 +87,7 @@ function cardOf(item) {
     card.fill = () => {
       const old = card.firstElementChild;
       const link = made(item.hash ? "a" : "div", "whole");
-      if (item.hash) link.href = `/images/${item.hash}`;
+      if (item.hash) link.href = `${BASE}/images/${item.hash}`;
       let frame = old?.querySelector(".frame");
       if (!frame) {
         frame = made("span", "frame", null, made("span", "nothing"));
