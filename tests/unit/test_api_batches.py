@@ -301,6 +301,18 @@ def test_a_submission_that_is_sent_again_with_its_key_is_the_same(
     assert by_url.json["job"] == again.json["job"]
 
 
+def test_what_is_refused_has_not_taken_the_key(api: Api, client: FlaskClient) -> None:
+    assert send_zip(client, b"no zip", **KEY).status_code == 400
+    assert send_urls(client, [], **KEY).status_code == 400
+    assert send_urls(client, ["http://x/a"], **KEY).status_code == 202
+    assert client.put("/v1/privacy", json={"strict": True}).status_code == 200
+    answer = client.post("/v1/images", data=b"one", headers=KEY)
+    assert (answer.status_code, answer.json["code"]) == (422, "no_basis")
+    basis = {"Facematch-Purpose": "tests", "Facematch-Legal-Basis": "contract"}
+    answer = client.post("/v1/images", data=b"two", headers=KEY | basis)
+    assert answer.status_code == 202
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "\xf6"])
 def test_what_is_no_key_is_refused(client: FlaskClient, key: str) -> None:
     answer = client.post("/v1/images", data=b"a", headers={"Idempotency-Key": key})
