@@ -140,6 +140,16 @@ def test_an_archive_with_a_link_in_it_is_refused(client: FlaskClient) -> None:
     assert send_zip(client, written.getvalue()).json["code"] == "bad_archive"
 
 
+def test_a_file_without_a_name_is_a_picture_like_any_other(client: FlaskClient) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writing:
+        info = zipfile.ZipInfo("x")
+        info.filename = info.orig_filename = ""
+        writing.writestr(info, b"one")
+    answer = send_zip(client, archive.getvalue())
+    assert items(answer) == [("accepted", image_hash(b"one"), None)]
+
+
 def test_what_is_packed_small_and_is_large_is_not_unpacked() -> None:
     bomb = zipped(*((f"{number}.jpg", bytes(5 * 10**6)) for number in range(4)))
     assert len(bomb) < 10**6
