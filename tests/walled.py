@@ -146,7 +146,7 @@ def _move_in(folder: Path) -> None:
         _run("mount", "--bind", str(folder / name), f"/etc/{name}")
 
 
-def _urls() -> list[str]:
+def _urls(step: int) -> list[str]:
     names = [*_NAMES, *_ALIASES, SILENT, GARBAGE, "whatever.example", "a.b.c.metadata.example."]
     by_name = [f"http://{name}:{PORT}/" for name in names]
     # A second look at the name: by the second try, and by a redirect to itself.
@@ -156,7 +156,7 @@ def _urls() -> list[str]:
         for name in names
         if name.startswith(("rebinding", "mixed"))
     ]
-    return [*urls_of(PORT), *by_name, *again, *circle]
+    return [*urls_of(PORT)[::step], *by_name, *again, *circle]
 
 
 def _end(do: Callable[[], object]) -> str:
@@ -192,8 +192,8 @@ def _unguarded(host: str, port: int | None, **_: object) -> str:
     return f"[{address}]" if ":" in str(address) else str(address)
 
 
-def main() -> None:
-    """Print what happened, as JSON."""
+def main(step: int) -> None:
+    """Print what happened, as JSON; of the ways to write an address every so manieth is tried."""
     with tempfile.TemporaryDirectory() as folder:
         _move_in(Path(folder))
         names = NameServer(_NAMES, _ALIASES, others=["127.0.0.1", "::1"])
@@ -209,7 +209,7 @@ def main() -> None:
                 f"http://{PUBLIC}/",
             )
         ]
-        urls = _urls()
+        urls = _urls(step)
         logging.disable()  # requests_hardened names each address that it refuses
         with mock.patch("worker.fetch.RETRY_PAUSE", 0.01):
             ends = _try_all(urls)
@@ -231,7 +231,7 @@ def main() -> None:
         print(json.dumps(told))
 
 
-def walled() -> dict[str, Any] | None:
+def walled(step: int) -> dict[str, Any] | None:
     """What `main` prints; None where there can be no network of its own."""
     if not (shutil.which("unshare") and shutil.which("ip")):
         return None
@@ -241,7 +241,7 @@ def walled() -> dict[str, Any] | None:
     if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         return None
     done = subprocess.run(
-        [*apart, sys.executable, "-W", "ignore", __file__],
+        [*apart, sys.executable, "-W", "ignore", __file__, str(step)],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests'}"},
         capture_output=True,
         text=True,
@@ -254,4 +254,4 @@ def walled() -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

@@ -1,6 +1,7 @@
 """What is sent to the api's port and is no request, or does not become one, under real gunicorn."""
 
 import json
+import os
 import random
 import socket
 import time
@@ -17,7 +18,7 @@ from facematch.errors import CODES
 
 THREADS = 4
 HEAD = 1.0
-GARBAGE = 150
+GARBAGE = int(os.environ.get("INPUT_EXAMPLES", "60"))
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from facematch.redis_connection import Redis, connect
 from facematch.redis_store import RedisStore
 from facematch.settings import Settings
 
-EXAMPLES = int(os.environ.get("INPUT_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("INPUT_EXAMPLES", "25"))
 LIMIT = 200_000
 #: Of keys, beyond which the store is begun anew: each answer is compared with all of it.
 MOST_KEYS = 60
