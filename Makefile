@@ -1,9 +1,10 @@
 # `make` alone lists the targets. Variables are given as `make TARGET NAME=value`.
 
-# Only these four may also come from the environment.
+# Only these five may also come from the environment.
 PYTHON ?= python3
 CHAOS_SECONDS ?= 600
 OPENAPI_SECONDS ?= 600
+INPUT_EXAMPLES ?= 1000
 # In CI (any value): plain output, and which tests are slow.
 CI     ?=
 
@@ -34,7 +35,7 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install build run try logs test check unit contract system chaos outside milvus upgrade \
+.PHONY: help install build run try logs test check unit contract system chaos outside input milvus upgrade \
         openapi audit hardening erasing bench servers format clean images k8s-check k8s-check-here \
         k8s-test k8s-up
 
@@ -111,6 +112,12 @@ erasing: $(VENV)/dev ## 10,000 histories in which images are erased while anythi
 
 milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long tests included
 	$(PYTEST) -m '' -k 'milvus or generation or feeder' tests
+
+INPUT := test_input_answers test_input_addresses test_input_heads test_input_requests \
+         test_worker_fetch_addresses test_worker_fetch_limits test_worker_fetch_urls test_worker_nasty
+
+input: $(VENV)/dev servers ## nasty pictures, evil servers, addresses, requests: prints how many; INPUT_EXAMPLES=
+	INPUT_EXAMPLES='$(INPUT_EXAMPLES)' $(PYTEST) -q $(INPUT:%=tests/unit/%.py)
 
 # In one run: while the last of one tier are under way, those of the next one are begun.
 outside: $(VENV)/dev servers

@@ -4,7 +4,7 @@ A batch whose request broke off is none. With an idempotency key, a batch that t
 over is gone on with when it is sent again: its jobs have the ids that they had.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from flask import Request
@@ -55,25 +55,21 @@ class Batching:
             self._places.one(self._who()),
             spooled_body(request, self._most_bytes) as (file, digest),
         ):
+            read = self._reader(request, file)
+            # Seen to the end before anything is accepted, or its key taken: it may be broken,
+            # or too much.
+            count = _count(read())
             batch = new_job_id()
             if key:
                 print_ = fingerprint(digest, request.mimetype)
                 batch = self._batches.claim(key, print_, batch)
                 if self._is_kept(batch):
                     return batch
-            self._accept(batch, self._reader(request, file), caller_of(request))
+            self._charge(count - 1)
+            self._accept(batch, read, caller_of(request))
         return batch
 
     def _accept(self, batch: str, read: Callable[[], Iterator[Packed]], caller: str) -> None:
-        # Seen to the end before anything is accepted: it may be broken, or too much.
-        count = 0
-        for _ in read():
-            count += 1
-            if count > MOST_ITEMS:
-                raise too_many(MOST_ITEMS)
-        if not count:
-            raise Rejected("bad_request", "there are no pictures in it")
-        self._charge(count - 1)
         items = [
             self._item(packed, job_of(batch, number), caller)
             for number, packed in enumerate(read())
@@ -118,6 +114,18 @@ class Batching:
         except NotFound:
             return False
         return True
+
+
+def _count(items: Iterable[Packed]) -> int:
+    """How many there are. Raises Rejected for none or too many, or where they cannot be read."""
+    count = 0
+    for _ in items:
+        count += 1
+        if count > MOST_ITEMS:
+            raise too_many(MOST_ITEMS)
+    if not count:
+        raise Rejected("bad_request", "there are no pictures in it")
+    return count
 
 
 def _begun(file: IO[bytes]) -> IO[bytes]:

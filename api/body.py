@@ -47,7 +47,7 @@ def read_body(request: Request, limit: int, room: int = 0) -> bytes:
     size = 0
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with _hurried(request):
-        while chunk := request.stream.read(_CHUNK):
+        while chunk := _some_of(request):
             size += len(chunk)
             if size <= most:
                 chunks.append(chunk)
@@ -93,7 +93,7 @@ def spooled_body(request: Request, limit: int) -> Iterator[tuple[IO[bytes], str]
     with tempfile.TemporaryFile() as file:
         seconds = BODY_SECONDS * max(1.0, (announced or limit) / _BODY_BYTES)
         with _hurried(request, seconds):
-            while chunk := request.stream.read(_CHUNK):
+            while chunk := _some_of(request):
                 size += len(chunk)
                 if size > limit:
                     raise too_large(limit)
@@ -103,6 +103,16 @@ def spooled_body(request: Request, limit: int) -> Iterator[tuple[IO[bytes], str]
             raise Rejected("bad_request", "the body ends early")
         file.seek(0)
         yield file, digest.hexdigest()
+
+
+def _some_of(request: Request) -> bytes:
+    """What comes next, b"" at the end. Raises OSError, ClientDisconnected."""
+    try:
+        return request.stream.read(_CHUNK)
+    except (OSError, ClientDisconnected):
+        raise
+    except Exception as error:  # the server's own, for chunks that are none
+        raise OSError("the body is not framed as it says") from error
 
 
 def too_large(limit: int) -> Rejected:

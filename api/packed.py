@@ -159,7 +159,8 @@ def _picture(data: bytes, size: int, name: str, max_bytes: int) -> Packed:
 
 def _is_passed_over(info: zipfile.ZipInfo) -> bool:
     parts = info.filename.split("/")
-    return info.is_dir() or parts[0] == "__MACOSX" or parts[-1].startswith(".")
+    # Not is_dir(), which some versions of Python cannot tell of an empty name.
+    return parts[-1] == "" != info.filename or parts[0] == "__MACOSX" or parts[-1].startswith(".")
 
 
 def _leads_out(info: zipfile.ZipInfo) -> bool:

@@ -32,8 +32,8 @@ def blueprint(privacy: Privacy, store: Front) -> APIBlueprint:
     @needs(Scope.ADMIN)
     def rule() -> Answer:
         """Set both; what is left out is not asked for any more"""
-        asked = read_document(RulesIn)
         store.check()
+        asked = read_document(RulesIn)
         privacy.rule(collection_of_request(), Rules(asked.keep_days, asked.strict))
         return RulesOut.of(privacy.rules(collection_of_request()))
 

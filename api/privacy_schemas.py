@@ -19,7 +19,9 @@ class RulesIn(BaseModel):
         description="an image is erased by itself so many days after it was submitted; null: never",
     )
     strict: bool = Field(
-        False, description="submissions without `purpose` and `legal_basis` are refused"
+        False,
+        strict=True,
+        description="submissions without `purpose` and `legal_basis` are refused",
     )
 
 

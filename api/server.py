@@ -18,6 +18,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from api.app import ROUTE
+from api.heads import AsProblem, Heads
 from api.wsgi import Service
 from facematch.errors import Misconfigured
 from facematch.settings import Settings
@@ -129,13 +130,35 @@ class _Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._places = threading.Semaphore(max(1, int(self.cfg.threads * _STAY_SHARE)))
+        self._heads = Heads()
+
+    def init_process(self) -> None:
+        """See Worker; it does not return before the worker ends."""
+        self._heads.start()
+        super().init_process()
 
     def handle(self, conn: Any) -> Any:
         """See ThreadWorker: True when the connection is to be kept."""
-        kept = super().handle(conn)
+        kept = self._handle_one(conn)
         while kept is True and self.alive and self._asks_again(conn):
-            kept = super().handle(conn)
+            kept = self._handle_one(conn)
         return kept
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """See ThreadWorker: the head is there."""
+        self._heads.end(conn)
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """See Worker."""
+        super().handle_error(req, AsProblem(client), addr, exc)
+
+    def _handle_one(self, conn: Any) -> Any:
+        self._heads.begin(conn)
+        try:
+            return super().handle(conn)
+        finally:
+            self._heads.end(conn)
 
     def _asks_again(self, conn: Any) -> bool:
         # What was read ahead is no event; ThreadWorker looks at it.

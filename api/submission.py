@@ -78,6 +78,7 @@ class Submission:
         if not key:
             return self.accept(submitted, name, caller)
         new = new_job(submitted, name)
+        self._basis()  # what is refused must not have taken the key
         print_ = fingerprint(new.name, new.url, new.image)
         return self.accept(submitted, name, caller, self._claims.claim(key, print_, new.id))
 

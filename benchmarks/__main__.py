@@ -316,6 +316,35 @@ def scale(most: int, rate: float, seconds: float, short: bool) -> Report:
         return run(most, rate, seconds, short)
 
 
+@main.command()
+@_kept
+@click.option(
+    "--times",
+    type=click.FloatRange(1),
+    default=10.0,
+    show_default=True,
+    help="What the worker can do, of pictures and of reads each.",
+)
+@click.option("--seconds", type=click.FloatRange(5), default=60.0, show_default=True)
+@click.option(
+    "--backlog",
+    type=click.IntRange(100_000),
+    default=12_000_000,
+    show_default=True,
+    help="Bytes of pictures that may wait.",
+)
+def flood(times: float, seconds: float, backlog: int, short: bool) -> Report:
+    """Ten times as many pictures as can be done: how late the api answers, and what is lost.
+
+    Open loop, with as many reads beside them, against a clustered service of its own.
+    """
+    from benchmarks.flood import run
+    from benchmarks.servers import ServerMissingError
+
+    with _in_one_line(ServerMissingError):
+        return run(times, seconds, backlog, short)
+
+
 @main.command("all")
 @click.option(
     "--data", type=click.Path(path_type=Path), default=DEFAULT_DATA, help="Folder with lfw/."

@@ -23,6 +23,7 @@ _NAMES = (
     "search",
     "reindex",
     "scale",
+    "flood",
 )
 _DRAWN = "200"
 

@@ -94,13 +94,13 @@ class MemoryCollections:
     def drop(self, name: str, upto: int = 0) -> int:
         """See Collections."""
         with self._lock:
+            if not upto and check_name(name) not in (*self._dropping, *self._stores):
+                raise NotFound("unknown_collection")
             self._dropped.add(check_name(name))
             if name in self._dropping:
                 return self._dropping[name]
             if name not in self._stores or (upto and self._made[name] > upto):
-                if upto:
-                    return 0
-                raise NotFound("unknown_collection")
+                return 0
             self._dropping[name] = upto or self._stores[name]._next_number()
             return self._dropping[name]
 

@@ -152,9 +152,12 @@ class RedisCollections:
     def drop(self, name: str, upto: int = 0) -> int:
         """See Collections."""
         check_name(name)
+        scripts = _Scripts(self._redis, served_name(name))
+        if not upto and scripts.run("collection_standing") == b"none":
+            raise NotFound("unknown_collection")
         # Before: so that somebody goes on whatever becomes of this call.
         self._redis.sadd(_DROPPING, name)
-        told = _Scripts(self._redis, served_name(name)).run("collection_drop", upto or "")
+        told = scripts.run("collection_drop", upto or "")
         if not told:
             if upto:
                 return 0

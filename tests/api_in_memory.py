@@ -1,5 +1,6 @@
-"""`python -m api_in_memory FOLDER [SECONDS SECONDS]`: the api under gunicorn, on a store and
-broker in memory. The seconds: how long a client may be silent, and take for a body in all.
+"""`python -m api_in_memory FOLDER [SECONDS SECONDS [SECONDS]]`: the api under gunicorn, on a store
+and broker in memory. The seconds: how long a client may be silent, and take for a body in all, and
+for a head.
 
 A worker in it processes every job except those whose picture begins with "slow": it logs that
 it puts them aside.
@@ -12,7 +13,7 @@ from pathlib import Path
 import structlog
 from api_parts import MODEL, Api, FindsNothing, audiences_of, parts_of, stores_of
 
-from api import body
+from api import body, heads
 from api.app import create_app
 from api.guard import Guard
 from api.ledger import Ledger
@@ -76,7 +77,9 @@ def work(api: Api) -> None:
 def main() -> None:
     """Serve until stopped."""
     if len(sys.argv) > 2:
-        body.SILENT_SECONDS, body.BODY_SECONDS = map(float, sys.argv[2:])
+        body.SILENT_SECONDS, body.BODY_SECONDS = map(float, sys.argv[2:4])
+    if len(sys.argv) > 4:
+        heads.HEAD_SECONDS = float(sys.argv[4])
     settings = Settings()
     logs.configure(settings, "api")
     listener = bind(settings.host, settings.port)

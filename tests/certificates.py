@@ -32,8 +32,9 @@ class Authority:
         )
         return self
 
-    def sign(self, name: str, address: str = "IP:127.0.0.1") -> tuple[Path, Path]:
-        """The files of a new certificate, for who is at `address`, and of its key."""
+    def sign(self, name: str, address: str = "IP:127.0.0.1", days: int = 2) -> tuple[Path, Path]:
+        """The files of a new certificate, for who is at `address`, and of its key. It is good for
+        so many days, 0: for none."""
         self._openssl(
             *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
             *("-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr"),
@@ -41,7 +42,15 @@ class Authority:
         (self.folder / f"{name}.ext").write_text(f"subjectAltName={address}\n")
         self._openssl(
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key"),
-            *("-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.crt"),
+            *(
+                "-CAcreateserial",
+                "-days",
+                str(days),
+                "-extfile",
+                f"{name}.ext",
+                "-out",
+                f"{name}.crt",
+            ),
         )
         return self.folder / f"{name}.crt", self.folder / f"{name}.key"
 

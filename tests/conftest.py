@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +37,7 @@ _FIRST = (
 )
 
 _Made = TypeVar("_Made")
+_FIGURE = "figure"
 
 
 def _or_skip(make: Callable[[], _Made]) -> _Made:
@@ -60,6 +62,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((at for at, first in enumerate(_FIRST) if name.startswith(first)), len(_FIRST))
 
     items.sort(key=place)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures that tests have noted."""
+    told = [
+        str(figure)
+        for report in terminalreporter.getreports("passed")
+        if report.when == "call"
+        for name, figure in report.user_properties
+        if name == _FIGURE
+    ]
+    if told:
+        terminalreporter.section("figures")
+        for figure in told:
+            terminalreporter.line(figure)
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Notes a figure, which is printed at the end of the run if the test passes."""
+    return partial(record_property, _FIGURE)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 fetching_fixtures.
 """
 
+import socket
 import threading
 from typing import Any
 
@@ -48,3 +49,18 @@ def assert_all_end() -> None:
         return all(thread.name != "fetch" for thread in threading.enumerate())
 
     eventually(none, "the threads that fetch end", 10)
+
+
+def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only addresses and names of this machine can be looked up: no test asks a name server."""
+    real = socket.getaddrinfo
+
+    def numeric(
+        host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if not name.rstrip(".").lower().endswith(("localhost", "localdomain", "loopback")):
+            flags |= socket.AI_NUMERICHOST
+        return real(host, port, family, type, proto, flags)
+
+    monkeypatch.setattr(socket, "getaddrinfo", numeric)

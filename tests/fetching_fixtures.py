@@ -4,11 +4,10 @@ pytest_plugins = ["fetching_fixtures"]
 pytestmark = pytest.mark.usefixtures("offline", "no_pause")
 """
 
-import socket
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from fetching import only_this_machine
 from picture_server import Canary, PictureServer
 
 
@@ -35,14 +34,4 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only addresses and names of this machine can be looked up: no test asks a name server."""
-    real = socket.getaddrinfo
-
-    def numeric(
-        host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
-    ) -> Any:
-        name = host.decode() if isinstance(host, bytes) else str(host)
-        if not name.rstrip(".").lower().endswith(("localhost", "localdomain", "loopback")):
-            flags |= socket.AI_NUMERICHOST
-        return real(host, port, family, type, proto, flags)
-
-    monkeypatch.setattr(socket, "getaddrinfo", numeric)
+    only_this_machine(monkeypatch)

@@ -5,13 +5,14 @@
         away = server.redirect("http://elsewhere/")
 
 It listens on 127.0.0.1, on a free port. An answer is a script: the raw bytes to send, one after
-another, and numbers: seconds to wait in between.
+another, and numbers: seconds to wait in between, or RESET, which breaks the connection off.
 """
 
 import contextlib
 import socket
 import socketserver
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from types import TracebackType
 from typing import Self
 
 Script = Callable[[], Iterable[bytes | float]]
+RESET = float("inf")
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 def head(status: int = 200, **headers: object) -> bytes:
@@ -37,18 +40,20 @@ class Request:
 
 
 class PictureServer:
-    """Serves scripts by path. `requests` are all so far; `tls` a certificate file with its key."""
+    """Serves scripts by path. `requests` are all so far; `tls` a certificate file with its key,
+    or what is to be spoken."""
 
-    def __init__(self, tls: str = "") -> None:
+    def __init__(self, tls: str | ssl.SSLContext = "") -> None:
         self.requests: list[Request] = []
         self._scripts: dict[str, list[Script]] = {}
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), self._handle)
         self._scheme = "http"
         if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(tls)
-            self._server.tls = context
+            if isinstance(tls, str):
+                certificate, tls = tls, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                tls.load_cert_chain(certificate)
+            self._server.tls = tls
             self._scheme = "https"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
@@ -130,6 +135,11 @@ class PictureServer:
                     return
                 if isinstance(step, bytes):
                     connection.sendall(step)
+                elif step == RESET:
+                    # Closed so, TCP says RST and not FIN.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                    connection.close()
+                    return
                 else:
                     self._stopping.wait(step)
 

@@ -173,14 +173,15 @@ def request_to(
     try:
         request = requests.Request(method, url, headers=dict(headers), data=body).prepare()
         given, understood = urlsplit(url), urlsplit(str(request.url))
-        port = understood.port
+        # requests leaves out a port 0, so that it is the scheme's.
+        ports = given.port, understood.port
     except Exception as error:
         raise Rejected("bad_url", f"{what} is not of the form http://host/path") from error
     if given.scheme not in PORTS or understood.scheme not in PORTS or not understood.hostname:
         raise Rejected("bad_url", f"{what} is not an http or https URL with a host")
     if "@" in given.netloc or "@" in understood.netloc:
         raise Rejected("bad_url", f"{what} contains a user name or password")
-    if port == 0:
+    if 0 in ports:
         raise Rejected("bad_url", f"{what} has port 0")
     return request
 

@@ -245,6 +245,13 @@ def test_an_erased_one_is_gone_at_once_and_its_name_free_when_nothing_is_left(
     assert raised.value.code == "not_found"
 
 
+def test_erasing_one_that_is_not_there_leaves_nothing_to_be_done(service: Service) -> None:
+    with pytest.raises(NotFound):
+        service.collections.drop("nobody")
+    assert service.collections.dropping() == []
+    assert service.collections.names() == [DEFAULT]
+
+
 def test_an_erasure_is_repeated_but_hits_no_later_collection_of_that_name(
     service: Service,
 ) -> None:

@@ -184,6 +184,15 @@ def test_workers_that_come_and_go_in_short(tmp_path: Path) -> None:
     assert "ok     nothing is lost: " in printed
 
 
+@pytest.mark.long
+def test_a_flood_in_short(tmp_path: Path) -> None:
+    values, printed = run_shortly(["flood"], tmp_path, all_shown=False)
+    assert values["accepted"] > 20
+    assert values["refused: 503, with Retry-After"] > 20
+    assert "ok     accepted jobs lost: 0: 0 of" in printed
+    assert printed.count("everything is answered: none failed, 0 not sent") == 2
+
+
 def test_reading_in_short(tmp_path: Path) -> None:
     values, printed = run_shortly(["read", "--images", "300"], tmp_path, all_shown=False)
     asked = ("GET /match", "GET /v1 matches", "bare Flask")

@@ -147,6 +147,16 @@ def test_an_archive_with_a_link_in_it_is_refused(client: FlaskClient) -> None:
     assert send_zip(client, written.getvalue()).json["code"] == "bad_archive"
 
 
+def test_a_file_without_a_name_is_a_picture_like_any_other(client: FlaskClient) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writing:
+        info = zipfile.ZipInfo("x")
+        info.filename = info.orig_filename = ""
+        writing.writestr(info, b"one")
+    answer = send_zip(client, archive.getvalue())
+    assert items(answer) == [("accepted", image_hash(b"one"), None)]
+
+
 def test_what_is_packed_small_and_is_large_is_not_unpacked() -> None:
     bomb = zipped(*((f"{number}.jpg", bytes(5 * 10**6)) for number in range(4)))
     assert len(bomb) < 10**6
@@ -375,6 +385,18 @@ def test_a_submission_that_is_sent_again_with_its_key_is_the_same(
     by_url = client.post("/v1/images", json={"url": "http://x/"}, headers={"Idempotency-Key": "2"})
     again = client.post("/v1/images", json={"url": "http://x/"}, headers={"Idempotency-Key": "2"})
     assert by_url.json["job"] == again.json["job"]
+
+
+def test_what_is_refused_has_not_taken_the_key(api: Api, client: FlaskClient) -> None:
+    assert send_zip(client, b"no zip", **KEY).status_code == 400
+    assert send_urls(client, [], **KEY).status_code == 400
+    assert send_urls(client, ["http://x/a"], **KEY).status_code == 202
+    assert client.put("/v1/privacy", json={"strict": True}).status_code == 200
+    answer = client.post("/v1/images", data=b"one", headers=KEY)
+    assert (answer.status_code, answer.json["code"]) == (422, "no_basis")
+    basis = {"Facematch-Purpose": "tests", "Facematch-Legal-Basis": "contract"}
+    answer = client.post("/v1/images", data=b"two", headers=KEY | basis)
+    assert answer.status_code == 202
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "\xf6"])

@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from fetching import REFUSED, only_this_machine
+from picture_server import Canary
 from receiver import Receiver
 from submitting import MODEL, commit, upload
 from waiting import eventually
+from written_addresses import urls_of
 
 from facematch import memory_webhooks
 from facematch.errors import Rejected, Unavailable
@@ -140,6 +143,23 @@ def test_only_public_addresses_are_posted_to(url: str, code: str) -> None:
     with pytest.raises(Rejected) as raised:
         Poster(3.0).post(url, b"{}", {})
     assert raised.value.code == code
+
+
+def test_no_webhook_leads_to_this_machine_however_it_is_written(world: World) -> None:
+    """What the api takes as a webhook, and what it does not, is told nothing here."""
+    world.happen(b"a")
+    with Canary() as canary, pytest.MonkeyPatch.context() as patched:
+        only_this_machine(patched)
+        urls = urls_of(canary.port)[::4]
+        for number, url in enumerate(urls):
+            world.webhooks.add(f"evil-{number}", url, new_secret(), "0-0")
+        while deliver(world.webhooks, world.events, Poster(3.0).post, "default"):
+            pass
+        told = [world.webhooks.webhook(f"evil-{number}") for number in range(len(urls))]
+        assert {one.error for one in told} <= REFUSED
+        assert all(one.failures == 1 for one in told)
+        assert canary.connections == 0
+    assert len(urls) >= 90
 
 
 def test_who_answers_slowly_is_left(world: World) -> None:

@@ -121,6 +121,13 @@ def test_nonsense_is_refused_with_a_code(url: str) -> None:
     assert code(url, limits(timeout=3.0)) in REFUSED
 
 
+def test_port_0_is_none_and_not_that_of_the_scheme(server: PictureServer) -> None:
+    url = "http://127.0.0.1:0/"
+    port_80 = limits(allowed=frozenset({server.address, ("127.0.0.1", 80)}))
+    assert code(url, port_80) == "bad_url"
+    assert code(server.redirect(url), port_80) == "bad_url"
+
+
 def test_a_url_may_be_long_but_not_longer_than_the_limit(server: PictureServer) -> None:
     base = server.url("/")
     path = "/" + "a" * (MAX_URL - len(base))

@@ -6,6 +6,7 @@ too much is named, with the reason: see nasty.ENDLESS, and GREEDY.
 
 import hashlib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,19 @@ def test_a_nasty_file_ends_as_it_must_and_harms_nobody(
     assert_harmless(outcome, greedy)
     if not (greedy and outcome.end == "MemoryError: "):
         assert outcome.end == (expected_end(name) or outcome.end)
+
+
+def test_so_many_nasty_files_end_as_a_picture_or_with_a_code(
+    outcomes: dict[str, Outcome], figure: Callable[[str], None]
+) -> None:
+    ends = {name: outcome.end for name, outcome in outcomes.items()}
+    stable = [name for name, end in ends.items() if end in {"picture", "MemoryError: ", *CODES}]
+    codes = sum(end in CODES for end in ends.values())
+    figure(
+        f"nasty pictures ending as they must: {len(stable)} of {len(ends)}, {codes} of them with a"
+        f" code; {len(ENDLESS)} more, which take half a minute each, in make chaos"
+    )
+    assert len(stable) == len(ends) >= 100
 
 
 def test_mutated_pictures_harm_nobody(tmp_path: Path) -> None:
