@@ -1,9 +1,8 @@
 """Named places where a test makes a process die, stall or fail: FACEMATCH_FAILPOINT.
 
-`name:action[:n]`, where the action (kill, term, stop, sleep or raise) happens at the n-th time the
-place is reached (default the first), and at `sleep` every time from then on. At `term` the process
-gets SIGTERM and goes on from there. Without the setting `reached` is one attribute look-up and a
-call of nothing.
+`name:action[:n]`, where the action (kill, stop, sleep or raise) happens at the n-th time the
+place is reached (default the first), and at `sleep` every time from then on. Without the
+setting `reached` is one attribute look-up and a call of nothing.
 """
 
 import os
@@ -58,8 +57,6 @@ def _nothing(name: str) -> None:
     del name
 
 
-_SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
-
 _hook: Callable[[str], None] = _nothing
 
 
@@ -80,7 +77,7 @@ def arm(setting: str) -> None:
         return
     name, _, rest = setting.partition(":")
     action, _, count = rest.partition(":")
-    known = name in NAMES and action in (*_SIGNALS, "sleep", "raise")
+    known = name in NAMES and action in ("kill", "stop", "sleep", "raise")
     if not known or not (count or "1").isdigit():
         raise Misconfigured(f"no such failpoint: {setting!r}")
     set_hook(_Failpoint(name, action, int(count or 1)))
@@ -104,4 +101,4 @@ class _Failpoint:
         elif hits == self._nth:
             if self._action == "raise":
                 raise FailpointError(name)
-            os.kill(os.getpid(), _SIGNALS[self._action])
+            os.kill(os.getpid(), signal.SIGKILL if self._action == "kill" else signal.SIGSTOP)

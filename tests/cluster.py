@@ -147,6 +147,7 @@ class Cluster:
         """SIGTERM, in good order; AssertionError unless it ends with status 0 in 30 s."""
         process = self._processes[name]
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)  # it may have stopped at a failpoint
         assert process.wait(30) == 0, self.log(name)[-LOG_TAIL:]
 
     def close(self) -> None:

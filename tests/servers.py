@@ -55,6 +55,8 @@ class Server:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        #: What it has in its environment besides.
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -109,7 +111,7 @@ class Server:
         raise NotImplementedError
 
     def _environment(self) -> dict[str, str]:
-        return dict(os.environ)
+        return os.environ | self.environment
 
     def _answers(self) -> bool:
         raise NotImplementedError

@@ -1,0 +1,179 @@
+"""Every failpoint: whoever reaches it dies there, or stops there and is told to end."""
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from coming_and_going import Client, Ledger
+from histories import running
+from waiting import eventually
+
+from facematch.errors import Conflict
+from facematch.redis_reindexing import RedisReindexing
+from facematch.reindexing import Phase
+from facematch.store import LINK_CHUNK
+from faults.book import Outcome
+from faults.service import Service, service
+
+#: Who reaches which.
+STEPS = {
+    "worker": (
+        *("fetched", "encoded", "before_commit", "after_commit", "after_query", "mid_link"),
+        *("after_link", "after_ack", "people_begun", "people_read", "people_grouped"),
+        *("people_written", "range_found", "mid_range", "range_done"),
+    ),
+    "api": ("after_accept", "after_publish", "after_erase", "after_ledger", "mid_unlink"),
+    "index": ("mid_load", "before_apply", "after_apply", "mid_pairs"),
+}
+#: The others, of who feeds a Milvus and who imports, have tests of their own.
+ELSEWHERE = {
+    *("after_faces", "before_place", "after_place", "after_removal"),
+    *("imported_images", "imported_matches", "imported_part", "imported_people"),
+}
+#: Reached only while match sets are made anew.
+_REINDEXING = {"range_found", "mid_range", "range_done", "mid_pairs"}
+#: Reached only where one image has more matches than go into one call.
+_CROWDED = {"mid_link", "mid_unlink"}
+CROWD = LINK_CHUNK + 10
+STOP_SECONDS = 30.0
+_REACH_SECONDS = 60.0
+
+
+@dataclass
+class _World:
+    service: Service
+    ledger: Ledger
+    rng: np.random.Generator
+    outcome: Outcome
+    crowd: bool = False
+
+
+def run(
+    part: str, seed: int, steps: tuple[str, ...] = (), actions: tuple[str, ...] = ("kill", "stop")
+) -> Outcome:
+    """All failpoints of a part, each by a kill and by a stop with SIGTERM; `steps`: only these."""
+    outcome = Outcome("steps", part, seed)
+    with service() as running_service:
+        rng = np.random.default_rng([seed, len(part)])
+        world = _World(running_service, Ledger(), rng, outcome)
+        # Those that need a crowd come last: every check takes longer from then on.
+        for name in sorted(steps or STEPS[part], key=lambda name: name in _CROWDED):
+            for action in actions:
+                _one(world, part, name, action)
+        running_service.cluster.wait_ready()
+        running_service.judge(world.ledger, outcome)
+    return outcome
+
+
+def _one(world: _World, part: str, name: str, action: str) -> None:
+    made = world.service
+    victims = {"worker": made.workers, "api": ["api"], "index": made.indexes}[part]
+    if name in _CROWDED and not world.crowd:
+        _make_crowd(world)
+    # In the middle of few images it would never come to the third.
+    nth = 1 if name in _CROWDED | _REINDEXING | {"mid_load"} else int(world.rng.integers(1, 4))
+    for victim in victims:
+        made.cluster.kill(victim)
+        world.outcome.counts["kills"] += 1
+        made.cluster.start(victim, failpoint=f"{name}:{action}:{nth}")
+    what = f"{name}:{action}:{nth} (seed {world.outcome.seed})"
+    reached = False
+    with running(lambda stop: _work(world, name, stop), seconds=180):
+        until = time.monotonic() + _REACH_SECONDS
+        while not reached and time.monotonic() < until:
+            reached = any(_fell(made, victim, action) for victim in victims)
+            time.sleep(0.02)
+        if not reached:
+            world.outcome.violations.append(f"{what} was never reached")
+        time.sleep(float(world.rng.random()))
+        for victim in victims:
+            _end(world, victim, action, what)
+            made.cluster.start(victim)
+    made.cluster.wait_ready()
+    if name in _REINDEXING:
+        _end_reindex(world)
+    world.outcome.counts["failpoints"] += 1
+    eventually(lambda: all(made.cluster.alive(one) for one in victims), "all live", 10)
+    made.check(world.outcome)
+
+
+def _fell(made: Service, victim: str, action: str) -> bool:
+    if action == "kill":
+        return not made.cluster.alive(victim)
+    try:
+        flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, made.cluster.pid(victim), flags) is not None
+    except ChildProcessError:
+        return False
+
+
+def _end(world: _World, victim: str, action: str, what: str) -> None:
+    cluster, counts = world.service.cluster, world.outcome.counts
+    if action == "kill":
+        cluster.kill(victim)
+        counts["kills"] += 1
+        return
+    # One that stands at the failpoint, or one that did not come there and is at work.
+    began = time.monotonic()
+    try:
+        cluster.stop(victim)
+    except Exception as error:
+        counts["stops over 30 s"] += 1
+        world.outcome.violations.append(f"SIGTERM at {what}: {victim}: {error}")
+        cluster.kill(victim)
+    took = time.monotonic() - began
+    counts["stops"] += 1
+    counts["longest stop, ms"] = max(counts["longest stop, ms"], int(1000 * took))
+
+
+def _work(world: _World, name: str, stop: threading.Event) -> None:
+    """Submit, read and erase until it is enough."""
+    client = Client(world.service.url, world.ledger, world.rng)
+    owner = 0 if name in _CROWDED else None
+    reindexing = RedisReindexing(world.service.client)
+    while not stop.is_set():
+        if name in _REINDEXING and reindexing.current() is None:
+            reindexing.begin(0.25 + 0.3 * world.rng.random(), 1.0, 5)
+        image = client.submit(owner)
+        client.look(image)
+        if name == "mid_unlink" or world.rng.random() < 0.2:
+            client.erase(owner)
+        time.sleep(0.02)
+
+
+def _make_crowd(world: _World) -> None:
+    client = Client(world.service.url, world.ledger, world.rng)
+    with world.service.redis.hurried():
+        while len(world.ledger.live_of(0)) < CROWD:
+            client.submit(0)
+        eventually(
+            lambda: not world.service.store.due_images(1, 1e9) and _idle(world), "it is there", 180
+        )
+    world.crowd = True
+
+
+def _idle(world: _World) -> bool:
+    snapshot = world.service.store.snapshot()
+    return not (snapshot.accepted or snapshot.pending)
+
+
+def _end_reindex(world: _World) -> None:
+    """Let it come to its end, compare, and give it up."""
+    reindexing = RedisReindexing(world.service.client)
+    about = reindexing.current()
+    if about is None:
+        return
+
+    def built() -> bool:
+        there = reindexing.current()
+        return there is not None and there.phase is Phase.BUILT
+
+    eventually(built, "the match sets are made anew", 120)
+    world.service.check(world.outcome)
+    try:
+        reindexing.cancel(about.id)
+    except Conflict as error:
+        world.outcome.violations.append(f"a reindex that was built: {error}")
+    eventually(lambda: reindexing.current() is None, "it is given up", 60)
