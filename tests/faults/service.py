@@ -79,6 +79,11 @@ class Service:
                 wrong.append(f"I4: {image} was erased and is told with {status}")
         self.check(outcome)
 
+    def is_idle(self) -> bool:
+        """Whether nothing is under way."""
+        snapshot = self.store.snapshot()
+        return not (snapshot.accepted or snapshot.pending or snapshot.erasing)
+
     def check(self, outcome: Outcome) -> None:
         """fsck, and whether each index is at the end of the log it says."""
         for name in self.indexes:
@@ -88,9 +93,7 @@ class Service:
                 except AssertionError as error:
                     outcome.violations.append(f"I7: {error}")
         try:
-            eventually(
-                lambda: fsck.run(self.store).unfinished == 0, "nothing is under way", PATIENCE
-            )
+            eventually(self.is_idle, "nothing is under way", PATIENCE)
         except AssertionError as error:
             outcome.violations.append(f"I5: {error}")
         for found in fsck.run(self.store).findings:

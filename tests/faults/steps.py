@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from coming_and_going import Client, Ledger
@@ -58,6 +59,9 @@ def run(
     with service() as running_service:
         rng = np.random.default_rng([seed, len(part)])
         world = _World(running_service, Ledger(), rng, outcome)
+        client = Client(running_service.url, world.ledger, rng)
+        for _ in range(10):
+            client.submit()
         # Those that need a crowd come last: every check takes longer from then on.
         for name in sorted(steps or STEPS[part], key=lambda name: name in _CROWDED):
             for action in actions:
@@ -89,6 +93,10 @@ def _one(world: _World, part: str, name: str, action: str) -> None:
             world.outcome.violations.append(f"{what} was never reached")
         time.sleep(float(world.rng.random()))
         for victim in victims:
+            if action == "stop":
+                # Who has only just begun would die of it.
+                begun = partial(_has_begun_or_fallen, made, victim)
+                eventually(begun, f"{victim} has begun", 60)
             _end(world, victim, action, what)
             made.cluster.start(victim)
     made.cluster.wait_ready()
@@ -107,6 +115,10 @@ def _fell(made: Service, victim: str, action: str) -> bool:
         return os.waitid(os.P_PID, made.cluster.pid(victim), flags) is not None
     except ChildProcessError:
         return False
+
+
+def _has_begun_or_fallen(made: Service, victim: str) -> bool:
+    return made.cluster.has_begun(victim) or _fell(made, victim, "stop")
 
 
 def _end(world: _World, victim: str, action: str, what: str) -> None:
@@ -130,17 +142,22 @@ def _end(world: _World, victim: str, action: str, what: str) -> None:
 
 def _work(world: _World, name: str, stop: threading.Event) -> None:
     """Submit, read and erase until it is enough."""
-    client = Client(world.service.url, world.ledger, world.rng)
+    # Its own chance: whoever kills draws meanwhile.
+    rng = np.random.default_rng([world.outcome.seed, world.outcome.counts["failpoints"]])
+    client = Client(world.service.url, world.ledger, rng)
     owner = 0 if name in _CROWDED else None
     reindexing = RedisReindexing(world.service.client)
-    while not stop.is_set():
-        if name in _REINDEXING and reindexing.current() is None:
-            reindexing.begin(0.25 + 0.3 * world.rng.random(), 1.0, 5)
-        image = client.submit(owner)
-        client.look(image)
-        if name == "mid_unlink" or world.rng.random() < 0.2:
-            client.erase(owner)
-        time.sleep(0.02)
+    try:
+        while not stop.is_set():
+            if name in _REINDEXING and reindexing.current() is None:
+                reindexing.begin(0.25 + 0.3 * rng.random(), 1.0, 5)
+            image = client.submit(owner)
+            client.look(image)
+            if name == "mid_unlink" or rng.random() < 0.2:
+                client.erase(owner)
+            time.sleep(0.02)
+    except Exception as error:
+        world.outcome.violations.append(f"a client at {name}: {type(error).__name__}: {error}")
 
 
 def _make_crowd(world: _World) -> None:
@@ -148,15 +165,8 @@ def _make_crowd(world: _World) -> None:
     with world.service.redis.hurried():
         while len(world.ledger.live_of(0)) < CROWD:
             client.submit(0)
-        eventually(
-            lambda: not world.service.store.due_images(1, 1e9) and _idle(world), "it is there", 180
-        )
+        eventually(world.service.is_idle, "it is there", 180)
     world.crowd = True
-
-
-def _idle(world: _World) -> bool:
-    snapshot = world.service.store.snapshot()
-    return not (snapshot.accepted or snapshot.pending)
 
 
 def _end_reindex(world: _World) -> None:
