@@ -3,6 +3,7 @@
 What ended well is not done again; Ctrl-C ends the unit that is under way and loses only that.
 """
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +69,9 @@ def main(
     seed: int, rounds: int, seconds: float, only: tuple[str, ...], results: Path, only_table: bool
 ) -> None:
     """Break a service in every way there is, and count what it loses."""
+    # Told to end, or run in the background of a shell, it takes its servers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     book = Book(results)
     if not only_table:
@@ -79,7 +83,8 @@ def main(
         shown = progress.on(sys.stderr, "units")
         for number, unit in enumerate(wanted):
             if not book.has(unit.campaign, unit.case, unit.seed):
-                shown.say(str(_run(unit, book)))
+                for line in str(_run(unit, book)).splitlines():
+                    shown.say(line)
             shown.update(number + 1, len(wanted))
         shown.close()
     print(table(book.outcomes))

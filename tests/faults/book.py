@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_SHOWN = 5
+
 
 @dataclass
 class Outcome:
@@ -19,9 +21,17 @@ class Outcome:
     seconds: float = 0.0
     at: str = ""
 
+    @property
+    def unit(self) -> tuple[str, str, int]:
+        """Which one it is."""
+        return self.campaign, self.case, self.seed
+
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in sorted(self.counts.items()))
-        wrong = "".join(f"\n  VIOLATION: {one}" for one in self.violations)
+        shown = self.violations[:_SHOWN]
+        wrong = "".join(f"\n  VIOLATION: {one}" for one in shown)
+        if len(self.violations) > _SHOWN:
+            wrong += f"\n  and {len(self.violations) - _SHOWN:,} more"
         return (
             f"{self.campaign} {self.case} seed {self.seed}: {counts} ({self.seconds:.0f} s){wrong}"
         )
@@ -33,18 +43,23 @@ class Book:
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file = file
-        self.outcomes = list(_read(file)) if file.exists() else []
+        self._units: dict[tuple[str, str, int], Outcome] = {}
+        for outcome in _read(file) if file.exists() else ():
+            self._units[outcome.unit] = outcome
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Of each unit that which it came to last."""
+        return list(self._units.values())
 
     def has(self, campaign: str, case: str, seed: int) -> bool:
         """Whether this unit has ended, and well: what failed is tried again."""
-        return any(
-            (one.campaign, one.case, one.seed) == (campaign, case, seed) and not one.violations
-            for one in self.outcomes
-        )
+        last = self._units.get((campaign, case, seed))
+        return last is not None and not last.violations
 
     def add(self, outcome: Outcome) -> None:
         """Keep it."""
-        self.outcomes.append(outcome)
+        self._units[outcome.unit] = outcome
         with self._file.open("a") as file:
             file.write(json.dumps(vars(outcome)) + "\n")
 

@@ -4,6 +4,7 @@ libfaketime is no part of Debian's default installation; what is needed of it ar
 which a compiler has to be there for.
 """
 
+import re
 import shutil
 import subprocess
 import time
@@ -56,12 +57,18 @@ def run(seed: int) -> Outcome:
                 clocks.set("redis", redis)
                 for name in names:
                     clocks.set(name, int(rng.integers(-1, 2)) * DAY)
+                clocks.set("api", -redis)
+                if abs(made.client.time()[0] - time.time() - redis) > 60:
+                    outcome.violations.append("the clock of Redis was not moved")
                 outcome.counts["clocks moved"] += 1 + len(names)
                 time.sleep(4)
                 if errors:
                     break
             outcome.violations += [f"a client: {error}" for error in errors]
             errors.clear()
+        written = "".join(one.read_text() for one in (made.folder / "ledger").iterdir())
+        if len(set(re.findall(r'"time": "([\d-]+)', written))) < 2:
+            outcome.violations.append("the clock of the api was not moved")
         _come_again(client, outcome)
         for name in ("redis", *names):
             clocks.set(name, 0)

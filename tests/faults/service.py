@@ -58,8 +58,8 @@ class Service:
     def judge(self, ledger: Ledger, outcome: Outcome) -> None:
         """Wait for all work to end; note what was lost and what is not as it must be."""
         wrong = outcome.violations
-        outcome.counts["accepted"] += len(ledger.jobs)
-        outcome.counts["erased"] += len(ledger.erased)
+        outcome.counts["accepted"] = len(ledger.jobs)
+        outcome.counts["erased"] = len(ledger.erased)
         lost = [job for job in ledger.jobs if not _ends(self.url, job)]
         outcome.counts["lost"] += len(lost)
         wrong += [f"I5: job {job} was accepted and has not ended" for job in lost]

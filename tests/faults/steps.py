@@ -1,12 +1,15 @@
 """Every failpoint: whoever reaches it dies there, or stops there and is told to end."""
 
 import os
+import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import psutil
 from coming_and_going import Client, Ledger
 from histories import running
 from waiting import eventually
@@ -62,10 +65,15 @@ def run(
         client = Client(running_service.url, world.ledger, rng)
         for _ in range(10):
             client.submit()
+        eventually(running_service.is_idle, "there is something", 60)
         # Those that need a crowd come last: every check takes longer from then on.
         for name in sorted(steps or STEPS[part], key=lambda name: name in _CROWDED):
             for action in actions:
-                _one(world, part, name, action)
+                try:
+                    _one(world, part, name, action)
+                except Exception as error:
+                    outcome.violations.append(f"{name}:{action}: {type(error).__name__}: {error}")
+                    return outcome
         running_service.cluster.wait_ready()
         running_service.judge(world.ledger, outcome)
     return outcome
@@ -84,20 +92,20 @@ def _one(world: _World, part: str, name: str, action: str) -> None:
         made.cluster.start(victim, failpoint=f"{name}:{action}:{nth}")
     what = f"{name}:{action}:{nth} (seed {world.outcome.seed})"
     reached = False
+    falling = _Victims(made, victims)
     with running(lambda stop: _work(world, name, stop), seconds=180):
         until = time.monotonic() + _REACH_SECONDS
         while not reached and time.monotonic() < until:
-            reached = any(_fell(made, victim, action) for victim in victims)
+            reached = falling.one_fell(action)
             time.sleep(0.02)
-        if not reached:
-            world.outcome.violations.append(f"{what} was never reached")
+        assert reached, f"{what} was never reached"
         time.sleep(float(world.rng.random()))
         for victim in victims:
             if action == "stop":
                 # Who has only just begun would die of it.
-                begun = partial(_has_begun_or_fallen, made, victim)
+                begun = partial(falling.has_begun_or_fallen, victim)
                 eventually(begun, f"{victim} has begun", 60)
-            _end(world, victim, action, what)
+            _end(world, victim, action, what, falling)
             made.cluster.start(victim)
     made.cluster.wait_ready()
     if name in _REINDEXING:
@@ -107,21 +115,48 @@ def _one(world: _World, part: str, name: str, action: str) -> None:
     made.check(world.outcome)
 
 
-def _fell(made: Service, victim: str, action: str) -> bool:
-    if action == "kill":
-        return not made.cluster.alive(victim)
-    try:
-        flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, made.cluster.pid(victim), flags) is not None
-    except ChildProcessError:
-        return False
+class _Victims:
+    """Those that may reach a failpoint: processes of the cluster, of the api its one child."""
+
+    def __init__(self, made: Service, names: list[str]) -> None:
+        self._made, self._names = made, names
+        self._pids: dict[str, int] = {}
+
+    def one_fell(self, action: str) -> bool:
+        """Whether any of them died, or stands still."""
+        return any(self.fell(name, action) for name in self._names)
+
+    def fell(self, name: str, action: str) -> bool:
+        """Whether this one did."""
+        if name not in self._pids:
+            found = self._found(name)
+            if found is None:
+                return False
+            self._pids[name] = found
+        try:
+            status = psutil.Process(self._pids[name]).status()
+        except psutil.NoSuchProcess:
+            return action == "kill"
+        wanted = psutil.STATUS_ZOMBIE if action == "kill" else psutil.STATUS_STOPPED
+        return bool(status == wanted)
+
+    def has_begun_or_fallen(self, name: str) -> bool:
+        """Whether it can be told to end."""
+        return self.fell(name, "stop") or (name != "api" and self._made.cluster.has_begun(name))
+
+    def go_on(self, name: str) -> None:
+        """Let it go on where it stands."""
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(self._pids[name]).resume()
+
+    def _found(self, name: str) -> int | None:
+        if name != "api":
+            return self._made.cluster.pid(name)
+        children = psutil.Process(self._made.cluster.pid(name)).children()
+        return children[0].pid if children else None
 
 
-def _has_begun_or_fallen(made: Service, victim: str) -> bool:
-    return made.cluster.has_begun(victim) or _fell(made, victim, "stop")
-
-
-def _end(world: _World, victim: str, action: str, what: str) -> None:
+def _end(world: _World, victim: str, action: str, what: str, falling: _Victims) -> None:
     cluster, counts = world.service.cluster, world.outcome.counts
     if action == "kill":
         cluster.kill(victim)
@@ -130,6 +165,10 @@ def _end(world: _World, victim: str, action: str, what: str) -> None:
     # One that stands at the failpoint, or one that did not come there and is at work.
     began = time.monotonic()
     try:
+        if victim == "api":  # its parent tells it
+            os.kill(cluster.pid(victim), signal.SIGTERM)
+            time.sleep(0.3)
+            falling.go_on(victim)
         cluster.stop(victim)
     except Exception as error:
         counts["stops over 30 s"] += 1
@@ -143,7 +182,7 @@ def _end(world: _World, victim: str, action: str, what: str) -> None:
 def _work(world: _World, name: str, stop: threading.Event) -> None:
     """Submit, read and erase until it is enough."""
     # Its own chance: whoever kills draws meanwhile.
-    rng = np.random.default_rng([world.outcome.seed, world.outcome.counts["failpoints"]])
+    rng = np.random.default_rng([world.outcome.seed, 1000 + world.outcome.counts["failpoints"]])
     client = Client(world.service.url, world.ledger, rng)
     owner = 0 if name in _CROWDED else None
     reindexing = RedisReindexing(world.service.client)

@@ -23,6 +23,9 @@ def test_what_ended_well_is_not_done_again_and_what_did_not_is(tmp_path: Path) -
     assert book.has("cuts", "", 1)
     assert not book.has("cuts", "", 2)
     assert not book.has("steps", "api", 1)
+    book.add(Outcome("cuts", "", 2, Counter(cuts=20)))
+    assert Book(file).has("cuts", "", 2)
+    assert [one.seed for one in Book(file).outcomes] == [1, 2]
 
 
 def test_targets_are_met_only_by_enough_without_a_loss() -> None:
