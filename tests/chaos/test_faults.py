@@ -43,7 +43,7 @@ def test_a_redis_killed_again_and_again_keeps_what_it_acknowledged() -> None:
 @pytest.mark.parametrize(
     ("part", "some"),
     [
-        ("worker", ("fetched", "after_commit")),
+        ("worker", ("after_commit",)),
         *(pytest.param(part, (), marks=pytest.mark.long) for part in steps.STEPS),
     ],
 )
