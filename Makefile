@@ -2,7 +2,7 @@
 
 # Only these five may also come from the environment.
 PYTHON ?= python3
-CHAOS_SECONDS ?= 600
+CHAOS_SECONDS ?= 3600
 OPENAPI_SECONDS ?= 600
 INPUT_EXAMPLES ?= 1000
 # In CI (any value): plain output, and which tests are slow.
@@ -35,9 +35,9 @@ FOLDER  := $(or $(DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/facematch)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install build run try logs test check unit contract system chaos outside input milvus upgrade \
-        openapi audit hardening erasing bench servers format clean images k8s-check k8s-check-here \
-        k8s-test k8s-up
+.PHONY: help install build run try logs test check unit contract system chaos kills outside input \
+        milvus upgrade openapi audit hardening erasing bench servers format clean images k8s-check \
+        k8s-check-here k8s-test k8s-up
 
 help: ## list the targets
 	@echo "usage: make TARGET [NAME=value …]"
@@ -104,8 +104,13 @@ contract: $(VENV)/dev servers ## one body of tests for every implementation of a
 system: $(VENV)/dev servers ## the whole service from outside, in both ways of running
 	$(PYTEST) $(THREE) tests/system
 
-chaos: $(VENV)/dev servers ## the whole service while its parts are killed; CHAOS_SECONDS=
-	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) tests/chaos
+# Where it was interrupted it goes on: what each unit came to is in build/chaos.
+chaos: $(VENV)/dev servers ## break a service in every way there is and count what it loses; CHAOS_SECONDS= of random kills, ARGS=--help
+	env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests \
+	    $(BIN)/python -m faults --seconds '$(CHAOS_SECONDS)' $(ARGS)
+
+kills: $(VENV)/dev servers ## the tests of tests/chaos for as long as you like: CHAOS_SECONDS=600 for each
+	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) --timeout 0 tests/chaos
 
 erasing: $(VENV)/dev ## 10,000 histories in which images are erased while anything else happens (half an hour)
 	$(PYTEST) -m long tests/unit/test_worker_interleavings.py

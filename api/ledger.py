@@ -22,6 +22,7 @@ from facematch.collection_name import DEFAULT
 from facematch.collections import Collections
 from facematch.erasure_ledger import Record, written_in
 from facematch.errors import Misconfigured, NotFound, Unavailable
+from facematch.failpoints import reached
 from facematch.store import Erased, Front
 
 _log = structlog.get_logger()
@@ -125,7 +126,9 @@ def erase(store: Front, ledger: Ledger, image: str) -> None:
     Repeatable: a call after one that was cut short finishes it. Raises NotFound, Unavailable.
     """
     erased = store.erase(image)
+    reached("after_erase")
     ledger.append(erased)
+    reached("after_ledger")
     unlink(store, erased)
     _log.info("erased", image=image)
 
@@ -133,7 +136,7 @@ def erase(store: Front, ledger: Ledger, image: str) -> None:
 def unlink(store: Front, erased: Erased) -> None:
     """Remove an erased image from the match sets of the others, chunk by chunk."""
     while erased.position and not store.unlink(erased.position):
-        pass
+        reached("mid_unlink")
 
 
 def replay(store_of: Callable[[str], Front], collections: Collections, ledger: Ledger) -> int:

@@ -48,6 +48,11 @@ class Source:
         digest = hashlib.sha256(self.library_text("").encode()).hexdigest()
         return f"{PREFIX}{self.name}_{digest[:16]}"
 
+    @property
+    def script(self) -> str:
+        """What `EVAL` takes."""
+        return f"#!lua flags=allow-oom\n{self.text}" if self.frees else self.text
+
     def library(self) -> str:
         """What `FUNCTION LOAD` takes."""
         return self.library_text(self.function)
@@ -67,7 +72,7 @@ class ServerScript:
 
     def __init__(self, client: Redis, source: Source) -> None:
         self._redis = client
-        self._script = client.register_script(source.text)
+        self._script = client.register_script(source.script)
         self._function = source.function
 
     def __call__(self, keys: Sequence[Any], args: Iterable[Any], client: Any = None) -> Any:

@@ -18,6 +18,7 @@ from facematch.embedded import OVERWRITING
 ROOT = Path(__file__).resolve().parents[1]
 #: In either form of the log.
 _READY = (b"[info     ] ready", b'"event": "ready"')
+_SERVING = (b"[info     ] serving", b'"event": "serving"')
 
 
 class Cluster:
@@ -113,16 +114,19 @@ class Cluster:
 
     def wait_worker(self, name: str) -> None:
         """Until a worker says that it is ready: from then on it stops in good order."""
-        log = self._folder / f"{name}.log"
 
         def ready() -> bool:
-            new = log.read_bytes()[self._logged[name] :]
-            said = any(ready in new for ready in _READY)
+            said = self.has_begun(name)
             if not said:
                 self._assert_alive(name)
             return said
 
         eventually(ready, f"{name} is ready", 60)
+
+    def has_begun(self, name: str) -> bool:
+        """Whether a worker or an index has said since its start that it is at work."""
+        new = (self._folder / f"{name}.log").read_bytes()[self._logged[name] :]
+        return any(word in new for word in (_SERVING if name.startswith("index") else _READY))
 
     def _assert_alive(self, name: str) -> None:
         assert self.alive(name), f"{name} died:\n{self.log(name)[-LOG_TAIL:]}"
@@ -147,6 +151,7 @@ class Cluster:
         """SIGTERM, in good order; AssertionError unless it ends with status 0 in 30 s."""
         process = self._processes[name]
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)  # it may have stopped at a failpoint
         assert process.wait(30) == 0, self.log(name)[-LOG_TAIL:]
 
     def close(self) -> None:

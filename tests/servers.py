@@ -55,6 +55,8 @@ class Server:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        #: What it has in its environment besides.
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -109,7 +111,7 @@ class Server:
         raise NotImplementedError
 
     def _environment(self) -> dict[str, str]:
-        return dict(os.environ)
+        return os.environ | self.environment
 
     def _answers(self) -> bool:
         raise NotImplementedError
@@ -132,6 +134,8 @@ class RedisServer(Server):
         self.port = free_port()
         self.socket = folder / "redis.sock"
         self._binary, self._options = binary, options
+        #: Bytes that a file of it may have from the next start on, as if the disk were full then.
+        self.disk: int | None = None
 
     @property
     def url(self) -> str:
@@ -186,6 +190,10 @@ class RedisServer(Server):
 
     def _command(self) -> Sequence[str]:
         command = redis_command(self._binary, self.folder, self.port, self.socket)
+        if self.disk is not None:
+            # The signal that comes with it would kill it; a full disk sends none.
+            limited = f"trap '' XFSZ; exec prlimit --fsize={self.disk} \"$@\""
+            command = ["sh", "-c", limited, "sh", *command]
         return [*command, *self._options]
 
     def _answers(self) -> bool:

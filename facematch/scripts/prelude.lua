@@ -90,6 +90,20 @@ local function happened(kind, image, job, more)
     'job', job, 'about', more or '')
 end
 
+-- Seconds ahead of now for which nobody says that he looks after something: what is said to be looked
+-- after for longer was so by a clock that has been set back since, or by that of another server.
+local CLOCK_AHEAD = 300
+
+-- The members of a sorted set that nobody looked after for so long; from now on somebody does.
+local function due_of(set, age, limit)
+  local time = now()
+  local due = redis.call('ZRANGEBYSCORE', set, '-inf', time - age, 'LIMIT', 0, limit)
+  local ahead = redis.call('ZRANGEBYSCORE', set, time + CLOCK_AHEAD, '+inf', 'LIMIT', 0, limit - #due)
+  for _, one in ipairs(ahead) do due[#due + 1] = one end
+  for _, one in ipairs(due) do redis.call('ZADD', set, time, one) end
+  return due
+end
+
 -- Numbers of submissions and erasures, in one order for all editions. They are microseconds, at
 -- least, so that a store which lost its tail does not give out a number again.
 local function next_number()

@@ -1,6 +1,8 @@
 """The index as the process it is, on a real Redis and Valkey."""
 
 import json
+import os
+import re
 import signal
 import stat
 import time
@@ -11,13 +13,14 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from bytes_left import in_files
 from histories import MODEL, THRESHOLD, add, erase
 from indexes import FACE, FOREVER, Process, ask, asking, get, positions, process, up
 from planted import pictures_of
 from waiting import eventually
 
 from facematch.errors import Unavailable
-from facematch.faces import positions_of
+from facematch.faces import pack_encodings, positions_of
 from facematch.neighbours import ExactNeighbours, Query
 from facematch.redis_connection import connect
 from facematch.redis_reencoding import RedisReencoding
@@ -71,6 +74,42 @@ def test_it_waits_loads_follows_survives_and_stops(url: str, tmp_path: Path) -> 
         assert index.end(signal.SIGTERM, 30) == 0
         assert time.monotonic() - began < 8
         assert not index.socket.exists()
+
+
+def written_by(pid: int) -> set[Path]:
+    """The regular files that a process has open for writing."""
+    found = set()
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            told = Path(f"/proc/{pid}/fdinfo/{one.name}").read_text()
+            [flags] = re.findall(r"^flags:\t(\d+)$", told, re.MULTILINE)
+            if int(flags, 8) & os.O_ACCMODE and stat.S_ISREG(one.stat().st_mode):
+                found.add(one.readlink())
+    return found
+
+
+def test_it_keeps_nothing_on_a_disk_that_could_be_torn_old_or_somebody_elses(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    (temporary := tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with ExitStack() as stack:
+        store = stack.enter_context(redis_store(redis_url))
+        store.create(MODEL, THRESHOLD)
+        index = stack.enter_context(process(tmp_path, redis_url))
+        sidecar = stack.enter_context(asking(index.socket))
+        up(sidecar)
+        faces = pictures_of(rng, FACE[0], 30)
+        for number, face in enumerate(faces):
+            add(store, str(number), face[None])
+        assert len(positions(sidecar, store)) == 30
+        assert index.popen is not None
+        assert written_by(index.popen.pid) <= {tmp_path / "index.log"}
+        index.end(signal.SIGTERM, 30)
+    assert list(temporary.rglob("*")) == []
+    assert {one.name for one in tmp_path.iterdir()} == {"tmp", "index.log"}
+    assert in_files(tmp_path, [pack_encodings(face[None]) for face in faces]) == []
 
 
 def test_it_notices_that_the_log_was_trimmed_or_replaced_behind_its_back(

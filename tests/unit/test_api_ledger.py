@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import structlog
 from api_parts import Api, eventually, running_api
+from submitting import commit, link, upload
 
-from api.ledger import Ledger, replay
+from api.ledger import Ledger, erase, replay
+from facematch import failpoints
 from facematch.errors import Misconfigured, Unavailable
 from facematch.faces import image_hash
 from facematch.memory_store import MemoryStore
-from facematch.store import Erased
+from facematch.store import LINK_CHUNK, Erased, State
 
 IMAGE, OTHER = image_hash(b"a"), image_hash(b"b")
 
@@ -194,3 +196,30 @@ def remembered(api: Api) -> MemoryStore:
         if name not in ("_lock", "_listeners", "_clock"):
             setattr(backup, name, copy.deepcopy(value))
     return backup
+
+
+@pytest.mark.parametrize("place", ["after_erase", "after_ledger", "mid_unlink"])
+def test_an_erasure_that_was_cut_short_hides_at_once_and_is_finished_by_its_repetition(
+    tmp_path: Path, place: str
+) -> None:
+    store, ledger = MemoryStore(), ledger_in(tmp_path)
+    store.create("a-model", 0.6)
+    peers = [f"peer {number}".encode() for number in range(LINK_CHUNK + 5)]
+    places = [commit(store, upload(store, peer), peer) for peer in peers]
+    own = commit(store, upload(store, b"a"), b"a")
+    for peer, at in zip(peers, places, strict=True):
+        link(store, peer, at)
+    link(store, b"a", own, *((at.position, 0.1) for at in places))
+    assert all(len(store.matches(image_hash(peer), 10).matches) == 1 for peer in peers)
+    failpoints.arm(f"{place}:raise")
+    try:
+        with pytest.raises(failpoints.FailpointError):
+            erase(store, ledger, IMAGE)
+    finally:
+        failpoints.set_hook(None)
+    assert store.image(IMAGE).state is State.ERASED
+    assert all(store.matches(image_hash(peer), 10).matches == () for peer in peers)
+    assert [one.image for one in ledger.erasures()] == [IMAGE] * (place != "after_erase")
+    erase(store, ledger, IMAGE)
+    assert {one.image for one in ledger.erasures()} == {IMAGE}
+    assert store.erasing() == []

@@ -1,0 +1,109 @@
+"""`python -m faults`: all units one after the other, what each came to, and the targets in the end.
+
+What ended well is not done again; Ctrl-C ends the unit that is under way and loses only that.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import click
+import structlog
+
+from facematch import progress
+from faults import broker, clocks, crash, cuts, frozen, full, promotion, steps, store
+from faults.book import Book, Outcome, table
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Of the random crash run; of cuts; of kills of Redis: so much is one unit.
+SLICE, CUTS, KILLS = 300.0, 20, 20
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is kept as a whole."""
+
+    campaign: str
+    case: str
+    seed: int
+    run: Callable[[], Outcome]
+
+
+def units(seed: int, rounds: int, seconds: float) -> Iterator[Unit]:
+    """All of the long form: `rounds` seeds for each failpoint, fewer for what takes longer, and
+    `seconds` of random kills."""
+    half, quarter = range(seed, seed + -(-rounds // 2)), range(seed, seed + -(-rounds // 4))
+    for one in half:
+        yield Unit("cuts", "", one, partial(cuts.run, one, CUTS))
+    for one in quarter:
+        yield Unit("redis", "", one, partial(store.run, one, KILLS))
+        for campaign in (promotion, broker, frozen, full, clocks):
+            name = campaign.__name__.rpartition(".")[2]
+            yield Unit(name, "", one, partial(campaign.run, one))
+    for one in range(seed, seed + rounds):
+        for part in steps.STEPS:
+            yield Unit("steps", part, one, partial(steps.run, part, one))
+    for number in range(max(1, round(seconds / SLICE))):
+        one = seed + number
+        yield Unit("crash", "", one, partial(crash.run, one, min(SLICE, seconds)))
+
+
+@click.command()
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the first of each kind.")
+@click.option("--rounds", type=int, default=20, show_default=True, help="Seeds for each kind.")
+@click.option("--seconds", type=float, default=3600.0, show_default=True, help="Of random kills.")
+@click.option("--only", multiple=True, help="Campaigns, as `cuts`; `steps/api` is one case.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=ROOT / "build" / "chaos" / "outcomes.jsonl",
+    help="Where outcomes are kept; what is there and went well is not done again.",
+)
+@click.option("--table", "only_table", is_flag=True, help="Only say what there is.")
+def main(
+    seed: int, rounds: int, seconds: float, only: tuple[str, ...], results: Path, only_table: bool
+) -> None:
+    """Break a service in every way there is, and count what it loses."""
+    # Told to end, or run in the background of a shell, it takes its servers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    book = Book(results)
+    if not only_table:
+        wanted = [
+            one
+            for one in units(seed, rounds, seconds)
+            if not only or one.campaign in only or f"{one.campaign}/{one.case}" in only
+        ]
+        shown = progress.on(sys.stderr, "units")
+        for number, unit in enumerate(wanted):
+            if not book.has(unit.campaign, unit.case, unit.seed):
+                for line in str(_run(unit, book)).splitlines():
+                    shown.say(line)
+            shown.update(number + 1, len(wanted))
+        shown.close()
+    print(table(book.outcomes))
+    sys.exit(any(one.violations for one in book.outcomes))
+
+
+def _run(unit: Unit, book: Book) -> Outcome:
+    began = time.monotonic()
+    try:
+        outcome = unit.run()
+    except Exception as error:
+        outcome = Outcome(unit.campaign, unit.case, unit.seed)
+        outcome.violations.append(f"{type(error).__name__}: {error}")
+    outcome.campaign, outcome.case, outcome.seed = unit.campaign, unit.case, unit.seed
+    outcome.seconds = round(time.monotonic() - began, 1)
+    outcome.at = datetime.now(UTC).isoformat(timespec="seconds")
+    book.add(outcome)
+    return outcome
+
+
+if __name__ == "__main__":
+    main()
