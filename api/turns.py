@@ -7,10 +7,7 @@ request: with sixteen at once a page of matches took 65 changes of thread, and a
 
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: While one waits for the store, another one works.
 _AT_ONCE = 2
@@ -22,13 +19,11 @@ class Turns:
     """A WSGI application whose GETs take turns, unless they are to wait for something themselves.
     What is streamed is so after the turn."""
 
-    def __init__(self, app: "WSGIApplication") -> None:
+    def __init__(self, app: WSGIApplication) -> None:
         self._app = app
         self._places = threading.Semaphore(_AT_ONCE)
 
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """See PEP 3333."""
         if environ["REQUEST_METHOD"] != "GET" or "wait" in environ.get("QUERY_STRING", ""):
             return self._app(environ, start_response)

@@ -548,7 +548,7 @@ class MemoryStore:
                 return True
             for number, links in self._links.items():
                 own = links.get(position, {})
-                others = list(own)[:LINK_CHUNK]
+                others = sorted(own, key=lambda peer: (own[peer], str(peer)))[:LINK_CHUNK]
                 for other in others:
                     del own[other]
                     links.get(other, {}).pop(position, None)

@@ -6,7 +6,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from pydantic_core import from_json
+from pydantic import TypeAdapter
 
 from facematch.errors import NotFound, Unavailable
 from facematch.faces import Box
@@ -31,6 +31,7 @@ from facematch.store import (
 )
 from facematch.stored_faces import StoredFaces, face_count
 
+_NUMBERS = TypeAdapter(list[float])
 #: Characters of an image's hash.
 _HASH = 64
 
@@ -121,7 +122,7 @@ def _matches(
     if not names:
         return ()
     # As JSON, which is read in a quarter of the time that numpy takes for numbers with spaces.
-    text, numbers = hashes.decode(), np.array(from_json(b"[%b]" % places), np.float64)
+    text, numbers = hashes.decode(), np.array(_NUMBERS.validate_json(b"[%b]" % places))
     positions, scores = numbers[::2].astype(np.int64), numbers[1::2]
     distances = distances_of(scores) if scored else scores
     rates = map(rate_of, whole_codes_of(scores)) if rated else repeat(None)
