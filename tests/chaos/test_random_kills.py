@@ -20,7 +20,7 @@ from servers import RedisServer
 
 from facematch.job import QUEUE
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "20"))
 SEED = int(os.environ.get("CHAOS_SEED") or time.time())
 KILL_EVERY = 2.0
 #: Each picture is looked at in the end: a long run has only so many, about.
@@ -54,7 +54,8 @@ def kill_something(
     return name
 
 
-@pytest.fixture(params=["sidecar", "milvus"])
+#: With Milvus it takes twice as long: `make milvus` has it.
+@pytest.fixture(params=["sidecar", pytest.param("milvus", marks=pytest.mark.long)])
 def milvus(request: pytest.FixtureRequest) -> MilvusServer | None:
     """The index of all workers, unless each has its own."""
     if request.param == "sidecar":
