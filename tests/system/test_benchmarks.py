@@ -67,6 +67,7 @@ def test_the_join_in_short(tmp_path: Path) -> None:
     assert "ok     200 faces, brute force: 0 of " in printed
 
 
+@pytest.mark.long
 def test_the_soak_of_the_index_in_short(tmp_path: Path) -> None:
     values, printed = run_shortly(["index", "--soak", "5", "--faces", "5000"], tmp_path)
     assert {"query, p50", "query, p99", "memory of the index in the end"} <= values.keys()
@@ -74,6 +75,7 @@ def test_the_soak_of_the_index_in_short(tmp_path: Path) -> None:
     assert "answers 0 faces missing, 0 too many; 0 for places" in printed
 
 
+@pytest.mark.long
 def test_what_a_plan_is_reckoned_with_in_short(tmp_path: Path) -> None:
     values, _ = run_shortly(["sizing"], tmp_path)
     assert values["Redis bytes an image with one face and no match"] > 512
@@ -104,6 +106,7 @@ def test_an_ingest_of_drawn_faces_in_short(tmp_path: Path) -> None:
     assert {"pictures a second", "match-set latency p99"} <= {one["name"] for one in series}
 
 
+@pytest.mark.long
 def test_an_ingest_of_urls_into_a_clustered_service_in_short(tmp_path: Path) -> None:
     """Real encoders; the pictures are served on this machine, and one is not there."""
     try:

@@ -72,7 +72,7 @@ def assert_all_match(cluster: Cluster, pictures: list[bytes]) -> None:
 _MILVUS_LONG = pytest.param("milvus", marks=pytest.mark.long)
 
 
-@pytest.fixture(params=["sidecar", "milvus"])
+@pytest.fixture(params=["sidecar", _MILVUS_LONG])
 def index(request: pytest.FixtureRequest) -> dict[str, str]:
     """The settings for it."""
     if request.param == "sidecar":
@@ -148,7 +148,6 @@ def test_many_pairs_submitted_at_once_all_find_each_other(
         assert_all_match(cluster, pair)
 
 
-@pytest.mark.parametrize("index", ["sidecar", _MILVUS_LONG], indirect=True)
 @pytest.mark.parametrize(
     "failpoint",
     [
