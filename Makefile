@@ -112,8 +112,8 @@ chaos: $(VENV)/dev servers ## break a service in every way there is and count wh
 kills: $(VENV)/dev servers ## the tests of tests/chaos for as long as you like: CHAOS_SECONDS=600 for each
 	CHAOS_SECONDS='$(CHAOS_SECONDS)' $(PYTEST) --timeout 0 tests/chaos
 
-erasing: $(VENV)/dev ## 10,000 histories in which images are erased while anything else happens (half an hour)
-	$(PYTEST) -m long tests/unit/test_worker_interleavings.py
+erasing: $(VENV)/dev servers ## 10,000 histories of erasing (half an hour); are the bytes of an erased face anywhere?
+	$(PYTEST) -m long tests/unit/test_worker_interleavings.py tests/system/test_erasure_bytes.py
 
 milvus: $(VENV)/dev servers ## everything that has to do with Milvus, the long tests included
 	$(PYTEST) -m '' -k 'milvus or generation or feeder' tests

@@ -131,6 +131,7 @@ def everything_told(cluster: Cluster, metrics: Iterable[int]) -> Iterator[tuple[
         yield f"metrics at {port}", told.content
 
 
+@pytest.mark.long
 def test_the_bytes_of_what_was_erased_are_nowhere(
     cluster: Cluster,
     tmp_path: Path,
