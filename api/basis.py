@@ -20,10 +20,10 @@ def basis_here() -> Basis:
 
 def _word(name: str, header: str) -> str:
     sent = request.headers.get(header)
-    word = (_decoded(sent, name) if sent else request.args.get(name, "")).strip()
+    word = (_decoded(sent, name) if sent else request.args.get(name, "")).strip(" ")
     if len(word) > MOST_WORD:
         raise Rejected("bad_request", f"{name} has at most {MOST_WORD} characters")
-    if any(unicodedata.category(character)[0] == "C" for character in word):
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in word):
         raise Rejected("bad_request", f"{name} has no control characters in it")
     return word
 

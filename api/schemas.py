@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from flask import Response
 from pydantic import BaseModel, Field, SkipValidation
@@ -46,6 +46,10 @@ class ScanQuery(BaseModel):
     wait: Seconds = Field(COURSE_WAIT, description="seconds to wait for the result")
 
 
+#: Without control characters, which are what `api.basis` refuses.
+_WORD: dict[str, Any] = {"maxLength": MOST_WORD, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
+
+
 class SubmitQuery(WaitQuery):
     """Of a submission."""
 
@@ -55,16 +59,12 @@ class SubmitQuery(WaitQuery):
         json_schema_extra={"maxLength": 1000},
     )
     # Read by api.basis, from headers, too.
-    purpose: str = Field(
-        "", description="what it is submitted for", json_schema_extra={"maxLength": MOST_WORD}
-    )
-    legal_basis: str = Field(
-        "", description="as `consent` or `contract`", json_schema_extra={"maxLength": MOST_WORD}
-    )
+    purpose: str = Field("", description="what it is submitted for", json_schema_extra=_WORD)
+    legal_basis: str = Field("", description="as `consent` or `contract`", json_schema_extra=_WORD)
     consent_ref: str = Field(
         "",
         description="where the consent is recorded; no data of the person",
-        json_schema_extra={"maxLength": MOST_WORD},
+        json_schema_extra=_WORD,
     )
 
 

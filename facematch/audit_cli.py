@@ -33,7 +33,7 @@ def verify(ctx: click.Context, data: Path | None) -> None:
 
 
 @audit.command()
-@click.option("--id", "wanted", metavar="ID", help="Only those about this image, job, key …")
+@click.option("--id", "wanted", metavar="ID", help="Only those about this image, job or key")
 @data_option(without="all of them")
 @click.pass_context
 def show(ctx: click.Context, wanted: str | None, data: Path | None) -> None:

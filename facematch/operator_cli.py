@@ -67,7 +67,7 @@ def migrate(ctx: click.Context, data: Path | None, apply: bool) -> None:
 
 @click.group()
 def functions() -> None:
-    """The functions in Redis, for where its rules let nobody send it scripts."""
+    """The functions in Redis, where nobody may send it scripts."""
 
 
 @functions.command("load")

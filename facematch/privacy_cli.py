@@ -20,7 +20,7 @@ from facematch.commands.program import asked, check_hash, data_option, service_o
 def erasure_report(
     ctx: click.Context, hashes: tuple[str, ...], rewrite: bool, data: Path | None
 ) -> None:
-    """Show what is left of erased images, place by place, with what says so.
+    """Show what is left of erased images, place by place.
 
     Looks at every key of the collection, the ledger, what Redis keeps on its disk, and the index
     where it can be asked. Exits with 1 when one is not erased, or something of it is left.
