@@ -120,7 +120,7 @@ def jobs_retry(
 @data_option(of_collection=False)
 @click.pass_context
 def doctor(ctx: click.Context, data: Path | None) -> None:
-    """Check whether the service can work here, and say what to fix.
+    """Say whether the service can work here, and what to fix.
 
     Settings, models, disk and memory, clock, Redis and how it keeps data, broker, index, processes
     and their versions. Exits with 1 when something is wrong; what is only worth a look is a
