@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import requests
@@ -151,8 +153,13 @@ class Cluster:
         """SIGTERM, in good order; AssertionError unless it ends with status 0 in 30 s."""
         process = self._processes[name]
         process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGCONT)  # it may have stopped at a failpoint
-        assert process.wait(30) == 0, self.log(name)[-LOG_TAIL:]
+        until = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < until:
+            # It may have stopped at a failpoint, and may come there only now.
+            process.send_signal(signal.SIGCONT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+        assert process.poll() == 0, self.log(name)[-LOG_TAIL:]
 
     def close(self) -> None:
         """End everything that still runs."""
