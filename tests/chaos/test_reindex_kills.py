@@ -26,7 +26,7 @@ SEED = int(os.environ.get("CHAOS_SEED") or time.time())
 FORMER, NEW = 0.6, 0.25
 #: Pictures before it begins; of a range; and the share of their time that makes a few ranges take
 #: as long as the test.
-BEFORE, SPAN, SHARE = 150, 5, 0.02
+BEFORE, SPAN, SHARE = 100, 5, 0.03
 
 pytestmark = pytest.mark.timeout(2 * SECONDS + 400)
 
