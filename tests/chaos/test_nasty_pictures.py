@@ -47,7 +47,7 @@ HUNGRY = {
     "fine-heif-8000-x-8000-translucent",
 }
 
-pytestmark = pytest.mark.timeout(SECONDS + 1200)
+pytestmark = [pytest.mark.timeout(SECONDS + 1200), pytest.mark.long]
 
 
 def may_end(name: str, end: str) -> bool:

@@ -54,7 +54,7 @@ def kill_something(
     return name
 
 
-#: With Milvus it takes twice as long: `make milvus` has it.
+#: With Milvus it takes twice as long: `make kills` and `make milvus` have it.
 @pytest.fixture(params=["sidecar", pytest.param("milvus", marks=pytest.mark.long)])
 def milvus(request: pytest.FixtureRequest) -> MilvusServer | None:
     """The index of all workers, unless each has its own."""

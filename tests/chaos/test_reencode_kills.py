@@ -31,7 +31,7 @@ THRESHOLD = 0.6
 BEFORE, SHARE = 80, 0.5
 VICTIMS = ("worker-2", "driver", "worker-1", "api", "driver", "rabbitmq", "worker-2", "index-2")
 
-pytestmark = pytest.mark.timeout(2 * SECONDS + 400)
+pytestmark = [pytest.mark.timeout(2 * SECONDS + 400), pytest.mark.long]
 
 
 class Driver:

@@ -29,7 +29,7 @@ MEMORY = {f"{what} {part}" for what in ("memory", "processor") for part in PARTS
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (
+        pytest.param(
             ("encode", "--rounds", "1"),
             {
                 "face chip to encoding, one thread",
@@ -38,6 +38,7 @@ MEMORY = {f"{what} {part}" for what in ("memory", "processor") for part in PARTS
                 "cold start of a worker to its first job done",
                 "memory of a worker with two slots",
             },
+            marks=pytest.mark.long,
         ),
         (("quality",), {"hog, 1600: faces of 220 pixels found", "hog, 1600: one picture"}),
     ],
@@ -144,6 +145,7 @@ def short_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.long
 def test_an_interrupted_ingest_keeps_what_was_measured_and_leaves_nothing(
     tmp_path: Path, short_folder: Path
 ) -> None:

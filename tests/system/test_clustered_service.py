@@ -198,7 +198,9 @@ def test_an_index_frozen_at_any_position_gives_the_same_matches(
 
 
 @pytest.mark.parametrize("index", ["milvus"], indirect=True)
-@pytest.mark.parametrize("failpoint", ["after_faces", "before_place"])
+@pytest.mark.parametrize(
+    "failpoint", ["after_faces", pytest.param("before_place", marks=pytest.mark.long)]
+)
 def test_with_both_feeders_frozen_the_matches_are_the_same(
     cluster: Cluster, failpoint: str
 ) -> None:
@@ -219,7 +221,11 @@ def test_with_both_feeders_frozen_the_matches_are_the_same(
 
 @pytest.mark.parametrize("index", ["milvus"], indirect=True)
 @pytest.mark.parametrize(
-    "failpoint", ["after_faces", "before_place", "after_place", "after_removal"]
+    "failpoint",
+    [
+        *("after_faces", "after_place"),
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("before_place", "after_removal")),
+    ],
 )
 def test_a_worker_killed_while_it_feeds_loses_nothing(cluster: Cluster, failpoint: str) -> None:
     pictures = one_person(8, 12)

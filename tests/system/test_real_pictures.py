@@ -103,6 +103,7 @@ def test_the_course_client_finds_what_it_knows(service: Service) -> None:
     assert service.get(f"/match/{'0' * 64}").json() == []
 
 
+@pytest.mark.long
 def test_a_url_that_takes_longer_than_five_seconds_is_answered_with_its_job(
     service: Service,
 ) -> None:
