@@ -253,21 +253,8 @@ _SECTIONS = {
     "This program": ("completion",),
 }
 for _command in (
-    *(
-        collections,
-        completion,
-        doctor,
-        events,
-        export,
-        fsck,
-        import_,
-        index,
-        jobs,
-        keys,
-        migrate,
-        people,
-    ),
-    *(plan, quality, reindex, search, status, watch, webhooks),
+    *(collections, completion, doctor, events, export, fsck, import_, index, jobs, keys),
+    *(migrate, people, plan, quality, reindex, search, status, watch, webhooks),
 ):
     main.add_command(_command)
 main.sections = _SECTIONS
