@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from flask import Response
 from pydantic import BaseModel, Field, SkipValidation
+from pydantic.config import JsonDict
 
 from api import cursors
 from facematch.batches import MOST_ITEMS
@@ -98,13 +99,17 @@ class ImageMatchesQuery(MatchesQuery):
     )
 
 
+#: Of a URL in a document; `api.submission.checked_url` looks closer.
+URL_SHAPE: JsonDict = {"format": "uri", "minLength": 1, "maxLength": 2000}
+
+
 class UrlBody(BaseModel):
     """A picture to be fetched."""
 
     url: str = Field(
         description="an http or https URL",
         examples=["https://example.com/a.jpg"],
-        json_schema_extra={"format": "uri", "minLength": 1, "maxLength": 2000},
+        json_schema_extra=URL_SHAPE,
     )
 
 

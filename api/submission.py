@@ -110,14 +110,14 @@ class Submission:
 
 def new_job(submitted: Picture | Address, name: str, job: str = "") -> NewJob:
     """The job that a submission becomes, with this id, if it is to have one. Raises Rejected."""
-    job = job or new_job_id()
+    job, name = job or new_job_id(), clean_name(name)
     if isinstance(submitted, Address):
         url = checked_url(submitted.url)
         return NewJob(job, name=url, url=url)
     if not submitted.data:
         raise Rejected("empty")
     image = image_hash(submitted.data)
-    name = clean_name(name or submitted.name) or image
+    name = name or clean_name(submitted.name) or image
     return NewJob(job, name=name, image=image, data=submitted.data)
 
 

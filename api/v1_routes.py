@@ -29,7 +29,7 @@ from api.schemas import (
     WaitQuery,
 )
 from api.scopes import needs
-from api.submission import Submission, caller_of, clean_name, submitted
+from api.submission import Submission, caller_of, submitted
 from facematch.errors import Rejected
 from facematch.faces import is_image_hash
 from facematch.keys import Scope
@@ -63,7 +63,7 @@ def blueprint(
         With an `Idempotency-Key` it may safely be sent again: the answer is about the same job.
         """
         job = submission.accept_once(
-            *(submitted(request, max_bytes), clean_name(query_data.name), caller_of(request)),
+            *(submitted(request, max_bytes), query_data.name, caller_of(request)),
             key=key_of(request),
         )
         return job_answer(reading.outcome(job, query_data.wait))

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from api.schemas import URL_SHAPE
 from facematch.events import PLACE_PATTERN
 from facematch.webhooks import Webhook
 
@@ -12,7 +13,7 @@ class WebhookIn(BaseModel):
     url: str = Field(
         description="an http or https URL",
         examples=["https://example.com/hook"],
-        json_schema_extra={"format": "uri", "minLength": 1, "maxLength": 2000},
+        json_schema_extra=URL_SHAPE,
     )
 
 

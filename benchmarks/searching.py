@@ -4,7 +4,6 @@ real embedded service with real pictures where there are some, else with the dra
 little each time.
 """
 
-import hashlib
 import io
 import tempfile
 import time
@@ -21,6 +20,7 @@ from benchmarks.pictures import Reference, sample
 from benchmarks.report import Measure, Report
 from benchmarks.services import embedded
 from facematch.client import Client
+from facematch.faces import image_hash
 from facematch.store import State
 
 SIDE = 250
@@ -69,7 +69,7 @@ def run(reference: Reference, images: int, rounds: int, short: bool) -> Report:
                 raise RuntimeError(f"a picture is {job.state}, {job.code}")
 
         def scan(picture: bytes) -> None:
-            file = Path(shown) / f"{hashlib.sha256(picture).hexdigest()}.jpg"
+            file = Path(shown) / f"{image_hash(picture)}.jpg"
             file.write_bytes(picture)
             url = f"http://127.0.0.1:{port}/{file.name}"
             answer = session.post(f"{service.url}/scan/url", json={"url": url}, timeout=_SECONDS)

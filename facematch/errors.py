@@ -157,3 +157,7 @@ class Misconfigured(FacematchError):
 
     def __init__(self, detail: str) -> None:
         super().__init__("misconfigured", detail)
+
+
+#: What is about every request of a client, not the one that met it.
+ABOUT_ALL = (Unavailable, Misconfigured, Denied)

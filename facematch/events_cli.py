@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from facematch.commands.program import asked, service_options
+from facematch.events import Kind
 
-_TYPES = ("done", "failed", "matched", "erased")
+_TYPES = tuple(kind.value for kind in Kind)
 
 
 @click.command()

@@ -18,7 +18,7 @@ ENCODING_BYTES = DIMENSIONS * 4
 DEFAULT_THRESHOLD = 0.6
 #: A face's id is `position * FACES_PER_POSITION + number`, so this bounds the faces of one image.
 FACES_PER_POSITION = 256
-#: Of the number of a face in its image.
+#: Of the number of a face in its image, which is less than that.
 NUMBER_PATTERN = "(0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 
 Encodings: TypeAlias = NDArray[np.float32]

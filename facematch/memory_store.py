@@ -492,7 +492,7 @@ class MemoryStore:
         links, limits = self._links[number], self._limits[number]
         own, most = links[position], self._generations[number].bounds.max_matches
         while most is not None and len(own) > most:
-            last = max(own, key=lambda peer: (own[peer], str(peer)))
+            last = _in_order(own)[-1]
             limits[position] = own.pop(last)
             limits.setdefault(last, math.inf)
             links.get(last, {}).pop(position, None)
@@ -548,7 +548,7 @@ class MemoryStore:
                 return True
             for number, links in self._links.items():
                 own = links.get(position, {})
-                others = sorted(own, key=lambda peer: (own[peer], str(peer)))[:LINK_CHUNK]
+                others = _in_order(own)[:LINK_CHUNK]
                 for other in others:
                     del own[other]
                     links.get(other, {}).pop(position, None)
@@ -817,6 +817,11 @@ class MemoryStore:
     def _tell(self, event: str) -> None:
         for listener in self._listeners:
             listener.put(event)
+
+
+def _in_order(own: Mapping[int, float]) -> list[int]:
+    """The other images of a match set, as Redis has them: of one score, in the order of text."""
+    return sorted(own, key=lambda peer: (own[peer], str(peer)))
 
 
 def _is_known(state: State) -> bool:

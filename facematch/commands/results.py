@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from facematch.client import Client, JobAnswer, MatchAnswer, MatchesAnswer
-from facematch.errors import Denied, FacematchError, Misconfigured, Rejected, Unavailable
+from facematch.errors import ABOUT_ALL, FacematchError, Rejected
 from facematch.store import ALL, Filter, State
 
 
@@ -100,7 +100,7 @@ def _result(asked: str, job: JobAnswer, client: Client, limit: int) -> Result:
 
 def _failed(asked: str, error: FacematchError, image: str | None = None) -> Result:
     """The result of the one that this error is about; raises an error that is about them all."""
-    if isinstance(error, Unavailable | Misconfigured | Denied):
+    if isinstance(error, ABOUT_ALL):
         raise error
     state = State.ERASED if error.code == "erased" else State.FAILED
     return Result(asked, state, image, error.code, str(error))

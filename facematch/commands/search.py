@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facematch.client import Client
 from facematch.commands.text import Document, _chance, _count, _names, _rounded
-from facematch.errors import Denied, FacematchError, Misconfigured, Unavailable
+from facematch.errors import ABOUT_ALL, FacematchError
 from facematch.faces_client import ProbeErasure, SearchAnswer, SearchedFace, SearchOptions
 from facematch.terminal import printable
 
@@ -39,7 +39,7 @@ def search(client: Client, asked: str, options: SearchOptions) -> Searched:
         if is_url(asked):
             return Searched(asked, client.search_url(asked, **options))
         return Searched(asked, client.search(Path(asked), **options))
-    except (Unavailable, Misconfigured, Denied):
+    except ABOUT_ALL:
         raise
     except FacematchError as error:
         return Searched(asked, code=error.code, detail=str(error))

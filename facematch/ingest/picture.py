@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from facematch.client import Client, JobAnswer
-from facematch.errors import Denied, FacematchError, Misconfigured, NotFound, Unavailable
+from facematch.errors import ABOUT_ALL, FacematchError, NotFound
 from facematch.ingest.journal import Done
 from facematch.ingest.source import Entry
 from facematch.store import State
@@ -59,7 +59,7 @@ def see_through(
             if outcome is not None:
                 return outcome
         return _submitted(client, entry, answered, again)
-    except (Unavailable, Misconfigured, Denied):
+    except ABOUT_ALL:
         raise
     except FacematchError as error:
         if error.code == "unknown_collection":

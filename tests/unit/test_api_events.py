@@ -133,15 +133,15 @@ def test_who_leaves_makes_room(server: Running) -> None:
             return answer.status_code == 503
 
     with contextlib.ExitStack() as connections:
-        status, listeners = b"200", 0
-        while status == b"200" and listeners < 200:
+        listeners, full = 0, False
+        while not full:
             connection, said = listen()
             connections.enter_context(connection)
-            status = said[9:12]
             listeners += 1
-        assert status == b"503"
+            assert listeners < 200
+            # Those of the test before may only just be leaving, and make room once more.
+            full = said[9:12] == b"503" and refused()
         assert listeners > 50
-        assert refused()
     eventually(lambda: not refused(), "there is room again", 10)
 
 

@@ -1,11 +1,11 @@
 """Short requests take turns, and none is held up for long by those in front."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from waiting import eventually
 
 from api.turns import Turns
 
@@ -46,13 +46,6 @@ def ask(slow: Slow) -> Iterator[Callable[..., object]]:
         slow.let.set()
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.turns._PATIENCE", 30)
@@ -68,7 +61,7 @@ def test_two_are_in_work_and_the_next_one_follows(slow: Slow, ask: Callable[...,
 def test_nobody_waits_long_for_those_in_front(slow: Slow, ask: Callable[..., object]) -> None:
     for _ in range(5):
         ask()
-    until(lambda: slow.within == 5)
+    eventually(lambda: slow.within == 5)
 
 
 @pytest.mark.usefixtures("patient")
@@ -78,4 +71,4 @@ def test_what_may_take_long_takes_no_turn(
 ) -> None:
     for _ in range(5):
         ask(*asked)
-    until(lambda: slow.within == 5)
+    eventually(lambda: slow.within == 5)
