@@ -151,8 +151,12 @@ def test_many_pairs_submitted_at_once_all_find_each_other(
 @pytest.mark.parametrize(
     "failpoint",
     [
-        *("fetched", "encoded", "before_commit", "after_commit"),
-        *("after_query", "mid_link", "after_link", "after_ack"),
+        *("fetched", "before_commit", "after_commit", "after_link"),
+        # `make chaos` goes through all of them for many seeds.
+        *(
+            pytest.param(step, marks=pytest.mark.long)
+            for step in ("encoded", "after_query", "mid_link", "after_ack")
+        ),
     ],
 )
 def test_a_worker_killed_at_any_step_loses_nothing(cluster: Cluster, failpoint: str) -> None:
