@@ -9,13 +9,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, TypeVar
 
 from flask import Request, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
+from api.parting import stop_listening
 from facematch.errors import Rejected
 
 #: A client may be silent for so long, and take so long in all.
@@ -135,7 +136,8 @@ def _hurried(request: Request, seconds: float = 0.0) -> Iterator[None]:
         # werkzeug's own error hides what it was.
         slow = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
         if slow or overdue.is_set():
-            _stop_listening(connection)
+            if connection is not None:
+                stop_listening(connection)
             raise Rejected("bad_request", _TOO_SLOW) from error
         raise Rejected("bad_request", "the body ends early") from error
     if overdue.is_set():
@@ -146,7 +148,7 @@ def _hurried(request: Request, seconds: float = 0.0) -> Iterator[None]:
 def _bounded(connection: socket.socket, overdue: threading.Event, seconds: float) -> Iterator[None]:
     def end() -> None:
         overdue.set()
-        _stop_listening(connection)
+        stop_listening(connection)
 
     # A server's read goes on until it has all it was asked for, so that a byte now and then
     # would keep it busy: a timeout of the connection is not enough.
@@ -160,13 +162,3 @@ def _bounded(connection: socket.socket, overdue: threading.Event, seconds: float
     finally:
         timer.cancel()
         connection.settimeout(before)
-
-
-def _stop_listening(connection: socket.socket | None) -> None:
-    """A read in progress finds the end of the stream; an answer can still be sent.
-
-    The server closes the connection then, and need not wait for the client to do so.
-    """
-    if connection is not None:
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RD)

@@ -4,10 +4,15 @@ from collections.abc import Callable
 
 from flask import Response, request
 
+from facematch.privacy import HEADERS
+
 ANY = "*"
-_METHODS = "GET, HEAD, POST, PATCH, DELETE"
-_ASKED_WITH = (
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Api-Key"
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+_ASKED_WITH = ", ".join(
+    (
+        *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"),
+        *("X-Api-Key", *HEADERS.values()),
+    )
 )
 _SHOWN = "ETag, Location, Retry-After"
 _KEPT_SECONDS = "600"

@@ -8,10 +8,12 @@ import time
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from api.parting import stop_listening
 from api.problems import CONTENT_TYPE, problem
 
 #: Within which a head comes, however it trickles: a thread reads it, and there are only so many.
-HEAD_SECONDS = 10.0
+#: The second is for when many are awaited at once.
+HEAD_SECONDS, HURRIED_SECONDS = 10.0, 1.0
 _LOOK_SECONDS = 0.5
 _NOT_A_REQUEST = "that is no request that can be read"
 
@@ -25,7 +27,9 @@ class Connection(Protocol):
 class Heads:
     """The connections on which a head is awaited. Safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, many: int) -> None:
+        """`many`: if more than so many are awaited at once, each has HURRIED_SECONDS."""
+        self._many = many
         self._lock = threading.Lock()
         self._since: dict[Connection, float] = {}
 
@@ -46,19 +50,12 @@ class Heads:
     def _look(self) -> None:
         while True:
             time.sleep(_LOOK_SECONDS)
-            late = time.monotonic() - HEAD_SECONDS
             with self._lock:
+                hurried = len(self._since) > self._many
+                late = time.monotonic() - (HURRIED_SECONDS if hurried else HEAD_SECONDS)
                 overdue = [one for one, since in self._since.items() if since < late]
             for one in overdue:
-                _stop_listening(one)
-
-
-def _stop_listening(connection: Connection) -> None:
-    """The read in progress finds the end of the stream."""
-    try:
-        connection.sock.shutdown(socket.SHUT_RD)
-    except OSError:  # it is gone already
-        return
+                stop_listening(one.sock)
 
 
 class AsProblem:

@@ -6,8 +6,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from facematch.errors import Misconfigured
 from facematch.settings import PREFIX, Settings
 
-#: Of RabbitMQ as it comes, and of the example in Redis's configuration.
-_KNOWN = frozenset({"guest", "foobared"})
+#: Of RabbitMQ and Milvus as they come, and of the example in Redis's configuration.
+_KNOWN = frozenset({"guest", "Milvus", "foobared"})
+_NEED_ONE = frozenset({"redis", "rediss", "amqp", "amqps"})
+#: As it comes, it asks nobody for a password.
+_MILVUS = frozenset({"milvus+http", "milvus+https"})
 
 
 def check_credentials(settings: Settings) -> None:
@@ -22,11 +25,10 @@ def weaknesses(settings: Settings) -> list[str]:
     the network without a password, or with one that everybody knows.
 
     Over a unix socket, and to an address of this machine alone, there may be none; to Redis also
-    with a certificate of ours.
+    with a certificate of ours, and to Milvus.
     """
-    urls = {
-        name: getattr(settings, name).get_secret_value() for name in ("redis_url", "broker_url")
-    }
+    names = ("redis_url", "broker_url", "index_url")
+    urls = {name: getattr(settings, name).get_secret_value() for name in names}
     reasons = {name: weakness(url) for name, url in urls.items()}
     return [f"{PREFIX}{name.upper()}: {reason}" for name, reason in reasons.items() if reason]
 
@@ -36,16 +38,18 @@ def weakness(url: str) -> str:
     also for what is no URL: others say so."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        asked = parse_qs(parts.query)
+        # Both drivers take a URL without a host for this machine; that of Redis looks here, too.
+        host = unquote(parts.hostname or "") or asked.get("host", ["localhost"])[0]
     except ValueError:
         return ""
-    if parts.scheme not in ("redis", "rediss", "amqp", "amqps") or not host or is_loopback(host):
+    if parts.scheme not in _NEED_ONE | _MILVUS or is_loopback(host):
         return ""
-    asked = parse_qs(parts.query)
     password = unquote(parts.password or "") or asked.get("password", [""])[0]
     if password in _KNOWN:
         return f"everybody knows this password, and {host} is not on this machine"
-    if not password and not (parts.scheme == "rediss" and asked.get("cert")):
+    needs_one = parts.scheme in _NEED_ONE and not (parts.scheme == "rediss" and asked.get("cert"))
+    if needs_one and not password:
         return f"there is no password, and {host} is not on this machine"
     return ""
 

@@ -53,7 +53,7 @@ def connect(url: str, *, timeout: float = 10.0, part: str = "") -> Redis:
     """
     try:
         plain, files = tls.split(url)
-        return Redis.from_url(
+        client = Redis.from_url(
             plain,
             **(_encrypted(files) if files else {}),
             redis_connect_func=_named(part) if part else None,
@@ -66,11 +66,15 @@ def connect(url: str, *, timeout: float = 10.0, part: str = "") -> Redis:
             # twice. Not after a timeout: who waited once must not wait twice.
             retry=Retry(ConstantBackoff(0.05), 1, (RedisConnectionError,)),
         )
-    except ValueError:
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # for its error, which would come later
+    except (TypeError, ValueError):
         # The driver's own words may quote the password.
         raise Misconfigured(
-            "a Redis URL is redis://, rediss:// or unix:///path, with a numeric port"
+            "a Redis URL is redis://, rediss:// or unix:///path, with a numeric port, and no"
+            " parameter that the driver does not know"
         ) from None
+    return client
 
 
 def _encrypted(files: tls.Files) -> dict[str, Any]:

@@ -77,11 +77,11 @@ class ServerScript:
 
     def __call__(self, keys: Sequence[Any], args: Iterable[Any], client: Any = None) -> Any:
         """What it returns; of a pipeline as `client`, when that is executed. Raises RedisError."""
-        # Asked for beforehand: in a pipeline a refusal would come too late to do otherwise.
-        if refuses_scripts(self._redis):
-            asked = self._redis if client is None else client
-            return asked.fcall(self._function, len(keys), *keys, *args)
         try:
+            # Asked for beforehand: in a pipeline a refusal would come too late to do otherwise.
+            if refuses_scripts(self._redis):
+                asked = self._redis if client is None else client
+                return asked.fcall(self._function, len(keys), *keys, *args)
             return self._script(keys=keys, args=args, client=client)
         except NoPermissionError:
             # Its rules have changed: look again.

@@ -43,12 +43,15 @@ class Files:
 def split(url: str) -> tuple[str, Files | None]:
     """A URL without what is said of TLS in it, and that; None where it is not of TLS.
 
-    Raises Misconfigured for what a URL cannot say. Any other URL comes back as it is.
+    Raises Misconfigured for what a URL cannot say, also for such files in one that is not of TLS;
+    ValueError for what is no URL. Any other comes back as it is.
     """
-    if url.partition("://")[0].lower() not in _SCHEMES:
-        return url, None
     parts = urlsplit(url)
     asked = parse_qsl(parts.query, keep_blank_values=True)
+    if parts.scheme not in _SCHEMES:
+        if any(name in _OURS for name, _ in asked):
+            raise Misconfigured("ca=, cert= and key= are for rediss:// or amqps://")
+        return url, None
     if any(name.startswith("ssl_") for name, _ in asked):
         # Those of the drivers, which differ, and with which nothing may be checked.
         raise Misconfigured("a URL of TLS takes ca=, cert= and key=, files, and nothing of ssl_…")

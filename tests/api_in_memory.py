@@ -1,11 +1,12 @@
-"""`python -m api_in_memory FOLDER [SECONDS SECONDS [SECONDS]]`: the api under gunicorn, on a store
-and broker in memory. The seconds: how long a client may be silent, and take for a body in all, and
-for a head.
+"""`python -m api_in_memory FOLDER [SECONDS SECONDS [SECONDS [SECONDS]]]`: the api under gunicorn,
+on a store and broker in memory. The seconds: how long a client may be silent, and take for a body
+in all, and for a head, and take nothing of its answer, of which little is held for it.
 
 A worker in it processes every job except those whose picture begins with "slow": it logs that
 it puts them aside.
 """
 
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import structlog
 from api_parts import MODEL, Api, FindsNothing, audiences_of, parts_of, stores_of
 
-from api import body, heads
+from api import body, heads, parting
 from api.app import create_app
 from api.guard import Guard
 from api.ledger import Ledger
@@ -83,6 +84,9 @@ def main() -> None:
     settings = Settings()
     logs.configure(settings, "api")
     listener = bind(settings.host, settings.port)
+    if len(sys.argv) > 5:
+        parting.STUCK_SECONDS = float(sys.argv[5])
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
     Server(lambda: make(Path(sys.argv[1]), settings), listener, settings).run()
 
 

@@ -38,7 +38,10 @@ def model_file(name: str = FILE) -> Path:
 
 def read_known(path: Path, sha256: str) -> bytes:
     """What a model file holds. Raises Misconfigured when it is not the file we know."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{path}: {error.strerror}") from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise Misconfigured(f"{path} is not the model of dlib that we know")
     return data

@@ -16,8 +16,10 @@ from facematch.cli import main
 from facematch.commands.functions import sources
 from facematch.errors import Unavailable
 from facematch.faces import image_hash
-from facematch.redis_connection import Redis, connect
+from facematch.redis_connection import Redis, connect, info_of
+from facematch.redis_durability import check_durable
 from facematch.redis_functions import Source, load, missing, prune, refuses_scripts
+from facematch.redis_rewriting import RedisRewriting
 from facematch.redis_store import RedisStore
 from facematch.store import State
 
@@ -66,6 +68,27 @@ def test_they_may_neither_send_a_script_nor_change_a_function(client: Redis) -> 
     ):
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.execute_command(*command)
+
+
+def test_who_puts_functions_there_may_do_nothing_else(plain: Redis, server: RedisServer) -> None:
+    with client_of_functions(server, plain) as client:
+        for command in (
+            ["CLIENT", "LIST"],
+            ["CLIENT", "KILL", "TYPE", "normal"],
+            ["CLIENT", "PAUSE", "1"],
+            ["FUNCTION", "FLUSH"],
+            ["GET", "fm:{default}:meta"],
+            ["FCALL", sources()[0].function, "0"],
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*command)
+
+
+def test_what_is_no_script_is_allowed_to_who_needs_it(client: Redis) -> None:
+    RedisRewriting(client).rewrite()
+    check_durable(client, allow_volatile=True)
+    assert client.client_list()
+    assert info_of(client)
 
 
 def test_an_index_reads_and_may_write_nothing(server: RedisServer, client: Redis) -> None:
@@ -120,10 +143,11 @@ def test_rules_that_change_are_noticed(plain: Redis, server: RedisServer) -> Non
     with connect(url) as client:
         store = RedisStore(client)
         store.create(MODEL, 0.6)
-        plain.execute_command("ACL", "SETUSER", "facematch", "-@scripting", "+fcall")
-        with pytest.raises(Unavailable):
-            store.collection()
-        assert store.collection().model == MODEL
+        for changed in (["-@scripting", "+fcall"], ["-fcall", "+@scripting", "-fcall"]):
+            plain.execute_command("ACL", "SETUSER", "facematch", *changed)
+            with pytest.raises(Unavailable):
+                store.collection()
+            assert store.collection().model == MODEL
 
 
 def test_a_full_server_is_read_from_and_erased_from(plain: Redis, client: Redis) -> None:

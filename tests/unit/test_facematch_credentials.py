@@ -31,6 +31,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     [
         "redis://127.0.0.1:6379/0",
         "redis://localhost",
+        "redis:///0",
         "redis://[::1]:6379",
         "unix:///run/redis.sock",
         "amqp://guest:guest@127.0.0.1:5672/%2F",
@@ -40,6 +41,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
         "amqps://facematch:s3cret@rabbitmq/",
         "rediss://redis:6379?cert=/c.crt&key=/c.key",
         "redis://[not-an-address",
+        "unix:/run/facematch/index.sock",
+        "milvus+http://root:Milvus@127.0.0.1:19530",
+        "milvus+http://milvus:19530",
+        "milvus+https://facematch:s3cret@milvus/faces",
     ],
 )
 def test_a_password_of_its_own_or_this_machine_alone_is_enough(url: str) -> None:
@@ -59,11 +64,14 @@ def test_a_password_of_its_own_or_this_machine_alone_is_enough(url: str) -> None
         "redis://0.0.0.0",
         "redis://127.0.0.1.example.com",
         "redis://10.0.0.1:6379",
+        "redis:///0?host=redis",
+        "redis://r%65dis/0",
         "amqp://rabbitmq",
         "amqp://guest:guest@rabbitmq:5672/%2F",
         "amqp://guest:gu%65st@rabbitmq",
         "amqp://facematch:guest@rabbitmq",
         "amqps://rabbitmq?cert=/c.crt&key=/c.key",
+        "milvus+http://root:Milvus@milvus:19530",
     ],
 )
 def test_no_password_or_one_that_everybody_knows_is_refused_elsewhere(url: str) -> None:
@@ -110,6 +118,7 @@ def test_no_process_starts_so(part: str) -> None:
         ("ssl_cert_reqs=none", "ca=, cert= and key="),
         ("ssl_check_hostname=false", "ca=, cert= and key="),
         ("ssl_options={{'verify_mode':0}}", "ca=, cert= and key="),
+        ("%73sl_cert_reqs=none", "ca=, cert= and key="),
     ],
 )
 @pytest.mark.parametrize("scheme", ["rediss", "amqps"])
@@ -132,7 +141,20 @@ def test_what_is_said_of_tls_is_taken_out_of_the_url_and_the_rest_left(
     assert url == "rediss://u:p%2F@h:1/0?protocol=3"
     assert taken is not None
     assert taken.ca == str(authority.certificate)
-    assert tls.split("redis://h?ca=/x") == ("redis://h?ca=/x", None)
+    assert tls.split("redis://h?protocol=3") == ("redis://h?protocol=3", None)
     assert parameters(f"amqps://h/%2F?{query}", 10).ssl_options is not None
     with connect(f"rediss://h?{query}") as client:
         assert client.connection_pool.connection_kwargs["ssl_ca_certs"] == taken.ca
+
+
+@pytest.mark.parametrize("url", ["redis://h?ca=/x", "amqp://h?cert=/x", "unix:///s?key=/x"])
+def test_files_of_tls_in_a_url_that_is_not_of_tls_are_no_oversight(url: str) -> None:
+    """Whoever names them means to be encrypted."""
+    with pytest.raises(Misconfigured, match="rediss:// or amqps://"):
+        connect(url) if not url.startswith("amqp") else parameters(url, 10)
+
+
+@pytest.mark.parametrize("url", ["redis://h?retries=3", "rediss://h?nonsense=1"])
+def test_what_the_driver_does_not_know_is_found_before_it_connects(url: str) -> None:
+    with pytest.raises(Misconfigured, match="a Redis URL is"):
+        connect(url)

@@ -3,21 +3,24 @@
 import json
 import os
 import random
+import select
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 
 import pytest
 import requests
 from api_server import Running, serving
 
+from api.heads import Heads
 from api.problems import CONTENT_TYPE
 from facematch.errors import CODES
 
 THREADS = 4
-HEAD = 1.0
+HEAD, STUCK = 1.0, 1.5
 GARBAGE = int(os.environ.get("INPUT_EXAMPLES", "60"))
 
 
@@ -25,13 +28,19 @@ GARBAGE = int(os.environ.get("INPUT_EXAMPLES", "60"))
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("server")
     few = {"api_threads": str(THREADS), "api_waiters": "1"}
-    with serving(folder, "1.0", "3.0", str(HEAD), **few) as running:
+    with serving(folder, "1.0", "3.0", str(HEAD), str(STUCK), **few) as running:
         yield running
 
 
-def connected(server: Running) -> socket.socket:
+def connected(server: Running, room: int = 0) -> socket.socket:
+    """`room`: bytes that the connection holds for who does not read."""
     host, port = server.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), 10)
+    connection = socket.socket()
+    connection.settimeout(10)
+    if room:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    connection.connect((host, int(port)))
+    return connection
 
 
 def answer_to(server: Running, sent: bytes) -> bytes:
@@ -104,6 +113,37 @@ def test_more_half_heads_than_threads_hold_nobody_up_for_long(server: Running) -
         assert time.monotonic() - before < 3 * (HEAD + 1.5)
 
 
+def test_who_says_nothing_at_all_holds_nobody_up(server: Running) -> None:
+    with ExitStack() as stack:
+        for _ in range(6 * THREADS):
+            stack.enter_context(connected(server))
+        before = time.monotonic()
+        assert requests.get(f"{server.url}/healthz", timeout=20).status_code == 200
+        assert time.monotonic() - before < 3
+
+
+@dataclass(eq=False)
+class Awaited:
+    sock: socket.socket
+
+
+@pytest.mark.parametrize("awaited", [2, 3])
+def test_where_many_heads_are_awaited_each_has_less_time(
+    awaited: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.heads.HURRIED_SECONDS", 0.1)
+    heads = Heads(many=2)
+    heads.start()
+    with ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(awaited)]
+        for ours, theirs in pairs:
+            stack.enter_context(ours)
+            stack.enter_context(theirs)
+            heads.begin(Awaited(ours))
+        ready, _, _ = select.select([ours for ours, _ in pairs], [], [], 1.5)
+        assert bool(ready) == (awaited > 2)
+
+
 def test_a_head_that_trickles_is_cut_off(server: Running) -> None:
     before = time.monotonic()
     with connected(server) as connection, suppress(ConnectionError):
@@ -115,6 +155,30 @@ def test_a_head_that_trickles_is_cut_off(server: Running) -> None:
                     break
             connection.sendall(b"y")
     assert HEAD - 0.5 < time.monotonic() - before < HEAD + 3
+
+
+def test_who_sends_nonsense_and_stays_holds_nobody_up(server: Running) -> None:
+    before = time.monotonic()
+    with ExitStack() as stack:
+        for _ in range(4):
+            connection = stack.enter_context(connected(server))
+            connection.sendall(b"nonsense\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert requests.get(f"{server.url}/healthz", timeout=20).status_code == 200
+        assert time.monotonic() - before < 3
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/static/page.css"])
+def test_who_takes_nothing_of_the_answers_is_left(server: Running, path: str) -> None:
+    asked = f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(THREADS):
+            connection = stack.enter_context(connected(server, room=4096))
+            connection.sendall(asked * 20)
+        time.sleep(STUCK + 1)
+        answered = requests.get(f"{server.url}/healthz", timeout=20)
+        assert answered.status_code == 200
+        assert not [line for line in server.logged if "Traceback" in line]
 
 
 def test_a_connection_that_is_kept_may_be_silent_for_longer(server: Running) -> None:

@@ -1,10 +1,13 @@
 """The manifests: they are right, and a mistake in one of them is found."""
 
 import copy
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from unprivileged import rules
 
 from k8s.checks.__main__ import own_findings
 from k8s.checks.accepted import ACCEPTED
@@ -22,6 +25,14 @@ def rendered() -> dict[str, Documents]:
         return {overlay: documents(render(overlay)) for overlay in overlays()}
     except ToolMissingError as error:
         pytest.skip(f"there is no {error}")
+
+
+def test_users_of_redis_may_what_the_document_says() -> None:
+    made = (Path(__file__).parents[2] / "k8s/make-secrets").read_text()
+    users = re.findall(r"^ +user (\S+) reset on #\S+ \S+ (.+)$", made, re.MULTILINE)
+    found = {name: rights.split() for name, rights in users}
+    assert {"facematch", "functions", "backup"} < found.keys()
+    assert all(rules().get(name, its) == its for name, its in found.items())
 
 
 def one(found: Documents, kind: str, name: str) -> Any:

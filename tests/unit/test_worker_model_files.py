@@ -30,6 +30,12 @@ def test_those_that_are_installed_are_known_and_there_are_no_others() -> None:
     assert {file.name for file in folder.glob("*.dat")} == KNOWN.keys()
 
 
+def test_one_that_is_not_there_is_named(changed: Path) -> None:
+    changed.unlink()
+    with pytest.raises(Misconfigured, match=f"{changed}: No such file"):
+        check_all()
+
+
 def test_one_with_a_bit_changed_is_refused_before_it_is_used(changed: Path) -> None:
     for load in (lambda: DlibFinder("hog", 0), DlibEncoder):
         with pytest.raises(Misconfigured, match="not the model of dlib that we know") as raised:
