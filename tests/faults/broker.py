@@ -33,7 +33,7 @@ def run(seed: int, cycles: int = 6) -> Outcome:
             outcome.violations += [f"a client: {error}" for error in errors]
             errors.clear()
         made.judge(ledger, outcome)
-        lost = [job for job in impatient if made.end_of(job) != "failed"]
+        lost = [job for job in impatient if made.end_of(job)[0] != "failed"]
         outcome.counts["accepted"] += len(impatient)
         outcome.counts["lost"] += len(lost)
         outcome.violations += [f"I5: job {job} of no picture did not fail" for job in lost]

@@ -96,9 +96,10 @@ class Service:
         self.cluster.wait_ready()
         wrong, counts = outcome.violations, outcome.counts
         counts["accepted"], counts["erased"] = len(ledger.jobs), len(ledger.erased)
-        lost = [job for job in ledger.jobs if self.end_of(job) not in ("done", "erased")]
+        ends = {job: self.end_of(job) for job in ledger.jobs}
+        lost = [job for job, (state, _) in ends.items() if state not in ("done", "erased")]
         counts["lost"] += len(lost)
-        wrong += [f"I5: job {job} was accepted and has not ended well" for job in lost]
+        wrong += [f"I5: job {job} was accepted and is {' '.join(ends[job])}" for job in lost]
         gone = self._compare(ledger, wrong)
         if counts["redis kills"]:
             counts["acknowledged"] = len(ledger.jobs) + len(ledger.erased)
@@ -129,19 +130,21 @@ class Service:
                 wrong.append(f"I4: {image} was erased and is told with {status}")
         return gone
 
-    def end_of(self, job: str) -> str:
-        """The state that a job ends in, or is in after two minutes; `lost` if there is none."""
+    def end_of(self, job: str) -> tuple[str, str]:
+        """The state that a job ends in, or is in after two minutes, `lost` if there is none; and
+        why it failed."""
 
         def ended() -> bool:
-            nonlocal state
+            nonlocal state, why
             answer = patient("GET", f"{self.url}/v1/jobs/{job}", params={"wait": 10})
-            state = "lost" if answer.status_code == 404 else str(answer.json()["state"])
+            told = {"state": "lost"} if answer.status_code == 404 else answer.json()
+            state, why = told["state"], told.get("code", "")
             return state not in ("accepted", "indexed")
 
-        state = ""
+        state = why = ""
         with suppress(AssertionError):
             eventually(ended, f"{job} ends", PATIENCE)
-        return state
+        return state, why
 
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
