@@ -25,7 +25,7 @@ from benchmarks.getting import Getter, Refused
 from benchmarks.job_log import JobLog
 from benchmarks.open_loop import Latencies
 from benchmarks.open_loop import run as run_open_loop
-from benchmarks.processes import resident
+from benchmarks.processes import memory_of
 from benchmarks.report import Measure, Report, Series, Table
 from benchmarks.services import Service, clustered
 from benchmarks.sources import Picture
@@ -181,7 +181,7 @@ class _Flood:
         for at in itertools.count():
             if not any(thread.is_alive() for thread in threads):
                 break
-            self.memory.append((time.monotonic() - began, resident(api)))
+            self.memory.append((time.monotonic() - began, memory_of(api)))
             time.sleep(max(0.0, began + (at + 1) * _LOOK_SECONDS - time.monotonic()))
         get.close()
 

@@ -11,7 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 
+import structlog
+
 from facematch.errors import Misconfigured
+
+_log = structlog.get_logger()
 
 NAMES = (
     "fetched",
@@ -95,6 +99,9 @@ class _Failpoint:
         with self._lock:
             self._hits += 1
             hits = self._hits
+        if hits == self._nth:
+            # Who waits for it can tell it from any other death.
+            _log.warning("failpoint reached", place=name, action=self._action)
         if self._action == "sleep":
             if hits >= self._nth:
                 time.sleep(3600)

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import requests
 from servers import LOG_TAIL, end, spawn
 from waiting import eventually
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: In either form of the log.
 _READY = (b"[info     ] ready", b'"event": "ready"')
 _SERVING = (b"[info     ] serving", b'"event": "serving"')
+_FAILPOINT = (b"[warning  ] failpoint reached", b'"event": "failpoint reached"')
 
 
 class Cluster:
@@ -127,8 +130,20 @@ class Cluster:
 
     def has_begun(self, name: str) -> bool:
         """Whether a worker or an index has said since its start that it is at work."""
+        return self._has_said(name, _SERVING if name.startswith("index") else _READY)
+
+    def reached_failpoint(self, name: str) -> bool:
+        """Whether a process has come to its failpoint since its start."""
+        return self._has_said(name, _FAILPOINT)
+
+    def died_at_failpoint(self, name: str) -> bool:
+        """Whether a process was killed there: other deaths are none of a failpoint."""
+        killed = self._processes[name].poll() == -signal.SIGKILL
+        return killed and self.reached_failpoint(name)
+
+    def _has_said(self, name: str, words: Sequence[bytes]) -> bool:
         new = (self._folder / f"{name}.log").read_bytes()[self._logged[name] :]
-        return any(word in new for word in (_SERVING if name.startswith("index") else _READY))
+        return any(word in new for word in words)
 
     def _assert_alive(self, name: str) -> None:
         assert self.alive(name), f"{name} died:\n{self.log(name)[-LOG_TAIL:]}"
@@ -143,11 +158,13 @@ class Cluster:
         return self._processes[name].pid
 
     def kill(self, name: str) -> None:
-        """kill -9, with its children."""
+        """kill -9, with its children. AssertionError for one that has ended otherwise by itself."""
         process = self._processes[name]
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
+        said = f"{name} ended by itself, with {process.returncode}:"
+        assert process.returncode == -signal.SIGKILL, f"{said}\n{self.log(name)[-LOG_TAIL:]}"
 
     def stop(self, name: str) -> None:
         """SIGTERM, in good order; AssertionError unless it ends with status 0 in 30 s."""
@@ -162,9 +179,13 @@ class Cluster:
         assert process.poll() == 0, self.log(name)[-LOG_TAIL:]
 
     def close(self) -> None:
-        """End everything that still runs."""
+        """End everything that still runs, with its children."""
         for process in self._processes.values():
+            children = _children(process.pid) if process.poll() is None else []
             end(process, signal.SIGTERM, 15)
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
 
     def log(self, name: str) -> str:
         """What it has logged."""
@@ -193,3 +214,10 @@ class Cluster:
 
     def _people_are_right(self) -> bool:
         return self.command("people", "check").returncode == 0
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

@@ -68,6 +68,14 @@ class RabbitServer(Server):
             for queue in queues:
                 channel.queue_purge(queue)
 
+    def depth(self, queue: str) -> int:
+        """How many messages wait in it; 0 where there is no such queue."""
+        try:
+            with self._channel() as channel:
+                return int(channel.queue_declare(queue, passive=True).method.message_count)
+        except pika.exceptions.ChannelClosedByBroker:
+            return 0
+
     def wipe(self) -> None:
         """See Server."""
         shutil.rmtree(self._run.data, ignore_errors=True)

@@ -19,6 +19,12 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("redis_process")
 _RABBITMQ = pytest.mark.usefixtures("rabbitmq_process")
 
 
+@pytest.fixture(autouse=True)
+def _say_seed() -> None:
+    """Beforehand: a run may end in an error."""
+    print(f"CHAOS_SEED={SEED}")
+
+
 def assert_right(outcome: Outcome, *counted: str) -> None:
     """AssertionError for violations, and where nothing of these was done."""
     print(outcome)

@@ -161,6 +161,7 @@ def kill_indexes(
         time.sleep(float(rng.random()) * 3)
         for other in INDEXES:
             if not cluster.alive(other):
+                cluster.kill(other)  # it says whether it died at its failpoint
                 cluster.start(other)
                 kills += 1
     return kills

@@ -80,6 +80,7 @@ def test_nothing_acknowledged_is_lost(
             while time.monotonic() < until and not errors:
                 killed.append(kill_something(cluster, redis_server, rabbitmq_server, milvus, rng))
                 time.sleep(float(rng.random()) * 2 * KILL_EVERY)
+        cluster.wait_ready()
         assert ledger.jobs
         print(f"{len(ledger.person)} pictures, {len(ledger.erased)} erased, {len(killed)} kills")
         wait_for_all(cluster.url, ledger)
@@ -90,6 +91,8 @@ def test_nothing_acknowledged_is_lost(
                     "GET", f"{cluster.url}/v1/images/{image}/matches", params={"limit": 10_000}
                 ).json()
                 assert {match["hash"] for match in shown["matches"]} == live - {image}
+        for image in ledger.erased:
+            assert patient("GET", f"{cluster.url}/v1/images/{image}").status_code in (404, 410)
         cluster.fsck()
         if milvus:
             verified = cluster.command("index", "verify")

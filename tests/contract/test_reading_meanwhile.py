@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
+from histories import running
 from servers import RedisServer
 from submitting import MODEL, commit, link, upload
 from waiting import eventually
@@ -41,25 +42,23 @@ def test_a_page_is_of_one_instant_while_an_image_is_linked(store: Store) -> None
     own = commit(store, upload(store, b"a"), b"a")
     image = image_hash(b"a")
     seen: list[tuple[State, int, int]] = []
-    stop = threading.Event()
 
-    def read() -> None:
+    def read(stop: threading.Event) -> None:
         while not stop.is_set():
             page = store.matches(image, 10_000)
             seen.append((page.image.state, len(page.matches), page.complete_through))
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    eventually(lambda: seen, "it is read")
     pairs = [(at.position, 0.1) for at in places]
     tail = store.collection().tail
-    for start in range(0, PEERS, LINK_CHUNK):
-        chunk = pairs[start : start + LINK_CHUNK]
-        last = start + LINK_CHUNK >= PEERS
-        store.link(Link(image, own, tail, "token", start, chunk, last=last))
-    eventually(lambda: seen[-1][0] is State.DONE, "it is seen to be done")
-    stop.set()
-    reader.join()
+    with running(read):
+        eventually(lambda: seen, "it is read")
+        for start in range(0, PEERS, LINK_CHUNK):
+            chunk = pairs[start : start + LINK_CHUNK]
+            last = start + LINK_CHUNK >= PEERS
+            before = len(seen)
+            store.link(Link(image, own, tail, "token", start, chunk, last=last))
+            eventually(lambda: len(seen) > before + 1, "it is read after that")  # noqa: B023
+        eventually(lambda: seen[-1][0] is State.DONE, "it is seen to be done")
     for state, matches, complete_through in seen:
         if state is State.DONE:
             assert (matches, complete_through) == (PEERS, own.position)

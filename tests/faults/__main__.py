@@ -49,8 +49,8 @@ def units(seed: int, rounds: int, seconds: float) -> Iterator[Unit]:
         for part in steps.STEPS:
             yield Unit("steps", part, one, partial(steps.run, part, one))
     for number in range(max(1, round(seconds / SLICE))):
-        one = seed + number
-        yield Unit("crash", "", one, partial(crash.run, one, min(SLICE, seconds)))
+        one, length = seed + number, min(SLICE, seconds)
+        yield Unit("crash", f"{length:g} s", one, partial(crash.run, one, length))
 
 
 @click.command()
@@ -87,7 +87,7 @@ def main(
                     shown.say(line)
             shown.update(number + 1, len(wanted))
         shown.close()
-    print(table(book.outcomes))
+    print(table(book.outcomes, book.failed_before))
     sys.exit(any(one.violations for one in book.outcomes))
 
 

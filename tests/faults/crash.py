@@ -6,12 +6,12 @@ import numpy as np
 from coming_and_going import Ledger, coming_and_going
 
 from faults.book import Outcome
-from faults.service import Service, service
+from faults.service import service
 
 EVERY = 5.0
 PROBABILITY = 0.3
 WORKERS = 3
-#: Clients, each with people of its own in mind: what one erases, no other submits.
+#: The most between two pictures of the client, in seconds.
 PAUSE = 0.1
 
 
@@ -28,12 +28,10 @@ def run(seed: int, seconds: float, every: float = EVERY, workers: int = WORKERS)
                 rounds += 1
                 time.sleep(max(0.0, began + rounds * every - time.monotonic()))
                 for victim in _drawn(rng, victims):
-                    _kill(made, victim, outcome)
+                    made.kill(victim, outcome)
             outcome.counts["seconds"] = int(time.monotonic() - began)
             outcome.violations += [f"a client: {error}" for error in errors]
             errors.clear()
-        made.cluster.wait_ready()
-        outcome.counts["acknowledged"] += len(ledger.jobs) + len(ledger.erased)
         made.judge(ledger, outcome)
     return outcome
 
@@ -41,18 +39,3 @@ def run(seed: int, seconds: float, every: float = EVERY, workers: int = WORKERS)
 def _drawn(rng: np.random.Generator, victims: list[str]) -> list[str]:
     """Each with the same probability."""
     return [victim for victim in victims if rng.random() < PROBABILITY]
-
-
-def _kill(made: Service, victim: str, outcome: Outcome) -> None:
-    if victim == "redis":
-        made.redis.kill()
-        made.redis.start()
-        outcome.counts["redis kills"] += 1
-        return
-    outcome.counts["kills"] += 1
-    if victim == "rabbitmq":
-        made.rabbitmq.kill()
-        made.rabbitmq.start()
-    else:
-        made.cluster.kill(victim)
-        made.cluster.start(victim)

@@ -1,13 +1,9 @@
 """Indexes and workers that are frozen, or starved: a delay, and the same matches."""
 
-import os
-import signal
-import threading
 import time
 
 import numpy as np
 from coming_and_going import Ledger, coming_and_going
-from histories import running
 
 from faults.book import Outcome
 from faults.service import Service, service
@@ -38,27 +34,15 @@ def run(seed: int, rounds: int = 2) -> Outcome:
 
 
 def _freeze(made: Service, names: list[str], outcome: Outcome) -> None:
-    pids = [made.cluster.pid(name) for name in names]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    time.sleep(FROZEN_SECONDS)
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+    with made.frozen(names):
+        time.sleep(FROZEN_SECONDS)
     outcome.counts["freezes"] += len(names)
 
 
 def _starve(made: Service, names: list[str], outcome: Outcome) -> None:
-    pids = [made.cluster.pid(name) for name in names]
-
-    def take_turns(stop: threading.Event) -> None:
-        while not stop.is_set():
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + FROZEN_SECONDS
+    while time.monotonic() < until:
+        with made.frozen(names):
             time.sleep((1 - SHARE) * _TURN)
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
-            time.sleep(SHARE * _TURN)
-
-    with running(take_turns):
-        time.sleep(FROZEN_SECONDS)
+        time.sleep(SHARE * _TURN)
     outcome.counts["starved"] += len(names)

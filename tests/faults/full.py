@@ -27,6 +27,8 @@ def run(seed: int) -> Outcome:
         made.cluster.wait_ready()
         _fill(made, client, outcome, "disk")
         # A Redis that may lose nothing ends when it cannot write; whoever runs it starts it again.
+        if made.redis.pid is not None:
+            outcome.violations.append("Redis did not end with a full disk")
         made.redis.kill()
         made.redis.disk = None
         made.redis.start()
@@ -37,6 +39,8 @@ def run(seed: int) -> Outcome:
         used = int(made.client.info()["used_memory"])
         made.client.config_set("maxmemory", used + 200_000)
         _fill(made, client, outcome, "memory")
+        if "errorstat_OOM" not in made.client.info("errorstats"):
+            outcome.violations.append("Redis refused nothing with full memory")
         client.erase()
         client.look(next(iter(ledger.live_of(ledger.person[next(iter(ledger.person))]))))
         made.client.config_set("maxmemory", "0")

@@ -25,6 +25,7 @@ def run(seed: int, promotions: int = 3) -> Outcome:
             for number in range(promotions):
                 replica = _replica_of(made.redis, made.folder / f"replica-{number}")
                 servers.append(replica)
+                _start(replica)
                 _promote(made, replica, ledger, rng, outcome)
             made.judge(ledger, outcome)
         finally:
@@ -34,11 +35,14 @@ def run(seed: int, promotions: int = 3) -> Outcome:
 
 
 def _replica_of(primary: RedisServer, folder: Path) -> RedisServer:
-    replica = RedisServer(
+    return RedisServer(
         redis_binary(),
         folder,
         *("--replicaof", "127.0.0.1", str(primary.port), "--repl-diskless-sync-delay", "0"),
     )
+
+
+def _start(replica: RedisServer) -> None:
     replica.start()
 
     def in_step() -> bool:
@@ -46,7 +50,6 @@ def _replica_of(primary: RedisServer, folder: Path) -> RedisServer:
             return client.info("replication")["master_link_status"] == "up"
 
     eventually(in_step, "the replica is in step", 30)
-    return replica
 
 
 def _promote(
@@ -62,6 +65,7 @@ def _promote(
         with redis.Redis(port=replica.port) as client:
             client.replicaof("NO", "ONE")  # its link is cut here; the primary goes on
         time.sleep(0.5 + 2 * float(rng.random()))
+    made.wait_for_indexes(outcome)  # they have what will be lost
     before = made.store.collection().tail
     primary.kill()
     made.use(replica)

@@ -1,8 +1,10 @@
 """The whole service with its servers, for a unit of a run, and whether it is as it must be."""
 
+import os
+import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from answers import is_ready
@@ -55,43 +57,109 @@ class Service:
         beside.symlink_to(redis.socket)
         beside.replace(self._link)
 
+    def kill(self, name: str, outcome: Outcome) -> None:
+        """kill -9 of a process of the cluster, `redis` or `rabbitmq`, which is started again.
+
+        One that has ended by itself is a violation.
+        """
+        outcome.counts["redis kills" if name == "redis" else "kills"] += 1
+        server = {"redis": self.redis, "rabbitmq": self.rabbitmq}.get(name)
+        if server:
+            if server.pid is None:
+                outcome.violations.append(f"{name} ended by itself")
+            server.kill()
+            server.start()
+            return
+        try:
+            self.cluster.kill(name)
+        except AssertionError as error:
+            outcome.violations.append(str(error))
+        self.cluster.start(name)
+
+    @contextmanager
+    def frozen(self, names: list[str]) -> Iterator[None]:
+        """These processes of the cluster stand still for the time of the block."""
+        pids = [self.cluster.pid(name) for name in names]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
     def judge(self, ledger: Ledger, outcome: Outcome) -> None:
-        """Wait for all work to end; note what was lost and what is not as it must be."""
-        wrong = outcome.violations
-        outcome.counts["accepted"] = len(ledger.jobs)
-        outcome.counts["erased"] = len(ledger.erased)
-        lost = [job for job in ledger.jobs if not _ends(self.url, job)]
-        outcome.counts["lost"] += len(lost)
-        wrong += [f"I5: job {job} was accepted and has not ended" for job in lost]
+        """Wait for all work to end; note what was lost and what is not as it must be.
+
+        Raises AssertionError where a process does not run or does not become ready.
+        """
+        self.cluster.wait_ready()
+        wrong, counts = outcome.violations, outcome.counts
+        counts["accepted"], counts["erased"] = len(ledger.jobs), len(ledger.erased)
+        lost = [job for job in ledger.jobs if self.end_of(job) not in ("done", "erased")]
+        counts["lost"] += len(lost)
+        wrong += [f"I5: job {job} was accepted and has not ended well" for job in lost]
+        gone = self._compare(ledger, wrong)
+        if counts["redis kills"]:
+            counts["acknowledged"] = len(ledger.jobs) + len(ledger.erased)
+            counts["acknowledged lost"] += len(lost) + gone
+        self.check(outcome)
+
+    def _compare(self, ledger: Ledger, wrong: list[str]) -> int:
+        """How many images that were taken are not there, or were erased and are."""
+        gone = 0
         for owner in sorted(set(ledger.person.values())):
             live = ledger.live_of(owner)
             for image in live:
-                shown = patient(
+                answer = patient(
                     "GET", f"{self.url}/v1/images/{image}/matches", params={"limit": 10_000}
-                ).json()
-                found = {match["hash"] for match in shown.get("matches") or ()}
+                )
+                if not answer.ok:
+                    gone += 1
+                    wrong.append(f"I5: {image} was taken and is told with {answer.status_code}")
+                    continue
+                found = {match["hash"] for match in answer.json()["matches"] or ()}
                 if found != live - {image}:
                     missing, surplus = len(live - found) - 1, len(found - live)
                     wrong.append(f"I3: {image} lacks {missing} matches and has {surplus} too many")
         for image in sorted(ledger.erased):
             status = patient("GET", f"{self.url}/v1/images/{image}").status_code
             if status not in (404, 410):
+                gone += 1
                 wrong.append(f"I4: {image} was erased and is told with {status}")
-        self.check(outcome)
+        return gone
+
+    def end_of(self, job: str) -> str:
+        """The state that a job ends in, or is in after two minutes; `lost` if there is none."""
+
+        def ended() -> bool:
+            nonlocal state
+            answer = patient("GET", f"{self.url}/v1/jobs/{job}", params={"wait": 10})
+            state = "lost" if answer.status_code == 404 else str(answer.json()["state"])
+            return state not in ("accepted", "indexed")
+
+        state = ""
+        with suppress(AssertionError):
+            eventually(ended, f"{job} ends", PATIENCE)
+        return state
 
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
         snapshot = self.store.snapshot()
         return not (snapshot.accepted or snapshot.pending or snapshot.erasing)
 
-    def check(self, outcome: Outcome) -> None:
-        """fsck, and whether each index is at the end of the log it says."""
+    def wait_for_indexes(self, outcome: Outcome) -> None:
+        """Until each is ready at the end of the log, which is a violation if it takes long."""
         for name in self.indexes:
             with asking(self.folder / f"{name}.sock") as index:
                 try:
                     eventually(lambda: is_ready(index, self.store), f"{name} is ready", PATIENCE)
                 except AssertionError as error:
                     outcome.violations.append(f"I7: {error}")
+
+    def check(self, outcome: Outcome) -> None:
+        """fsck, and whether each index is at the end of the log it says."""
+        self.wait_for_indexes(outcome)
         try:
             eventually(self.is_idle, "nothing is under way", PATIENCE)
         except AssertionError as error:
@@ -99,23 +167,6 @@ class Service:
         for found in fsck.run(self.store).findings:
             outcome.violations.append(f"fsck: {found.invariant}: {found.detail}")
         outcome.counts["fsck runs"] += 1
-
-
-def _ends(url: str, job: str) -> bool:
-    """Whether it comes to an end that is none of an error."""
-
-    def ended() -> bool:
-        nonlocal state
-        answer = patient("GET", f"{url}/v1/jobs/{job}", params={"wait": 10})
-        state = "lost" if answer.status_code == 404 else str(answer.json()["state"])
-        return state not in ("accepted", "indexed")
-
-    state = ""
-    try:
-        eventually(ended, f"{job} ends", PATIENCE)
-    except AssertionError:
-        return False
-    return state in ("done", "erased")
 
 
 @contextmanager

@@ -23,19 +23,13 @@ def run(seed: int, kills: int) -> Outcome:
                 time.sleep(0.1 + float(rng.random()))
                 kept, gone = list(ledger.jobs), set(ledger.erased)
                 done = _done(made, list(ledger.person)[-_LAST:])
-                made.redis.kill()
-                outcome.counts["redis kills"] += 1
-                made.redis.start()
+                made.kill("redis", outcome)
                 _compare(made, outcome, kept[-_LAST:], gone, done)
                 if errors:
                     break
             outcome.violations += [f"a client: {error}" for error in errors]
             errors.clear()
-        made.cluster.wait_ready()
-        outcome.counts["acknowledged"] += len(ledger.jobs) + len(ledger.erased)
-        before = outcome.counts["lost"]
         made.judge(ledger, outcome)
-        outcome.counts["acknowledged lost"] += outcome.counts["lost"] - before
     return outcome
 
 

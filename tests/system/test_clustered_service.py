@@ -165,7 +165,9 @@ def test_a_worker_killed_at_any_step_loses_nothing(cluster: Cluster, failpoint: 
         cluster.stop(worker)
     cluster.start("worker-1", failpoint=f"{failpoint}:kill:2")
     submit_all(cluster, pictures[before:])
-    eventually(lambda: not cluster.alive("worker-1"), f"the worker is killed at {failpoint}", 60)
+    eventually(
+        lambda: cluster.died_at_failpoint("worker-1"), f"the worker is killed at {failpoint}", 60
+    )
     cluster.start("worker-2")
     wait_done(cluster, pictures)
     assert_all_match(cluster, pictures)
@@ -236,13 +238,17 @@ def test_a_worker_killed_while_it_feeds_loses_nothing(cluster: Cluster, failpoin
     if failpoint == "after_removal":
         wait_done(cluster, pictures)
     else:
-        eventually(lambda: not cluster.alive("worker-1"), f"it is killed at {failpoint}", 60)
+        eventually(
+            lambda: cluster.died_at_failpoint("worker-1"), f"it is killed at {failpoint}", 60
+        )
         cluster.start("worker-2")
         wait_done(cluster, pictures)
     url = f"{cluster.url}/v1/images/{sha(pictures.pop())}"
     assert requests.delete(url, timeout=30).status_code == 204
     if failpoint == "after_removal":
-        eventually(lambda: not cluster.alive("worker-1"), f"it is killed at {failpoint}", 60)
+        eventually(
+            lambda: cluster.died_at_failpoint("worker-1"), f"it is killed at {failpoint}", 60
+        )
         cluster.start("worker-2")
     assert_all_match(cluster, pictures)
 

@@ -14,6 +14,8 @@ import requests
 from api_server import LIMIT, Running, serving, start
 from waiting import eventually
 
+from facematch.redis_connection import connect
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -138,6 +140,20 @@ def test_what_cannot_work_is_refused_at_the_start(
     code, last = finish(start(tmp_path, ["api"], **{setting: value}))
     assert code == 1
     assert reason in last
+
+
+def test_a_redis_that_may_lose_what_it_took_is_refused_at_the_start(
+    tmp_path: Path, redis_url: str
+) -> None:
+    with connect(redis_url) as client:
+        before = client.config_get("appendfsync")["appendfsync"]
+        client.config_set("appendfsync", "everysec")
+        try:
+            code, last = finish(start(tmp_path, ["api"], redis_url=redis_url))
+        finally:
+            client.config_set("appendfsync", before)
+    assert code == 1
+    assert "appendfsync is everysec" in last
 
 
 def test_an_api_without_redis_waits_and_says_so(tmp_path: Path) -> None:

@@ -61,11 +61,18 @@ def compilers(of: psutil.Process) -> list[psutil.Process]:
     return [process for process in of.children() if "worker.hog" in process.cmdline()]
 
 
+def compiler_of(of: psutil.Process) -> psutil.Process:
+    """A process that has only just begun does not say yet what it is."""
+    eventually(lambda: compilers(of), "it compiles")
+    (compiler,) = compilers(of)
+    return compiler
+
+
 def test_children_change_over_when_the_detector_is_compiled(cold: Path) -> None:
     with sandbox() as made:
         child, compiled, _ = look(made)
         assert not compiled
-        (compiler,) = compilers(nursery(child))
+        compiler = compiler_of(nursery(child))
         assert compiler.environ().keys().isdisjoint({"FACEMATCH_REDIS_URL"})
         assert compiler.net_connections("all") == []
         lower = min(19, psutil.Process().nice() + 10)
@@ -100,7 +107,7 @@ def test_children_change_over_when_the_detector_is_compiled(cold: Path) -> None:
 def test_compiling_ends_with_the_nursery(cold: Path) -> None:
     with sandbox() as made:
         child, _, _ = look(made)
-        (compiler,) = compilers(nursery(child))
+        compiler = compiler_of(nursery(child))
     eventually(lambda: not compiler.is_running())
     assert [path.name for path in (cold / "facematch").rglob("complete.json")] == []
 

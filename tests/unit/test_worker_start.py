@@ -147,3 +147,19 @@ def test_waiting_ends_at_once_when_it_is_stopped() -> None:
     before = time.monotonic()
     assert wait_for_redis(attempt, stop) is None
     assert 0.85 < time.monotonic() - before < 1.5
+
+
+def test_a_worker_refuses_a_redis_that_may_lose_what_it_took(
+    tmp_path: Path, redis_url: str
+) -> None:
+    urls = {"redis_url": redis_url, "broker_url": redis_url}
+    with connect(redis_url) as client:
+        before = client.config_get("appendfsync")["appendfsync"]
+        client.config_set("appendfsync", "everysec")
+        try:
+            with working(tmp_path, allow_volatile="false", **urls) as worker:
+                said = worker.says("cannot work as it is set up")
+                assert worker.end() == (1, "")
+        finally:
+            client.config_set("appendfsync", before)
+    assert "appendfsync is everysec" in said["reason"]
