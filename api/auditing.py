@@ -4,9 +4,12 @@ and collections changed. What is only read is not in it.
 
 import fcntl
 import os
+import re
 import socket
 import threading
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -16,12 +19,23 @@ from api.basis import basis_here
 from api.caller import caller
 from api.collection_of import collection_of_request
 from api.scopes import OPEN, Needs
-from facematch.audit import BEGINNING, Act, day_of, file_of, files
+from facematch.audit import BEGINNING, Act, day_of, file_of, files, host_of
+from facematch.collection_name import is_name
 from facematch.errors import FacematchError, Misconfigured
 from facematch.keys import Scope
 
-_IDS = ("image", "face", "job", "batch", "person", "id", "webhook")
-_ANSWERED = ("job", "hash", "batch")
+#: The ids that are noted, by the name that they have in paths and answers. What is of another form
+#: is whatever somebody has put there.
+_HASH = re.compile("[0-9a-f]{64}")
+_IDS = {
+    "image": _HASH,
+    "hash": _HASH,
+    "face": re.compile(f"{_HASH.pattern}:[0-9]{{1,3}}"),
+    "collection": re.compile("[a-z0-9_-]{1,63}"),
+    "person": re.compile("[0-9]{1,20}"),
+    **dict.fromkeys(("job", "batch", "webhook"), re.compile("[0-9a-f]{32}")),
+}
+_ANSWERED = ("job", "hash", "webhook")
 _SMALL = 4096
 _LAST_BYTES = 64 * 1024
 
@@ -37,7 +51,9 @@ class Audit:
         self._days = days
         self._host = host or socket.gethostname()
         self._lock = threading.Lock()
-        self._tidied = ""
+        self._tidied: date | None = None
+        #: The file written last, its size and the hash of its last line then.
+        self._written = Path(), -1, ""
 
     def check(self) -> None:
         """Raise Misconfigured unless it can be written; makes the folder."""
@@ -54,62 +70,93 @@ class Audit:
         """Note what the requests to an application do."""
         app.after_request(self._note)
 
-    def append(self, act: Act) -> None:
-        """Write an act behind the last one of this host. Raises OSError."""
+    def append(self, *acts: Act) -> None:
+        """Write acts behind the last one of this host. Raises OSError."""
         with self._lock, (self._folder / "audit.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            own = self._own()
-            file = file_of(self._folder, self._host, datetime.now(UTC).date())
-            last = next(filter(None, map(_last_hash, reversed(own))), BEGINNING)
-            with file.open("ab") as log:
+            today = datetime.now(UTC).date()
+            file, last = self._end(file_of(self._folder, self._host, today))
+            with open(file, "ab", opener=_private) as log:
                 # The last write may have been cut short: its line is not continued.
-                begun = b"" if _is_whole(file) else b"\n"
-                log.write(begun + act.sealed(last).pack())
-            self._tidy(own)
+                lines = [] if _is_whole(file) else [b"\n"]
+                for act in acts:
+                    sealed = act.sealed(last)
+                    lines.append(sealed.pack())
+                    last = sealed.hash
+                log.write(b"".join(lines))
+                log.flush()
+                self._written = file, log.tell(), last
+            self._tidy(today)
 
     def _note(self, response: Response) -> Response:
         needed: Needs = g.get("needed", OPEN)
         if needed == OPEN or set(needed.scopes) <= {Scope.READ}:
             return response
+        act = _act(response)
+        more: list[dict[str, str]] = g.get("noted", [{}])
         try:
-            self.append(_act(response))
+            self.append(*(replace(act, ids=act.ids | _known(ids)) for ids in more))
         except OSError as error:
             _log.error("the audit log cannot be written", error=str(error))
         return response
 
-    def _own(self) -> list[Path]:
-        name = file_of(self._folder, self._host, datetime.now(UTC).date()).name
-        host = name.removeprefix("audit-")[: -len("-0000-00-00.jsonl")]
-        return files(self._folder).get(host, [])
+    def _end(self, file: Path) -> tuple[Path, str]:
+        """Where to go on when this is the file of the day, and the hash of the last act."""
+        written, size, last = self._written
+        # No file is gone on with once there is a later one: the clock may have been set back.
+        if file <= written and written.is_file() and written.stat().st_size == size:
+            return written, last
+        own = files(self._folder).get(host_of(file), [])
+        last = next(filter(None, map(_last_hash, reversed(own))), BEGINNING)
+        return max([file, *own]), last
 
-    def _tidy(self, own: list[Path]) -> None:
-        """Once a day."""
-        today = datetime.now(UTC).date()
-        if not self._days or self._tidied == str(today):
+    def _tidy(self, today: date) -> None:
+        """Once a day; also after hosts that are no more."""
+        if not self._days or self._tidied == today:
             return
-        self._tidied = str(today)
-        for file in own:
-            if day_of(file) < today - timedelta(days=self._days):
-                file.unlink(missing_ok=True)
+        self._tidied = today
+        first = (today - timedelta(days=self._days)).isoformat()
+        for own in files(self._folder).values():
+            for file in own:
+                if day_of(file) < first:
+                    file.unlink(missing_ok=True)
+
+
+def note(**ids: str) -> None:
+    """Have these ids in the audit log, too, for a route whose answer does not begin with them; with
+    each call in a line more."""
+    g.setdefault("noted", []).append(ids)
 
 
 def _act(response: Response) -> Act:
     key = caller()
-    values = request.view_args or {}
-    ids = {name: str(values[name]) for name in _IDS if name in values}
+    ids = dict(request.view_args or {})
     if response.is_json and (response.content_length or _SMALL) < _SMALL:
         told = response.get_json(silent=True)
         if isinstance(told, dict):
-            ids |= {name: str(told[name]) for name in _ANSWERED if told.get(name)}
+            ids |= {name: told[name] for name in _ANSWERED if told.get(name)}
+    collection = collection_of_request()
     return Act(
         time=datetime.now(UTC).isoformat(timespec="milliseconds"),
         key=key.id if key else "",
         what=f"{request.method} {request.url_rule}",
-        collection=collection_of_request(),
+        collection=collection if is_name(collection) else "",
         status=response.status_code,
-        ids=ids,
+        ids=_known(ids),
         basis=_basis(),
     )
+
+
+def _known(ids: Mapping[str, object]) -> dict[str, str]:
+    return {
+        name: str(ids[name])
+        for name, form in _IDS.items()
+        if name in ids and form.fullmatch(str(ids[name]))
+    }
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _basis() -> dict[str, str]:

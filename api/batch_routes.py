@@ -7,6 +7,7 @@ from flask import request
 from pydantic import BaseModel, Field
 
 from api import cursors
+from api.auditing import note
 from api.batching import Batching
 from api.collection_of import path_here
 from api.openapi import problems
@@ -100,7 +101,9 @@ def blueprint(batching: Batching, batches: Batches) -> APIBlueprint:
 
         With an `Idempotency-Key` it may safely be sent again: the answer is about the same batch.
         """
-        batch = BatchOut.of(batches.batch(batching.accept(request), 0, _PAGE))
+        accepted = batching.accept(request)
+        note(batch=accepted)
+        batch = BatchOut.of(batches.batch(accepted, 0, _PAGE))
         return batch, HTTPStatus.ACCEPTED, {"Location": path_here(f"/batches/{batch.batch}")}
 
     @routes.get("/batches/<batch>")

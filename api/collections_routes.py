@@ -8,6 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api import cursors
+from api.auditing import note
 from api.body import read_document
 from api.caller import own_collections
 from api.collection_of import LONG, SHORT
@@ -38,6 +39,7 @@ def blueprint(collections: Collections, ledger: Ledger) -> APIBlueprint:
         """
         asked = read_document(CollectionIn)
         about, made = collections.create(asked.name, asked.policy)
+        note(collection=about.name)
         headers = {"Location": f"{SHORT}/collections/{about.name}"}
         return CollectionOut.of(about), HTTPStatus.CREATED if made else HTTPStatus.OK, headers
 

@@ -23,7 +23,7 @@ def blueprint(submission: Submission, reading: Reading, max_bytes: int) -> APIBl
 
     @routes.post("/scan/image/<path:filename>")
     @routes.output(HashOut)
-    @routes.doc(responses=problems(400, 413, 503))
+    @routes.doc(responses=problems(400, 413, 422, 503))
     @needs(Scope.SUBMIT)
     def scan_image(filename: str) -> Answer:
         """Submit a picture

@@ -9,11 +9,12 @@ from apiflask import APIBlueprint
 from flask import request
 from pydantic import BaseModel, Field
 
+from api.auditing import note
 from api.collection_of import collection_of_request
 from api.face_schemas import SearchQuery
 from api.ledger import Ledger, erase
 from api.openapi import problems
-from api.schemas import MAX_LIMIT, Answer
+from api.schemas import Answer
 from api.scopes import needs
 from api.search_routes import probe_of
 from api.submission import submitted
@@ -26,7 +27,6 @@ from facematch.store import Front
 class ProbeErasureQuery(SearchQuery):
     """What is to be erased."""
 
-    limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT, description="images at once")
     confirm: str = Field("", description="`confirm` of the answer that was looked at: erase these")
 
 
@@ -45,11 +45,12 @@ class ProbeErasureOut(BaseModel):
     face: int = Field(description="of the picture")
     images: list[ToEraseOut]
     more: bool = Field(description="more images match: ask again when these are erased")
+    exact: bool = Field(description="false: some that match may be missing")
     erased: bool = Field(description="whether they were; otherwise they are all still there")
     confirm: str = Field(description="stands for exactly these images: sent again, they are erased")
 
     @classmethod
-    def of(cls, face: ProbeFace, confirm: str, *, erased: bool) -> "ProbeErasureOut":
+    def of(cls, face: ProbeFace, confirm: str, *, exact: bool, erased: bool) -> "ProbeErasureOut":
         """Show what was found."""
         images = [
             ToEraseOut(
@@ -60,7 +61,14 @@ class ProbeErasureOut(BaseModel):
             )
             for one in face.matches
         ]
-        return cls(face=face.number, images=images, more=face.more, erased=erased, confirm=confirm)
+        return cls(
+            face=face.number,
+            images=images,
+            more=face.more,
+            exact=exact,
+            erased=erased,
+            confirm=confirm,
+        )
 
 
 def blueprint(
@@ -79,8 +87,9 @@ def blueprint(
 
         Without `confirm` nothing is erased: the answer tells which images would be. Somebody
         looks at these, and sends the same again with the answer's `confirm`. If by then others
-        match, nothing is erased and the answer is 409 `not_confirmed`. Of a picture with several
-        faces, `face` says whose.
+        match, nothing is erased and the answer is 409 `not_confirmed`. After a 503, or no answer,
+        some may be erased: ask again without `confirm`. Of a picture with several faces, `face`
+        says whose.
         """
         url, data = probe_of(submitted(request, max_bytes))
         asked = Asked(
@@ -92,16 +101,18 @@ def blueprint(
             max_false_matches=query_data.max_false_matches,
             seconds=seconds,
         )
-        face = _only_face(searcher.search(Probe(asked, data)))
+        found = searcher.search(Probe(asked, data))
+        face = _only_face(found)
         confirm = _digest(asked.collection, face.matches)
         if not query_data.confirm:
-            return ProbeErasureOut.of(face, confirm, erased=False)
+            return ProbeErasureOut.of(face, confirm, exact=found.exact, erased=False)
         if query_data.confirm != confirm:
             raise Conflict("not_confirmed")
-        for found in face.matches:
+        for one in face.matches:
             with suppress(NotFound):  # erased, and its store emptied, meanwhile
-                erase(store, ledger, found.hash)
-        return ProbeErasureOut.of(face, confirm, erased=True)
+                erase(store, ledger, one.hash)
+            note(image=one.hash)
+        return ProbeErasureOut.of(face, confirm, exact=found.exact, erased=True)
 
     return routes
 

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from facematch.errors import Unavailable
 
 #: What the first line of a host has for `previous`.
@@ -57,9 +59,13 @@ class Act:
     def unpack(cls, line: bytes) -> "Act":
         """The inverse. Raises ValueError for what is no line of it."""
         try:
-            return cls(**json.loads(line))
+            cls(**json.loads(line))  # for what there is too much of, which the other passes over
         except TypeError as error:
             raise ValueError(str(error)) from None
+        return _ACT.validate_json(line, strict=True)
+
+
+_ACT = TypeAdapter(Act)
 
 
 @dataclass(frozen=True)
@@ -85,10 +91,21 @@ def files(folder: Path) -> dict[str, list[Path]]:
     return dict(found)
 
 
-def day_of(file: Path) -> date:
-    """The day whose acts are in a file. Raises ValueError for another file."""
+def host_of(file: Path) -> str:
+    """Whose acts are in a file that `file_of` names."""
+    return _named(file)[1]
+
+
+def day_of(file: Path) -> str:
+    """The day whose acts are in a file that `file_of` names, YYYY-MM-DD."""
+    return _named(file)[2]
+
+
+def _named(file: Path) -> re.Match[str]:
     named = _FILE.fullmatch(file.name)
-    return date.fromisoformat(named[2] if named else "")
+    if named is None:
+        raise ValueError(f"{file.name} is no file of an audit log")
+    return named
 
 
 def acts(folder: Path) -> Iterator[Act]:

@@ -40,6 +40,7 @@ def show(ctx: click.Context, wanted: str | None, data: Path | None) -> None:
     """Show what was done, host by host, the first first."""
     from facematch import audit as log
     from facematch.commands.stores import audit_folder
+    from facematch.terminal import printable
 
     named = asked(ctx).collection_named
     for act in log.acts(audit_folder(data)):
@@ -50,4 +51,4 @@ def show(ctx: click.Context, wanted: str | None, data: Path | None) -> None:
         ids = " ".join(f"{name}={id_}" for name, id_ in act.ids.items())
         why = " ".join(f"{name}={word}" for name, word in act.basis.items())
         about = (act.time, act.key or "-", act.what, str(act.status), act.collection, ids, why)
-        asked(ctx).show(asdict(act), ["  ".join(about).rstrip()])
+        asked(ctx).show(asdict(act), [printable("  ".join(about).rstrip())])

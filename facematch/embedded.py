@@ -45,10 +45,10 @@ from facematch.tree import Console, Failed, Stopped, Tree
 #: Seconds without any progress after which a part counts as not coming up.
 START_SECONDS = 60.0
 
-#: For so long Valkey may keep the parent waiting, and with it a signal to stop.
 #: Has the C library overwrite what an index frees: what was erased is not left in its memory. The
 #: images and units of other ways to run one have the same.
 OVERWRITING = {"GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"}
+#: For so long Valkey may keep the parent waiting, and with it a signal to stop.
 _ANSWER_SECONDS = 2.0
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

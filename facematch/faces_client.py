@@ -17,6 +17,8 @@ from facematch.store import State
 _PAGE = 1000
 #: The longest that the service lets a request wait, and takes for a search unless set otherwise.
 _MAX_WAIT, _SEARCH_SECONDS = 30.0, 20.0
+#: To search, and to erase up to 10,000 images.
+_ERASING_SECONDS = 300.0
 
 
 class SearchOptions(TypedDict, total=False):
@@ -100,11 +102,12 @@ class ToErase:
 @dataclass(frozen=True)
 class ProbeErasure:
     """The images that match a `face` of a picture, and whether they were `erased`. `confirm` stands
-    for exactly these; `more` match."""
+    for exactly these; `more` match; unless `exact`, some that match may be missing."""
 
     face: int
     images: tuple[ToErase, ...]
     more: bool
+    exact: bool
     erased: bool
     confirm: str
 
@@ -196,14 +199,19 @@ class FacesClient:
         **options: Unpack[SearchOptions],
     ) -> ProbeErasure:
         """Which images match a face of a picture, which is not kept; with the `confirm` of an
-        earlier answer these are erased.
+        earlier answer these are erased, which is asked for once: Unavailable leaves open whether.
 
         Raises what `search` does; Rejected("not_confirmed") when others match by now,
         Rejected("bad_request") for a picture of several faces where `face` is not said.
         """
         body = picture if isinstance(picture, bytes) else Path(picture)
-        parameters = _given(**options, **({"confirm": confirm} if confirm else {}))
-        answer = self._rest.ask("POST", "/v1/images:erase", parameters, body, _SEARCH_SECONDS)
+        parameters = _given(**options, confirm=confirm or None)
+        what = "POST", "/v1/images:erase"
+        if confirm:
+            # Sent twice, the second would find others than were confirmed: some are gone by then.
+            answer = self._rest.ask_once(*what, body, parameters, _ERASING_SECONDS)
+        else:
+            answer = self._rest.ask(*what, parameters, body, _SEARCH_SECONDS)
         return self._got(_PROBE_ERASURE, answer)
 
     def search_url(self, url: str, **options: Unpack[SearchOptions]) -> SearchAnswer:

@@ -19,6 +19,7 @@ class MemoryPrivacy:
         self._store_of = store_of
         self._clock = clock
         self._rules: dict[str, Rules] = {}
+        self._holder, self._leased_until = "", 0.0
 
     def rules(self, collection: str) -> Rules:
         """See Privacy."""
@@ -32,13 +33,13 @@ class MemoryPrivacy:
         """See Privacy."""
         self._rules[collection] = rules
 
-    def older_than(self, collection: str, days: float) -> Iterator[str]:
+    def older_than(self, collection: str, days: float) -> Iterator[tuple[str, int]]:
         """See Privacy."""
         store = self._store_of(collection)
         before = (self._clock() - days * _DAY) * 1_000_000
         with store._lock:
             old = [
-                image
+                (image, record.number)
                 for image, record in store._images.items()
                 if record.image.state is not State.ERASED and record.number <= before
             ]
@@ -46,5 +47,6 @@ class MemoryPrivacy:
 
     def lease(self, holder: str, seconds: float) -> bool:
         """See Privacy."""
-        del holder, seconds
-        return True
+        if self._clock() >= self._leased_until:
+            self._holder, self._leased_until = holder, self._clock() + seconds
+        return holder == self._holder

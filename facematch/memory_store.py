@@ -798,8 +798,10 @@ class MemoryStore:
         self._tell(f"job:{job}")
         if before is state:
             return
-        if state is State.INDEXED and self._jobs[job].basis:
-            self._images[settled.image].bases.add(self._jobs[job].basis)
+        if state is not State.FAILED and (basis := self._jobs[job].basis):
+            if state is State.INDEXED:
+                self._images[settled.image].bases.add(basis)
+            self._jobs[job].basis = ""
         if state is not State.INDEXED:
             self._happen(str(state), settled.image, job, settled.code)
         elif self._images[settled.image].image.state is State.DONE:

@@ -48,7 +48,7 @@ class Basis:
             return
         if not (self.purpose and self.legal_basis):
             raise Rejected("no_basis", "submissions here have purpose and legal_basis")
-        if self.legal_basis == CONSENT and not self.consent_ref:
+        if self.legal_basis.casefold() == CONSENT and not self.consent_ref:
             raise Rejected("no_basis", "legal_basis is consent: consent_ref says where it is")
 
     def headers(self) -> dict[str, bytes]:
@@ -81,9 +81,10 @@ class Privacy(Protocol):
     def rule(self, collection: str, rules: Rules) -> None:
         """Let these be its rules from now on."""
 
-    def older_than(self, collection: str, days: float) -> Iterator[str]:
+    def older_than(self, collection: str, days: float) -> Iterator[tuple[str, int]]:
         """The images of a collection, of whichever state but erased, whose life began with a
-        submission so many days ago or earlier."""
+        submission so many days ago or earlier; and its number. None while an export is being
+        imported."""
 
     def lease(self, holder: str, seconds: float) -> bool:
         """Whether `holder` is to destroy what is too old, for so many seconds."""
@@ -105,7 +106,7 @@ class NoRules:
         """See Privacy."""
         raise NotImplementedError(f"no rules can be kept: {collection}, {rules}")
 
-    def older_than(self, collection: str, days: float) -> Iterator[str]:
+    def older_than(self, collection: str, days: float) -> Iterator[tuple[str, int]]:
         """See Privacy."""
         del collection, days
         return iter(())

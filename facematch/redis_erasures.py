@@ -6,29 +6,32 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from facematch.collection_name import edition_name
+from facematch.collection_name import base_prefix, edition_name
 from facematch.faces import FACES_PER_POSITION
 from facematch.redis_connection import Redis, translated
 from facematch.redis_scripts import Scripted
 
 _PORTION = 1000
 #: What the record of an erased image has, and nothing else.
-_GRAVE = frozenset({b"state", b"position", b"erased_at"})
+_GRAVE = frozenset({b"state", b"position", b"erased_at", b"gone_at"})
 
 
 @dataclass(frozen=True)
 class Traces:
     """What there is of an image in one edition of its collection.
 
-    `state`: as the record says, "" where there is none. `erased_at`: seconds since 1970, None where
-    it was never erased. `unlinking`: whether its matches are still being removed. `left`: how many
-    of what should be gone, by what it is. `jobs`: submissions of it that are remembered, with the
-    names and URLs they came with, for `jobs_seconds` more at the most.
+    `state`: as the record says, "" where there is none. `erased_at`: up to when what was submitted
+    is erased, in seconds since 1970; None where it never was. `gone_at`: when its bytes left Redis,
+    which is later where that was repeated for a store that had forgotten it. `unlinking`: whether
+    its matches are still being removed. `left`: how many of what should be gone, by what it is.
+    `jobs`: submissions of it that are remembered, with the names and URLs they came with, for
+    `jobs_seconds` more at the most.
     """
 
     edition: int
     state: str
     erased_at: float | None
+    gone_at: float | None
     position: int
     unlinking: bool
     left: dict[str, int]
@@ -44,6 +47,12 @@ class RedisErasures:
         self._collection = collection
 
     @translated()
+    def given_up(self) -> list[int]:
+        """The numbers of editions that are not used any more, and of which something is left."""
+        numbers = self._redis.smembers(f"{base_prefix(self._collection)}editions:dropped")
+        return sorted(map(int, numbers))
+
+    @translated()
     def traces(self, image: str, edition: int) -> Traces:
         """What is left of an image in an edition. Raises Unavailable."""
         return _Looking(self._redis, edition_name(self._collection, edition)).traces(image, edition)
@@ -53,7 +62,10 @@ class _Looking(Scripted):
     def traces(self, image: str, edition: int) -> Traces:
         record = cast("dict[bytes, bytes]", self._redis.hgetall(self._key("image", image)))
         position = int(record.get(b"position", 0))
-        erased_at = record.get(b"erased_at")
+        erased_at, gone_at = (
+            int(record[name]) / 1e6 if name in record else None
+            for name in (b"erased_at", b"gone_at")
+        )
         with self._redis.pipeline(transaction=True) as pipe:
             for name in ("names", "jobs", "blob"):
                 pipe.exists(self._key(name, image))
@@ -76,7 +88,8 @@ class _Looking(Scripted):
         return Traces(
             edition,
             state=record.get(b"state", b"").decode(),
-            erased_at=int(erased_at) / 1e6 if erased_at else None,
+            erased_at=erased_at,
+            gone_at=gone_at or erased_at,
             position=position,
             unlinking=bool(unlinking),
             left={what: count for what, count in left.items() if count},

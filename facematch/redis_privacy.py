@@ -44,11 +44,15 @@ class RedisPrivacy:
         """See Privacy."""
         self._redis.hset(_RULES, collection, json.dumps(asdict(rules)))
 
-    def older_than(self, collection: str, days: float) -> Iterator[str]:
+    def older_than(self, collection: str, days: float) -> Iterator[tuple[str, int]]:
         """See Privacy. Looks at the keys of all collections."""
         with translated():
             served = RedisReencoding(self._redis, collection).editions().served.number
-            prefix = f"{key_prefix(edition_name(collection, served))}image:"
+            edition = key_prefix(edition_name(collection, served))
+            # It puts each image where it was: an erasure between would end it for good.
+            if self._redis.exists(f"{edition}lease:import"):
+                return
+            prefix = f"{edition}image:"
             seconds, _ = self._redis.time()
             before = (seconds - days * _DAY) * 1_000_000
             cursor = 0
@@ -59,8 +63,9 @@ class RedisPrivacy:
                         pipe.hmget(key, "state", "number")
                     told = pipe.execute()
                 for key, (state, number) in zip(keys, told, strict=True):
-                    if state not in (None, b"erased") and int(number or 0) <= before:
-                        yield cast(bytes, key).decode().removeprefix(prefix)
+                    # What only says that an image failed, in a later edition, has none.
+                    if number is not None and state != b"erased" and int(number) <= before:
+                        yield cast(bytes, key).decode().removeprefix(prefix), int(number)
                 if not cursor:
                     return
 

@@ -19,8 +19,9 @@ from facematch.store import DEFAULT_BOUNDS, Bounds
 _PORTION = 1000
 #: As many of those accepted, which takes 10 ms; more count as if they were all behind.
 _JOBS_LOOKED_AT = 5000
-#: Keys that are of no edition.
-_SHARED = ("editions", "editions:dropped", "submissions", "fsck")
+#: Keys that are of no edition, and what those begin with of which there are many.
+_SHARED = frozenset({"editions", "editions:dropped", "submissions", "fsck", "happened", "webhooks"})
+_SHARED_KINDS = ("bases:", "batch:", "claim:", "webhook:")
 
 
 @dataclass
@@ -150,8 +151,7 @@ class RedisReencoding(Scripted):
         # The keys of all other editions begin with those of the first.
         pattern = f"{prefix}*" if int(number) else f"{prefix}[^~]*"
         now.cursor, keys = self._redis.scan(now.cursor, match=pattern, count=_PORTION)
-        shared = {f"{self._base}{name}".encode() for name in _SHARED}
-        if own := [key for key in keys if key not in shared]:
+        if own := [key for key in keys if not self._is_shared(key)]:
             now.clean = False
             self._redis.unlink(*own)
         if now.cursor:
@@ -162,6 +162,10 @@ class RedisReencoding(Scripted):
             also(int(number))
             self._redis.srem(f"{self._base}editions:dropped", number)
         return now.clean and len(dropped) == 1
+
+    def _is_shared(self, key: object) -> bool:
+        name = cast(bytes, key).decode().removeprefix(self._base)
+        return name in _SHARED or name.startswith(_SHARED_KINDS)
 
     def _set(self, number: int, wanted: str) -> None:
         told = self._told(self._run("edition_set", number, wanted))

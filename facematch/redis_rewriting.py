@@ -3,12 +3,17 @@
 An erasure takes the bytes of a face out of the store at once; the file has the commands that once
 put them there until it is written anew. One key says when that was done last:
 
-    fm:rewritten   string  microseconds since 1970, by Redis's clock, when the last rewrite that has
-                           ended well began
+    fm:rewritten   string  run id of the server, and microseconds since 1970, by its clock, when the
+                           last rewrite that has ended well began
+
+It counts for that run of the server only: a replica that took over, or a server that was given a
+backup, has the key, and another file.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from facematch.errors import Unavailable
 from facematch.redis_connection import Redis, info_of, translated
@@ -22,15 +27,17 @@ class Kept:
     """What a server keeps on its disk. Times are seconds since 1970 by its clock; None: never.
 
     `appends`: whether it has an append-only file; `rewritten`: when the last rewrite of it began
-    that is known; `snapshots`: whether it makes them by itself; `saved`: when the last one was
-    made, or when it started.
+    that is known of since the server started; `snapshots`: whether it makes them by itself;
+    `saved`: when the last one was begun since it started, or a little before that. `replicas`: how
+    many are connected; what these keep is not known.
     """
 
     now: float
     appends: bool
     rewritten: float | None
     snapshots: bool
-    saved: float
+    saved: float | None
+    replicas: int
 
 
 class RedisRewriting:
@@ -43,14 +50,18 @@ class RedisRewriting:
     def kept(self) -> Kept:
         """How it stands. Raises Unavailable."""
         seconds, microseconds = self._redis.time()
-        rewritten = self._redis.get(_REWRITTEN)
+        now = seconds + microseconds / 1e6
         info, config = info_of(self._redis), self._redis.config_get("save", "appendonly")
+        mark = cast("bytes | None", self._redis.get(_REWRITTEN))
+        run, _, told = (mark or b"").decode().partition(" ")
+        rewritten = int(told) / 1e6 if told and run == info.get("run_id") else None
         return Kept(
-            now=seconds + microseconds / 1e6,
+            now=now,
             appends=config.get("appendonly") == "yes",
-            rewritten=int(rewritten) / 1e6 if rewritten else None,
+            rewritten=_past(rewritten, now),
             snapshots=bool(config.get("save")),
-            saved=float(info.get("rdb_last_save_time", 0)),
+            saved=_past(_saved(info, now), now),
+            replicas=int(info.get("connected_slaves", 0)),
         )
 
     @translated()
@@ -69,22 +80,37 @@ class RedisRewriting:
         """
         until = time.monotonic() + patience
         # One that is under way may have begun before what is to be gone was erased.
-        self._wait(until)
+        run = self._wait(until)["run_id"]
         seconds, microseconds = self._redis.time()
         self._redis.bgrewriteaof()
         info = self._wait(until)
-        if info.get("aof_last_bgrewrite_status") != "ok":
+        if info["run_id"] != run or info.get("aof_last_bgrewrite_status") != "ok":
             raise Unavailable(
                 "store_unavailable", "Redis could not write its append-only file anew"
             )
-        self._redis.set(_REWRITTEN, seconds * 1_000_000 + microseconds)
+        self._redis.set(_REWRITTEN, f"{run} {seconds * 1_000_000 + microseconds}")
         self._redis.delete(_LEASE)
 
-    def _wait(self, until: float) -> dict[str, object]:
+    def _wait(self, until: float) -> dict[str, Any]:
+        """What the server says once it does not rewrite."""
         while True:
-            info = self._redis.info("persistence")
+            info = self._redis.info()
             if not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"]):
                 return dict(info)
             if time.monotonic() > until:
                 raise Unavailable("store_unavailable", "Redis still writes its file anew")
             time.sleep(_PAUSE)
+
+
+def _past(at: float | None, now: float) -> float | None:
+    """A time; None for one of before the clock was set back, which is behind nothing."""
+    return at if at is not None and at <= now else None
+
+
+def _saved(info: Mapping[str, Any], now: float) -> float | None:
+    """When the last snapshot was begun at the latest. Redis says when it ended, in whole seconds,
+    and how long the last one took that was tried; before there is one, when it started."""
+    ended, started = info.get("rdb_last_save_time", 0), now - info.get("uptime_in_seconds", 0)
+    if ended <= started + 1 or info.get("rdb_last_bgsave_status") != "ok":
+        return None
+    return float(ended - max(0, info.get("rdb_last_bgsave_time_sec", 0)) - 1)

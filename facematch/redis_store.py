@@ -44,7 +44,7 @@ and for each edition
     positions          hash    position → image, of live images with faces
     image:<hash>       hash    state, position, nonce, model, boxes, width, height, faces_found,
                                code, number, since, erased_at, due, linker, linked, linked_at;
-                               thumbnail, a JPEG, where they are kept
+                               gone_at, when its bytes left; thumbnail, a JPEG, where they are kept
     jobs:<hash>        set     jobs that are told of when the image is done, up to 1,000; while it
                                is indexed
     names:<hash>       set     the names the image was submitted under
@@ -69,7 +69,7 @@ and for each edition
     dropped            hash    generation that was given up → position from which on its match sets
                                are still there
     job:<id>           hash    state, name, url, image, attempts, code, detail, number; basis, why
-                               it was submitted; failed_at,
+                               it was submitted, until it is known to its image; failed_at,
                                and found if the image was found by the failed attempt; since, if it
                                was tried again after it had failed, or is for an image of another
                                edition: when that began (microseconds, as number)

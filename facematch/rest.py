@@ -201,10 +201,17 @@ class Rest:
         )
         return tries(once)
 
-    def ask_once(self, method: str, path: str, body: Body) -> requests.Response:
+    def ask_once(
+        self,
+        method: str,
+        path: str,
+        body: Body,
+        parameters: Parameters | None = None,
+        wait: float = 0.0,
+    ) -> requests.Response:
         """The answer of success to a request that may not be sent twice, because the second
-        would do something else or more. Raises what `error_of` says."""
-        return self._success(self.exchange(method, path, body=body))
+        would do something else or more. Otherwise as `ask`."""
+        return self._success(self.exchange(method, path, parameters, body, wait))
 
     def _success(self, response: requests.Response) -> requests.Response:
         if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:

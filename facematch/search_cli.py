@@ -1,5 +1,6 @@
 """The command `facematch search`."""
 
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def search(
     options = command.options_of(face, limit, max_distance, max_false_matches)
     failed = False
     if erase:
-        _erase(ctx, what, command.options_of(face, limit, max_distance, max_false_matches), yes)
+        _erase(ctx, what, options, yes)
         return
     with asked(ctx).client() as client:
         for one in what:
@@ -70,10 +71,13 @@ def search(
 def _erase(ctx: click.Context, what: tuple[str, ...], options: "SearchOptions", yes: bool) -> None:
     from facematch.commands import search as command
 
+    for one in what:
+        if command.is_url(one):
+            raise click.BadParameter("--erase takes files, not URLs")
+        if not os.access(one, os.R_OK):
+            raise click.FileError(one, "it cannot be read")
     with asked(ctx).client() as client:
         for one in what:
-            if command.is_url(one):
-                raise click.BadParameter("--erase takes files, not URLs")
             found = client.faces.erase_by_probe(one, **options)
             if found.images and not yes:
                 for line in command.erasure_lines(one, found):

@@ -233,7 +233,7 @@ class Settings(BaseSettings):
         "not kept. With `facematch serve` it is in the data folder",
     )
     audit_days: float = Field(
-        365.0, ge=0, description="days that the audit log is kept; 0: for good"
+        365.0, ge=0, le=36_525, description="days that the audit log is kept; 0: for good"
     )
     allow_volatile: bool = Field(
         False, description="accept a Redis that may evict data or does not persist every write"

@@ -48,7 +48,7 @@ def _any_of(wanted: Iterable[bytes]) -> re.Pattern[bytes]:
 def _file_has(file: Path, pattern: re.Pattern[bytes]) -> bool:
     try:
         return file.is_file() and pattern.search(file.read_bytes()) is not None
-    except OSError:  # gone meanwhile
+    except FileNotFoundError:  # gone meanwhile
         return False
 
 

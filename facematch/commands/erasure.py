@@ -74,15 +74,18 @@ def report(data: Path | None, collection: str, image: str, rewrite: bool) -> Rep
         editions = RedisReencoding(client, collection).editions()
         erasures = RedisErasures(client, collection)
         traces = [erasures.traces(image, edition.number) for edition in editions.all]
-        written = _written(ledger_folder(data), collection, image)
+        folder = ledger_folder(data)
+        written = _written(folder, collection, image)
         if not any(one.state for one in traces) and not written:
             raise NotFound("not_found", f"no image {image}")
-        erased = max((one.erased_at for one in traces if one.erased_at), default=None)
+        upto = max((one.erased_at for one in traces if one.erased_at), default=None)
+        erased = max((one.gone_at for one in traces if one.gone_at), default=None)
         alive = any(one.state not in ("", "erased") for one in traces)
-        evidence = [*map(_in_store, traces), _in_ledger(written, erased)]
+        evidence = [*map(_in_store, traces), *map(_in_given_up, erasures.given_up())]
+        evidence.append(_in_ledger(folder, written, upto))
         if erased is not None:
             kept = rewriting.kept()
-            evidence += [_in_file(kept, erased), _in_snapshots(kept, erased)]
+            evidence += [_in_file(kept, erased), _in_snapshots(kept, erased), *_in_replicas(kept)]
             evidence.append(_in_index(client, index_url, collection))
         evidence.append(_in_jobs(traces))
         evidence.append(
@@ -114,11 +117,21 @@ def _in_store(traces: Traces) -> Evidence:
     return Evidence(place, Found.GONE, detail)
 
 
-def _in_ledger(written: list[tuple[str, int]], erased: float | None) -> Evidence:
+def _in_given_up(edition: int) -> Evidence:
+    """Erasures do not reach it."""
+    detail = "it was given up, and is being forgotten as a whole"
+    return Evidence(f"store, edition {edition}", Found.LEFT, detail)
+
+
+def _in_ledger(folder: Path, written: list[tuple[str, int]], erased: float | None) -> Evidence:
     """That it stands there is what keeps a restored backup from bringing it back."""
     there = [where for where, upto in written if erased is None or upto / 1e6 >= erased]
     if there:
         return Evidence("ledger", Found.GONE, f"written: {there[-1]}")
+    if not folder.is_dir():
+        return Evidence(
+            "ledger", Found.LEFT, f"not found: no {folder} here; ask where the api's is"
+        )
     return Evidence("ledger", Found.LEFT, "not written: a restored backup would bring it back")
 
 
@@ -132,11 +145,20 @@ def _in_file(kept: Kept, erased: float) -> Evidence:
 
 
 def _in_snapshots(kept: Kept, erased: float) -> Evidence:
-    if not kept.snapshots:
-        return Evidence("snapshots", Found.GONE, "Redis makes none by itself")
-    if kept.saved > erased:
-        return Evidence("snapshots", Found.GONE, f"made anew since: {_time(kept.saved)}")
-    return Evidence("snapshots", Found.LEFT, f"the last one is of {_time(kept.saved)}")
+    place = "snapshots"
+    if kept.saved is not None and kept.saved > erased:
+        return Evidence(place, Found.GONE, f"made anew since: {_time(kept.saved)}")
+    if kept.saved is not None:
+        return Evidence(place, Found.LEFT, f"the last one is of {_time(kept.saved)}")
+    if kept.snapshots:
+        return Evidence(place, Found.LEFT, "Redis has made none since it started")
+    return Evidence(place, Found.GONE, "Redis makes none by itself, nor has it since it started")
+
+
+def _in_replicas(kept: Kept) -> Iterator[Evidence]:
+    if kept.replicas:
+        detail = f"{kept.replicas} connected; each has files of its own"
+        yield Evidence("replicas", Found.NOT_ASKED, detail)
 
 
 def _in_index(client: Redis, index_url: str | None, collection: str) -> Evidence:

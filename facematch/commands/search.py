@@ -84,7 +84,8 @@ def erasure_lines(asked: str, found: ProbeErasure) -> Iterator[str]:
     """For people: what matches a picture, and what became of it."""
     told = "erased" if found.erased else "to be erased"
     more = ", and there are more" if found.more else ""
-    yield f"{printable(asked)}: {_count(len(found.images), 'image')} {told}{more}"
+    unsure = "" if found.exact else " (approximate: some may be missing)"
+    yield f"{printable(asked)}: {_count(len(found.images), 'image')} {told}{more}{unsure}"
     for one in found.images:
         rate = one.false_match_rate
         sure = "" if rate is None else f"{_chance(rate):<18}"

@@ -12,6 +12,8 @@ local function erase()
   if not old[1] or number(old[4]) > number(upto) then return '0' end
 
   local position = old[3] or '0'
+  -- Processes of an older version leave these.
+  redis.call('DEL', bases_of(image))
   if old[1] == 'erased' then return position end
   if number(position) > 0 then
     append('del', image, old[2], position, ARGV[3])
@@ -27,8 +29,9 @@ local function erase()
     mark(position)
   end
   drop_upload(image)
-  redis.call('DEL', key('names', image), key('jobs', image), bases_of(image), record)
-  redis.call('HSET', record, 'state', 'erased', 'position', position, 'erased_at', erased_at)
+  redis.call('DEL', key('names', image), key('jobs', image), record)
+  redis.call('HSET', record, 'state', 'erased', 'position', position, 'erased_at', erased_at,
+    'gone_at', string.format('%d', now() * 1000000))
   tell('image', image)
   happened('erased', image, '')
   return position

@@ -542,8 +542,12 @@ local function settle(job, state, ttl, image)
   redis.call('ZREM', ACCEPTED, job)
   tell('job', job)
   if before[1] == state then return end
-  local basis = state == 'committed' and redis.call('HGET', key('job', job), 'basis')
-  if basis then redis.call('SADD', bases_of(image), basis) end
+  -- With the image it goes when that is erased; a job that failed may be tried again.
+  local basis = state ~= 'failed' and redis.call('HGET', key('job', job), 'basis')
+  if basis then
+    if state == 'committed' then redis.call('SADD', bases_of(image), basis) end
+    redis.call('HDEL', key('job', job), 'basis')
+  end
   if state ~= 'committed' then
     happened(state, image or '', job, before[2])
   elseif redis.call('HGET', key('image', image), 'state') == 'done' then

@@ -7,16 +7,20 @@ import pytest
 from submitting import BACKLOG, MODEL, commit, link, listed, submit, upload
 
 from facematch import redis_reencoding
+from facematch.batches import Item
 from facematch.collection_name import edition_name, served_name
 from facematch.errors import Conflict, NotFound, Unavailable
 from facematch.faces import image_hash
 from facematch.memory_reencoding import MemoryFront, MemoryReencoding
 from facematch.memory_reindexing import MemoryReindexing
 from facematch.memory_store import MemoryStore
+from facematch.privacy import Basis
+from facematch.redis_batches import RedisBatches
 from facematch.redis_connection import Redis, connect
 from facematch.redis_reencoding import RedisReencoding
 from facematch.redis_reindexing import RedisReindexing
 from facematch.redis_store import RedisStore
+from facematch.redis_webhooks import RedisWebhooks
 from facematch.reencoding import Carried, Carry, Edition, Lag, Reencoding
 from facematch.reindexing import Phase, Reindexing
 from facematch.store import Front, Linked, NewJob, State, Store
@@ -579,7 +583,7 @@ def test_a_dropped_edition_is_forgotten_and_the_later_one_goes_on(service: Servi
     assert there.served == Edition(number, OTHER_MODEL, 0.5, "an.encoder:Of", "hog")
     assert there.phase is None
     left = {key for key in _keys(service, "") if not key.startswith("~1:")}
-    assert left <= {"editions", "submissions"}
+    assert left <= {"editions", "submissions", "happened"}
     if service.client is not None:
         # A worker of the former model that is still there makes nothing of it anew.
         with pytest.raises(Unavailable):
@@ -604,7 +608,37 @@ def test_one_of_two_that_were_given_up_is_forgotten_as_the_other(
     while not service.reencoding.drop_some():
         pass
     left = {key for key in _keys(service, "") if not key.startswith("~2:")}
-    assert left <= {"editions", "submissions"}
+    assert left <= {"editions", "submissions", "happened"}
+
+
+@pytest.mark.parametrize("server", ["redis", "valkey"])
+def test_what_is_of_no_edition_stays_when_the_first_is_forgotten(
+    server: str, request: pytest.FixtureRequest
+) -> None:
+    with connect(request.getfixturevalue(f"{server}_url")) as client:
+        reencoding, front = RedisReencoding(client), RedisStore(client, served_name("default"))
+        RedisStore(client).create(MODEL, 0.6)
+        there = reencoding.begin(OTHER_MODEL, 0.5, "an.encoder:Of", "hog")
+        number = there.later.number
+        basis = Basis("a reunion", "contract").pack()
+        new = NewJob("a job", "a.jpg", image=image_hash(b"a"), data=b"a", basis=basis)
+        front.accept(new, BACKLOG)
+        for store in (RedisStore(client, edition_name("default", one)) for one in (0, number)):
+            place = commit(store, "a job", b"a", model=store.collection().model)
+            link(store, b"a", place)
+        batches, webhooks = RedisBatches(client), RedisWebhooks(client)
+        batches.keep("batch", [Item("a job", name="a.jpg")])
+        batches.claim("key", "print", "batch")
+        webhooks.add("hook", "http://example.com/", "a secret", "0-0")
+        for act in (reencoding.built, reencoding.switch, reencoding.drop):
+            act(number)
+        while not reencoding.drop_some():
+            pass
+        assert front.image(image_hash(b"a")).bases == (basis,)
+        assert batches.batch("batch", 0, 10).total == 1
+        assert batches.claim("key", "print", "another") == "batch"
+        assert [hook.id for hook in webhooks.webhooks()] == ["hook"]
+        assert client.xlen("fm:{default}:happened") > 0
 
 
 def _keys(service: Service, start: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from api_parts import Api, running_api
 from click.testing import CliRunner
 from flask.testing import FlaskClient
+from searching_worker import ADAS, Worker
 
 from api.app import create_app
 from api.auditing import Audit
@@ -73,6 +74,44 @@ def test_what_is_done_is_noted_by_ids_alone_and_what_is_read_is_not(
     text = file_in(folder).read_text()
     assert NAME not in text
     assert "secret.example" not in text
+    assert audit.verify(folder).findings == ()
+
+
+def test_what_somebody_puts_where_an_id_belongs_is_not_noted(
+    client: FlaskClient, folder: Path
+) -> None:
+    for path in (f"/v1/images/{NAME}", f"/v1/collections/{NAME}/images/{NAME}"):
+        assert client.delete(path).status_code in (400, 404)
+    client.delete(f"/v1/webhooks/{NAME}")
+    client.post(f"/v1/jobs/{NAME}/retry")
+    acts = written(folder)
+    assert [act.ids for act in acts] == [{}] * 4
+    assert [act.collection for act in acts] == ["default", "", "default", "default"]
+    assert "nobody" not in file_in(folder).read_text()
+
+
+def test_of_a_batch_its_id_is_noted_however_long_the_answer_is(
+    client: FlaskClient, folder: Path
+) -> None:
+    urls = [f"http://example.com/{number}.jpg" for number in range(50)]
+    answer = client.post("/v1/images:batch", json={"urls": urls})
+    assert len(answer.data) > 4096
+    assert [act.ids for act in written(folder)] == [{"batch": answer.json["batch"]}]
+
+
+def test_of_an_erasure_by_probe_each_image_is_noted(tmp_path: Path, folder: Path) -> None:
+    worker = Worker()
+    with running_api(tmp_path, worker.store, worker) as running:
+        log = Audit(folder, 30, "host")
+        log.check()
+        client = create_app(replace(running.parts, audit=log), Settings()).test_client()
+        images = {worker.submit(picture) for picture in ADAS[1:]}
+        looked = client.post("/v1/images:erase", data=ADAS[0])
+        confirm = {"confirm": looked.json["confirm"]}
+        assert client.post("/v1/images:erase", query_string=confirm, data=ADAS[0]).json["erased"]
+    acts = written(folder)
+    assert acts[0].ids == {}
+    assert {act.ids["image"] for act in acts[1:]} == images
     assert audit.verify(folder).findings == ()
 
 
@@ -142,6 +181,38 @@ def test_what_is_old_is_destroyed_and_the_rest_is_right(folder: Path) -> None:
     assert not old.exists()
     assert audit.verify(folder).findings == ()
     assert len(written(folder)) == 1
+    # Also of a host that is no more, as each container is one.
+    other = Audit(folder, 30, "other")
+    other.append(ACT)
+    (file,) = folder.glob("audit-other-*.jsonl")
+    old = file.rename(audit.file_of(folder, "other", datetime.now(UTC).date() - timedelta(days=31)))
+    Audit(folder, 30, "host").append(ACT)
+    assert not old.exists()
+
+
+def test_the_chain_holds_when_the_clock_is_set_back(folder: Path) -> None:
+    log = Audit(folder, 0, "host")
+    log.check()
+    log.append(ACT)
+    tomorrow = audit.file_of(folder, "host", datetime.now(UTC).date() + timedelta(days=1))
+    file_in(folder).rename(tomorrow)
+    for again in (log, Audit(folder, 0, "host"), log):
+        again.append(ACT, ACT)
+    assert file_in(folder) == tomorrow
+    assert tomorrow.stat().st_mode & 0o077 == 0
+    assert audit.verify(folder) == audit.Verified(7, audit.verify(folder).hosts, ())
+
+
+@pytest.mark.parametrize(
+    "line", ["[1]", "{}", '"a"', json.dumps(asdict(ACT) | {"ids": ["a"]}), "\x1b[2J"]
+)
+def test_what_is_no_act_is_found_and_not_shown(folder: Path, line: str) -> None:
+    folder.mkdir()
+    audit.file_of(folder, "host", datetime.now(UTC).date()).write_text(f"{line}\n")
+    assert len(audit.verify(folder).findings) == 1
+    environment = {"FACEMATCH_AUDIT": str(folder)}
+    shown = CliRunner().invoke(main, ["audit", "show"], env=environment)
+    assert (shown.exit_code, shown.output) == (0, "")
 
 
 def test_the_command_shows_what_was_asked_for(folder: Path) -> None:

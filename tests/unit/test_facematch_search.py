@@ -169,3 +169,50 @@ def test_a_service_that_cannot_is_one_line(run: Run, worker: Worker, tmp_path: P
     assert done.exit_code == 1
     assert "search_unavailable" in done.output
     assert run("search").exit_code == 2
+
+
+def erased(worker: Worker, image: str) -> bool:
+    return worker.store.image(image).state is State.ERASED
+
+
+def test_the_command_erases_what_matches_once_somebody_has_said_yes(
+    service: ToldService, worker: Worker, tmp_path: Path
+) -> None:
+    first, second, bob = (worker.submit(picture) for picture in (*ADAS[1:3], BOBS[0]))
+    (tmp_path / "ada.png").write_bytes(ADAS[0])
+    words = ["--url", service.url, "search", str(tmp_path / "ada.png"), "--erase"]
+    no = CliRunner().invoke(main, words, input="n\n")
+    assert no.exit_code == 1
+    assert first in no.output
+    assert second in no.output
+    assert not erased(worker, first)
+    # Nothing goes where one of them cannot be had.
+    for wrong in ("http://x/ada.png", str(tmp_path / "none.png")):
+        assert CliRunner().invoke(main, [*words, wrong, "--yes"]).exit_code != 0
+    assert not erased(worker, first)
+    yes = CliRunner().invoke(main, words, input="y\n")
+    assert (yes.exit_code, "2 images erased" in yes.output) == (0, True)
+    assert [erased(worker, image) for image in (first, second, bob)] == [True, True, False]
+
+
+def test_the_client_sends_what_is_confirmed_once(
+    client: Client, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [worker.submit(picture) for picture in ADAS[1:3]]
+    confirm = client.faces.erase_by_probe(ADAS[0]).confirm
+    real = worker.store.unlink
+    tries: list[int] = []
+
+    def once_away(position: int) -> bool:
+        tries.append(position)
+        if len(tries) == 2:
+            raise Unavailable("store_unavailable")
+        return real(position)
+
+    monkeypatch.setattr(worker.store, "unlink", once_away)
+    # Sent again by itself, it would be refused: others match by then than were confirmed.
+    with pytest.raises(Unavailable):
+        client.faces.erase_by_probe(ADAS[0], confirm)
+    left = client.faces.erase_by_probe(ADAS[0])
+    assert client.faces.erase_by_probe(ADAS[0], left.confirm).erased
+    assert all(erased(worker, image) for image in images)
