@@ -64,7 +64,9 @@ def _promote(
         time.sleep(2 + 2 * float(rng.random()))
         with redis.Redis(port=replica.port) as client:
             client.replicaof("NO", "ONE")  # its link is cut here; the primary goes on
+        cut = made.store.collection().tail.position
         time.sleep(0.5 + 2 * float(rng.random()))
+        eventually(lambda: made.store.collection().tail.position > cut, "something is lost", 60)
     made.wait_for_indexes(outcome)  # they have what will be lost
     before = made.store.collection().tail
     primary.kill()
