@@ -279,6 +279,13 @@ class MemoryStore:
             for job in set(jobs).intersection(self._accepted()):
                 self._jobs[job].due = self._clock() + WORK_SECONDS
 
+    def give_back(self, job: str) -> None:
+        """See Store."""
+        with self._lock:
+            found = self._jobs.get(job)
+            if found is not None and found.job.state is State.ACCEPTED and found.job.attempts:
+                found.job = replace(found.job, attempts=found.job.attempts - 1)
+
     def uploaded(self, image: str) -> bytes | None:
         """See Store."""
         with self._lock:

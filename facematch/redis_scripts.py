@@ -28,8 +28,10 @@ _READING = frozenset(
         *("shown_faces", "thumbnail", "vitals", "webhooks"),
     }
 )
-#: Those that make room, and so are to run where there is none.
-_FREEING = frozenset({"erase", "unlink", "drop_some", "collection_drop", "collection_forget"})
+#: Those that make room, or take none, and so are to run where there is none.
+_FREEING = frozenset(
+    {"erase", "unlink", "drop_some", "collection_drop", "collection_forget", "give_back"}
+)
 
 
 class Scripted:

@@ -208,6 +208,11 @@ class RedisStore(Scripted):
         self._run("hold", WORK_SECONDS, *jobs)
 
     @translated()
+    def give_back(self, job: str) -> None:
+        """See Store."""
+        self._run("give_back", job)
+
+    @translated()
     def uploaded(self, image: str) -> bytes | None:
         """See Store."""
         return cast("bytes | None", self._redis.get(self._key("blob", image)))

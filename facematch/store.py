@@ -468,6 +468,10 @@ class Store(Front, Protocol):
         """These jobs, begun before, are still in hand: as if begun now, without an attempt more.
         No-op for those that are not accepted any more."""
 
+    def give_back(self, job: str) -> None:
+        """The attempt that `begin` counted was none, because it ended by no fault of the picture.
+        No-op for a job that is not accepted any more."""
+
     def uploaded(self, image: str) -> bytes | None:
         """The bytes uploaded for an image that is still to be worked on."""
 

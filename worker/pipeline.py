@@ -7,7 +7,9 @@ sweeper. What is shared is only the store.
 """
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,6 +40,9 @@ _log = structlog.get_logger()
 
 #: Times that an image is queried anew because the log moved under it.
 _TRIES = 5
+#: The code of a store that is full, or away; for so long one that is away is waited for.
+_STORE_AWAY = "store_unavailable"
+_AWAY_SECONDS, _AWAY_PAUSE_SECONDS = 5.0, 0.5
 
 
 def _nobody(job: Job, stages: Mapping[str, float]) -> None:
@@ -82,6 +87,10 @@ def process(job_id: str, parts: Parts) -> Job:
             parts.store.fail(job.id, error.code, str(error))
         except Crashed as error:
             _fail_at_last(job, error, "", parts)
+        except Unavailable as error:
+            if error.code == _STORE_AWAY:
+                _give_back(job, parts.store)
+            raise
         job = parts.store.job(job.id)
     if job.state is State.INDEXED:
         try:
@@ -169,6 +178,16 @@ def _place(job: Job, parts: Parts) -> None:
     with stage("commit"):
         parts.store.commit(commit)
     reached("after_commit")
+
+
+def _give_back(job: Job, store: Store) -> None:
+    """An attempt that ended because the store was full, or away, says nothing of the picture."""
+    until = time.monotonic() + _AWAY_SECONDS
+    while time.monotonic() < until:
+        with suppress(Unavailable):
+            store.give_back(job.id)
+            return
+        time.sleep(_AWAY_PAUSE_SECONDS)
 
 
 def _norms(faces: Sequence[Face], name: str) -> Norms | None:

@@ -124,6 +124,23 @@ def test_begin_counts_the_attempts_and_says_who_has_the_job_in_hand(store: Store
     assert not store.job(job).in_hand
 
 
+def test_an_attempt_that_is_given_back_is_none(store: Store) -> None:
+    job, ended = upload(store, b"a"), upload(store, b"b")
+    for given_back in (1, 2):
+        assert [store.begin(job).attempts for _ in range(2)] == [given_back, given_back + 1]
+        store.give_back(job)
+    for _ in range(4):
+        store.give_back(job)
+    assert store.job(job).attempts == 0
+    store.begin(ended)
+    store.fail(ended, "bad_image", "")
+    store.give_back(ended)
+    store.give_back("unknown")
+    assert store.job(ended).attempts == 1
+    with pytest.raises(NotFound):
+        store.job("unknown")
+
+
 def test_a_job_that_is_held_is_not_left_lying_and_has_no_attempt_more(store: Store) -> None:
     waiting, held, ended = (upload(store, data) for data in (b"a", b"b", b"c"))
     store.fail(ended, "bad_image", "")

@@ -9,7 +9,8 @@ from worlds import HASHES, PICTURES, World
 
 from facematch.errors import Rejected, Unavailable
 from facematch.memory_store import MemoryStore
-from facematch.store import Job, NewJob, State
+from facematch.store import Commit, Committed, Job, NewJob, State
+from worker import pipeline
 from worker.looking import Crashed, Looked
 from worker.pipeline import Parts, process
 
@@ -94,6 +95,43 @@ def test_a_sandbox_that_is_away_is_no_fault_of_the_picture(world: World) -> None
     away = Unavailable("sandbox_unavailable")
     assert worked_at(job, parts(world, [away])) == ["sandbox_unavailable"] * MAX_ATTEMPTS
     assert world.store.job(job).state is State.ACCEPTED
+
+
+def test_a_store_that_is_full_is_no_fault_of_the_picture(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, commit = submitted(world), world.store.commit
+
+    def full(_: Commit) -> Committed:
+        raise Unavailable("store_unavailable", "OOM")
+
+    monkeypatch.setattr(world.store, "commit", full)
+    for _ in range(2):
+        assert worked_at(job, parts(world, [FINE])) == ["store_unavailable"] * MAX_ATTEMPTS
+    monkeypatch.setattr(world.store, "commit", commit)
+    (last,) = worked_at(job, parts(world, [FINE]))
+    assert isinstance(last, Job)
+    assert (last.state, last.attempts) == (State.DONE, 1)
+
+
+def test_a_store_that_is_away_is_waited_for_before_a_job_is_let_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, give_back, away = submitted(world), world.store.give_back, iter([True, True])
+
+    def fail(*_: object) -> None:
+        raise Unavailable("store_unavailable")
+
+    def back_after_a_while(job: str) -> None:
+        if next(away, False):
+            fail()
+        give_back(job)
+
+    monkeypatch.setattr(pipeline, "_AWAY_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(world.store, "commit", fail)
+    monkeypatch.setattr(world.store, "give_back", back_after_a_while)
+    assert worked_at(job, parts(world, [FINE]))[0] == "store_unavailable"
+    assert world.store.job(job).attempts == 0
 
 
 def test_what_can_never_be_processed_fails_at_once(world: World) -> None:
