@@ -16,7 +16,7 @@ from facematch.errors import Unavailable
 from facematch.faces import image_hash
 from facematch.redis_connection import connect
 from facematch.redis_store import RedisStore
-from facematch.store import State
+from facematch.store import NewJob, State
 
 
 @pytest.fixture
@@ -78,9 +78,13 @@ def test_full_memory_refuses_whole_scripts(server: RedisServer) -> None:
     with connect(server.url) as client:
         store = RedisStore(client)
         store.create(MODEL, THRESHOLD)
+        store.accept(NewJob("job", "", "http://pictures.example/a.jpg", "", b""), 10**9)
+        store.begin("job")
         client.config_set("maxmemory", int(client.info()["used_memory"]) + 300_000)
         taken = add_until_refused(store)
         assert taken
+        store.give_back("job")
+        assert store.job("job").attempts == 0
         erase(store, taken.pop())
         client.config_set("maxmemory", "0")
         assert_kept(store, taken)
