@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facematch.client import Client
-from facematch.commands.text import Document, _chance, _count, _names, _rounded
+from facematch.commands.text import Document, _chance_column, _count, _names, _rounded
 from facematch.errors import ABOUT_ALL, FacematchError
 from facematch.faces_client import ProbeErasure, SearchAnswer, SearchedFace, SearchOptions
 from facematch.terminal import printable
@@ -73,8 +73,7 @@ def lines(searched: Searched) -> Iterator[str]:
     for face in answer.faces:
         yield f"  face {face.number}: {_outcome(face)}"
         for match in face.matches:
-            rate = match.false_match_rate
-            sure = "" if rate is None else f"{_chance(rate):<21}"
+            sure = _chance_column(match.false_match_rate)
             yield f"    {match.distance:.4f}  {sure}{match.faces[0].face}  {_names(match.names)}"
         if face.more:
             yield "    …"
@@ -87,8 +86,7 @@ def erasure_lines(asked: str, found: ProbeErasure) -> Iterator[str]:
     unsure = "" if found.exact else " (approximate: some may be missing)"
     yield f"{printable(asked)}: {_count(len(found.images), 'image')} {told}{more}{unsure}"
     for one in found.images:
-        rate = one.false_match_rate
-        sure = "" if rate is None else f"{_chance(rate):<18}"
+        sure = _chance_column(one.false_match_rate)
         yield f"    {one.distance:.4f}  {sure}{one.hash}  {_names(one.names)}"
 
 

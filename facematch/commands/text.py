@@ -54,8 +54,7 @@ def result_lines(result: Result) -> Iterator[str]:
     if result.hash is not None and result.hash != result.asked:
         yield click.style(f"  {result.hash}", dim=True)
     for match in result.matches or ():
-        rate = match.false_match_rate
-        sure = "" if rate is None else f"{_chance(rate):<21}"
+        sure = _chance_column(match.false_match_rate)
         yield f"  {match.distance:.4f}  {sure}{match.hash}  {_names(match.names)}"
     if result.more:
         yield "  …"
@@ -106,6 +105,11 @@ def _chance(rate: float) -> str:
         if times >= size:
             return f"1 in {float(f'{times / size:.2g}'):g} {word}"
     return f"1 in {_rounded(times):,}"
+
+
+def _chance_column(rate: float | None) -> str:
+    """As wide as the longest, and a space; nothing where there is none."""
+    return "" if rate is None else f"{_chance(rate):<21}"
 
 
 def _rounded(number: float) -> int:
