@@ -42,7 +42,7 @@ _REINDEXING = {"range_found", "mid_range", "range_done", "mid_pairs"}
 _CROWDED = {"mid_link", "mid_unlink"}
 CROWD = LINK_CHUNK + 10
 STOP_SECONDS = 30.0
-_REACH_SECONDS = 60.0
+_REACH_SECONDS = 150.0
 
 
 @dataclass
