@@ -122,7 +122,7 @@ INPUT := test_input_answers test_input_addresses test_input_heads test_input_req
          test_worker_fetch_addresses test_worker_fetch_limits test_worker_fetch_urls test_worker_nasty
 
 input: $(VENV)/dev servers ## nasty pictures, evil servers, addresses, requests: prints how many; INPUT_EXAMPLES=
-	INPUT_EXAMPLES='$(INPUT_EXAMPLES)' $(PYTEST) -q $(INPUT:%=tests/unit/%.py)
+	INPUT_EXAMPLES='$(INPUT_EXAMPLES)' $(PYTEST) -q --timeout 0 $(INPUT:%=tests/unit/%.py)
 
 # In one run: while the last of one tier are under way, those of the next one are begun.
 outside: $(VENV)/dev servers

@@ -15,7 +15,10 @@ from histories import running
 from waiting import eventually
 
 from facematch.errors import Conflict
+from facematch.grouping import FALSE_PAIRS
+from facematch.redis_people import RedisPeople
 from facematch.redis_reindexing import RedisReindexing
+from facematch.regrouping import way_of
 from facematch.reindexing import Phase
 from facematch.store import LINK_CHUNK
 from faults.book import Outcome
@@ -185,9 +188,13 @@ def _work(world: _World, name: str, stop: threading.Event) -> None:
     rng = np.random.default_rng([world.outcome.seed, 1000 + world.outcome.counts["failpoints"]])
     client = Client(world.service.url, world.ledger, rng)
     owner = 0 if name in _CROWDED else None
-    reindexing = RedisReindexing(world.service.client)
+    store, redis = world.service.store, world.service.client
+    reindexing, people = RedisReindexing(redis), RedisPeople(redis)
     try:
         while not stop.is_set():
+            if name == "people_begun" and not people.due(0).marking:
+                # By itself only when there are twice as many images.
+                people.begin(way_of(store.collection(), FALSE_PAIRS), FALSE_PAIRS)
             if name in _REINDEXING and reindexing.current() is None:
                 reindexing.begin(0.25 + 0.3 * rng.random(), 1.0, 5)
             image = client.submit(owner)
