@@ -16,6 +16,7 @@ class RulesIn(BaseModel):
         gt=0,
         le=_MOST_DAYS,
         allow_inf_nan=False,
+        strict=True,  # `true` is no day
         description="an image is erased by itself so many days after it was submitted; null: never",
     )
     strict: bool = Field(

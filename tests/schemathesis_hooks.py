@@ -26,6 +26,13 @@ def map_query(context: Any, query: Any) -> Any:
 
 
 @schemathesis.hook
+def map_body(context: Any, body: Any) -> Any:
+    """No strict collection: what is right elsewhere is refused there."""
+    rules = context.operation.path.endswith("/privacy") and isinstance(body, dict)
+    return body | {"strict": False} if rules and body.get("strict") is True else body
+
+
+@schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
     """No bytes that are called JSON: as a picture they are taken for what they are. No URL so long
     that the server refuses the request before there is a route."""

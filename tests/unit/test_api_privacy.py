@@ -44,7 +44,15 @@ def test_at_first_nothing_is_asked_for_and_all_is_kept(client: FlaskClient) -> N
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"keep_days": 0}, {"keep_days": -1}, {"keep_days": 1e9}, {"strict": 1}, {"keep": 1}]
+    "wrong",
+    [
+        {"keep_days": 0},
+        {"keep_days": -1},
+        {"keep_days": 1e9},
+        {"keep_days": True},
+        {"strict": 1},
+        {"keep": 1},
+    ],
 )
 def test_rules_that_are_none_are_refused(client: FlaskClient, wrong: dict[str, object]) -> None:
     answer = client.put("/v1/privacy", json=wrong)
