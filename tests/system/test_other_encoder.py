@@ -162,7 +162,7 @@ def test_another_encoder_takes_over_and_back_without_a_gap(
         eventually(lambda: not cluster.alive("worker-1"), "the former worker ends", 30)
         cluster.stop("worker-1")
         left = client.keys("fm:{default}:[^~]*")
-        shared = (b"editions", b"submissions", b"fsck")
+        shared = (b"editions", b"submissions", b"fsck", b"happened")
         assert set(left) <= {b"fm:{default}:" + name for name in shared}
         picture = planted_picture(encodings[:1] + np.float32(0.002))
         submit(cluster, "new.png", picture)
