@@ -4,10 +4,9 @@ and collections changed. What is only read is not in it.
 
 import fcntl
 import os
-import re
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,18 +21,20 @@ from api.scopes import OPEN, Needs
 from facematch.audit import BEGINNING, Act, day_of, file_of, files, host_of
 from facematch.collection_name import is_name
 from facematch.errors import FacematchError, Misconfigured
+from facematch.faces import is_image_hash, parse_face_name
+from facematch.job import is_job_id
 from facematch.keys import Scope
+from facematch.people import is_person_id
 
 #: The ids that are noted, by the name that they have in paths and answers. What is of another form
 #: is whatever somebody has put there.
-_HASH = re.compile("[0-9a-f]{64}")
-_IDS = {
-    "image": _HASH,
-    "hash": _HASH,
-    "face": re.compile(f"{_HASH.pattern}:[0-9]{{1,3}}"),
-    "collection": re.compile("[a-z0-9_-]{1,63}"),
-    "person": re.compile("[0-9]{1,20}"),
-    **dict.fromkeys(("job", "batch", "webhook"), re.compile("[0-9a-f]{32}")),
+_IDS: Mapping[str, Callable[[str], object]] = {
+    "image": is_image_hash,
+    "hash": is_image_hash,
+    "face": parse_face_name,
+    "collection": is_name,
+    "person": is_person_id,
+    **dict.fromkeys(("job", "batch", "webhook"), is_job_id),
 }
 _ANSWERED = ("job", "hash", "webhook")
 _SMALL = 4096
@@ -150,8 +151,8 @@ def _act(response: Response) -> Act:
 def _known(ids: Mapping[str, object]) -> dict[str, str]:
     return {
         name: str(ids[name])
-        for name, form in _IDS.items()
-        if name in ids and form.fullmatch(str(ids[name]))
+        for name, is_one in _IDS.items()
+        if name in ids and is_one(str(ids[name]))
     }
 
 

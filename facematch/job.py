@@ -4,6 +4,7 @@ A message is only a wake-up: what there is to do, and how far it is, is in the s
 """
 
 import json
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ DEAD_LETTERS = "facematch.dead"
 #: Raised when former versions would misread a message. A field that they may leave out is only
 #: added: whoever reads ignores those that it does not know.
 VERSION = 1
+_JOB = re.compile("[0-9a-f]{32}")
 
 
 class NewerMessage(ValueError):
@@ -98,6 +100,11 @@ class RangeMessage:
 def new_job_id() -> str:
     """A fresh job id: 32 hexadecimal digits, unguessable."""
     return secrets.token_hex(16)
+
+
+def is_job_id(text: str) -> bool:
+    """Whether the text has the form that `new_job_id` gives."""
+    return _JOB.fullmatch(text) is not None
 
 
 def _collection(fields: dict[str, Any]) -> str:

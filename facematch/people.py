@@ -10,12 +10,16 @@ tests `facematch.memory_people.MemoryPeople`; one contract test runs against bot
 raises Unavailable("store_unavailable") when the store does not answer.
 """
 
+import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from facematch.corrections import FaceKey
 from facematch.faces import FACES_PER_POSITION, Box
+
+_PERSON = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,16 @@ class People(Protocol):
     def commit(self, regrouped: Regrouped) -> int | None:
         """Write it, if nothing of people and corrections is another one than in its revision, and
         return the revision from now on; None if not. A face that is gone is placed nowhere."""
+
+
+def new_person_id() -> str:
+    """A fresh id of a person: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+def is_person_id(text: str) -> bool:
+    """Whether the text has the form that `new_person_id` gives."""
+    return _PERSON.fullmatch(text) is not None
 
 
 def face_id(position: int, number: int) -> int:

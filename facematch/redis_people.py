@@ -15,7 +15,6 @@ Of each edition, under its prefix:
 """
 
 import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -34,6 +33,7 @@ from facematch.people import (
     PersonPage,
     Regrouped,
     Said,
+    new_person_id,
     place_of,
 )
 from facematch.redis_connection import Redis, translated
@@ -96,7 +96,7 @@ class RedisPeople(Scripted):
     @translated()
     def split(self, person: str, faces: Sequence[FaceKey], together: bool) -> Sequence[Person]:
         """See PeopleFront."""
-        flat = (part for image, number in faces for part in (image, number, secrets.token_hex(8)))
+        flat = (part for image, number in faces for part in (image, number, new_person_id()))
         told = self._run("person_split", person, int(together), *flat)
         if told == b"no_person":
             raise NotFound("no_person")

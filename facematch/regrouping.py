@@ -5,7 +5,6 @@ only if nothing was written meanwhile, and a mark goes only with the look that w
 So a crash anywhere leaves marks, and people are right when no mark is left. Used by workers.
 """
 
-import secrets
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain
@@ -17,7 +16,7 @@ from facematch.failpoints import reached
 from facematch.grouping import group, limit_for, taken_for, touched
 from facematch.identities import identify
 from facematch.linkage import REACH
-from facematch.people import Due, Grouping, People, Regrouped, Said
+from facematch.people import Due, Grouping, People, Regrouped, Said, new_person_id
 from facematch.store import Collection, Store
 
 #: Images that are grouped anew together, and placements that are written by one call.
@@ -33,7 +32,7 @@ def regroup(
     store: Store,
     people: People,
     at_once: int = AT_ONCE,
-    new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+    new_id: Callable[[], str] = new_person_id,
 ) -> bool:
     """Do a portion of what is to be done; whether there was anything. Nothing is grouped unless
     `may_group`.

@@ -18,6 +18,7 @@ from facematch import audit
 from facematch.cli import main
 from facematch.faces import image_hash
 from facematch.keys import Scope, new_key
+from facematch.people import new_person_id
 from facematch.settings import Settings
 
 ACT = audit.Act("2026-01-01T00:00:00.000+00:00", "k", "DELETE /v1/images/<image>", "default", 204)
@@ -88,6 +89,20 @@ def test_what_somebody_puts_where_an_id_belongs_is_not_noted(
     assert [act.ids for act in acts] == [{}] * 4
     assert [act.collection for act in acts] == ["default", "", "default", "default"]
     assert "nobody" not in file_in(folder).read_text()
+
+
+def test_ids_are_noted_in_the_form_in_which_they_are_made(
+    client: FlaskClient, folder: Path
+) -> None:
+    person = new_person_id()
+    assert client.patch(f"/v1/people/{person}", json={"name": NAME}).status_code == 404
+    hook = client.post("/v1/webhooks", json={"url": "https://example.com/"}).json["webhook"]
+    client.delete(f"/v1/webhooks/{hook}")
+    assert [act.ids for act in written(folder)] == [
+        {"person": person},
+        {"webhook": hook},
+        {"webhook": hook},
+    ]
 
 
 def test_of_a_batch_its_id_is_noted_however_long_the_answer_is(
