@@ -51,6 +51,12 @@ def submitted(client: Redis) -> None:
     commit(store, upload(store, b"a"), b"a")
 
 
+def submitted_and_erased(client: Redis, ledger: Ledger) -> None:
+    submitted(client)
+    ledger.check()
+    erase(RedisStore(client), ledger, IMAGE)
+
+
 def told(rewrite: bool = False) -> Report:
     return erasure.report(None, "default", IMAGE, rewrite)
 
@@ -62,9 +68,7 @@ def found(report: Report) -> dict[str, Found]:
 def test_a_file_is_clean_once_this_run_of_the_server_has_written_it_anew(
     server: RedisServer, client: Redis, ledger: Ledger
 ) -> None:
-    submitted(client)
-    ledger.check()
-    erase(RedisStore(client), ledger, IMAGE)
+    submitted_and_erased(client, ledger)
     assert found(told())["append-only file"] is Found.LEFT
     clean = told(rewrite=True)
     assert found(clean)["append-only file"] is Found.GONE
@@ -80,9 +84,7 @@ def test_a_file_is_clean_once_this_run_of_the_server_has_written_it_anew(
 def test_a_snapshot_is_one_that_was_begun_since(
     server: RedisServer, client: Redis, ledger: Ledger
 ) -> None:
-    submitted(client)
-    ledger.check()
-    erase(RedisStore(client), ledger, IMAGE)
+    submitted_and_erased(client, ledger)
     time.sleep(2.1)  # Redis tells times in whole seconds
     server.restart()
     client.config_set("save", "3600 1")
