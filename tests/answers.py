@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -96,12 +96,11 @@ class Truth:
         never read at the place that the answer states: then no worker takes it either."""
         place = answer.tail
         if place not in self._of:
-            try:
+            # While it waits for its turn another may read this place, and the store go away.
+            with suppress(Unavailable):
                 self.read()
                 taken = self._store.log(place.position, 0).start == place
-            except Unavailable:
-                return False
-            assert place in self._of or not taken, f"the log has {place}, and it was not read"
+                assert place in self._of or not taken, f"the log has {place}, and it was not read"
         with self._lock:
             history = self._of.get(place)
             if history is None:
