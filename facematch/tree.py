@@ -55,26 +55,31 @@ class Console:
 
     def mute(self) -> None:
         """Show no more output of parts, so that the parent's line stays the last one."""
-        self._muted = True
+        with self._lock:
+            self._muted = True
 
     def tell(self, line: str) -> None:
         """The result that somebody, or a script, waits for."""
-        self._write(line, self._out)
+        with self._lock:
+            _write(line, self._out)
 
     def say(self, line: str) -> None:
         """Anything else from the parent."""
-        self._write(line, self._err)
+        with self._lock:
+            _write(line, self._err)
 
     def output_of(self, name: str, line: str) -> None:
         """A line that a part wrote."""
-        if not self._muted:
-            self._write(f"{name} | {line}", self._err)
+        with self._lock:
+            if not self._muted:
+                _write(f"{name} | {line}", self._err)
 
-    def _write(self, line: str, stream: TextIO) -> None:
-        # A terminal that is gone must not end the service.
-        with self._lock, contextlib.suppress(OSError, ValueError):
-            stream.write(f"{line}\n")
-            stream.flush()
+
+def _write(line: str, stream: TextIO) -> None:
+    # A terminal that is gone must not end the service.
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(f"{line}\n")
+        stream.flush()
 
 
 class Tree:

@@ -77,7 +77,8 @@ class Item {
     if (!tellOthers) return this.say("done", this.words);
     const matching = new Set(page.matches.map((match) => match.hash));
     for (const item of items) {
-      if (item !== this && item.finished && matching.has(item.hash)) refreshSoon(item);
+      // Also one that is not finished: its answer may be on the way, and older than this.
+      if (item !== this && matching.has(item.hash)) refreshSoon(item);
     }
   }
 }
