@@ -32,6 +32,8 @@ def chromium() -> Iterator[Browser]:
     if found is None:
         missing("there is no chromium; apt-get install chromium")
     with sync_playwright() as playwright:
+        # Its own 5 s are too few where a machine has much to do.
+        expect.set_options(timeout=30_000)
         # As root, and in containers, Chromium's own sandbox cannot be had.
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser

@@ -1,5 +1,6 @@
 """Asks processes for their metrics, for tests that look at them from outside."""
 
+import os
 import socket
 from collections.abc import Iterable
 
@@ -9,7 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 def free_ports(count: int) -> int:
     """The first of so many ports in a row that are free now."""
-    for first in range(20_000, 32_000, count):
+    # Of its own for each process of a run: two that look at once would find the same.
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for first in range(20_000 + process % 12 * 1_000, 32_000, count):
         sockets = [socket.socket() for _ in range(count)]
         try:
             for number, one in enumerate(sockets):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import requests
+from waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[1]
 READY = re.compile(r"facematch serves on (http://\S+) \(data in (.+), 2 workers\)")
@@ -57,6 +58,10 @@ class Served:
         assert ready[2] == str(self.data)
         self.ready = True
         return ready[1]
+
+    def wait_for_workers(self) -> None:
+        """Where it has data already, it serves before its workers are ready."""
+        eventually(lambda: self.console().count("[info     ] ready") >= 2, "both are ready")
 
     def console(self) -> str:
         """What is on its console."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def eventually(
-    condition: Callable[[], object], what: str = "what is waited for", seconds: float = 20.0
+    condition: Callable[[], object], what: str = "what is waited for", seconds: float = 60.0
 ) -> None:
     """Return as soon as the condition holds; AssertionError naming `what` after `seconds`."""
     until = time.monotonic() + seconds

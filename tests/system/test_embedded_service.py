@@ -86,7 +86,7 @@ def test_collections_know_nothing_of_each_other_and_an_erased_one_is_forgotten(s
     with serve() as served:
         at = f"{served.url()}/v1/collections"
         for name in ("trip", "home"):
-            made = requests.post(at, json={"name": name, "threshold": 0.5}, timeout=10)
+            made = requests.post(at, json={"name": name, "threshold": 0.5}, timeout=60)
             assert made.status_code == 201
         asked = {"timeout": 40, "params": {"wait": 30}}
         hashes = []
@@ -106,21 +106,21 @@ def test_collections_know_nothing_of_each_other_and_an_erased_one_is_forgotten(s
         assert matching("home", hashes[0]) == []
 
         def people():
-            return requests.get(f"{at}/trip/people", timeout=10).json()["people"]
+            return requests.get(f"{at}/trip/people", timeout=60).json()["people"]
 
         eventually(people, "people are grouped", 30)
-        assert requests.delete(f"{at}/trip", timeout=10).status_code == 204
-        gone = requests.get(f"{at}/trip/images/{hashes[0]}", timeout=10)
+        assert requests.delete(f"{at}/trip", timeout=60).status_code == 204
+        gone = requests.get(f"{at}/trip/images/{hashes[0]}", timeout=60)
         assert (gone.status_code, gone.json()["code"]) == (404, "unknown_collection")
 
         def made_again():
-            answer = requests.post(at, json={"name": "trip"}, timeout=10)
+            answer = requests.post(at, json={"name": "trip"}, timeout=60)
             assert answer.status_code in (201, 503)
             return answer.status_code == 201
 
         eventually(made_again, "the name is free", 60)
         counts = {
-            one["name"]: one["images"] for one in requests.get(at, timeout=10).json()["collections"]
+            one["name"]: one["images"] for one in requests.get(at, timeout=60).json()["collections"]
         }
         assert counts == {"default": 0, "home": 1, "trip": 0}
         served.process.send_signal(signal.SIGTERM)
@@ -156,7 +156,8 @@ def test_a_second_start_finds_everything_and_each_stop_leaves_nothing_running(se
         assert not (served.data / "service.json").exists()
     with serve() as served:
         url = served.url()
-        assert requests.get(f"{url}/match/{b}", timeout=10).json() == ["a.png"]
+        served.wait_for_workers()
+        assert requests.get(f"{url}/match/{b}", timeout=60).json() == ["a.png"]
         status = told(served, "status")
         parts = [process["part"] for process in status["processes"]]
         assert parts == ["api", "index", "worker", "worker"]
@@ -235,7 +236,7 @@ def test_nothing_outlives_a_parent_that_is_killed_and_the_next_start_finds_every
     with redis_url_of(served.data) as redis_url, connect(redis_url) as client:
         RedisCollections(client).drop("default")
     with serve() as served:
-        assert requests.get(f"{served.url()}/v1/images/{a}", timeout=10).status_code == 404
+        assert requests.get(f"{served.url()}/v1/images/{a}", timeout=60).status_code == 404
 
 
 def test_a_port_or_a_data_folder_in_use_is_one_line_and_a_failure(serve, tmp_path):
@@ -283,7 +284,7 @@ def test_match_sets_are_made_anew_for_another_threshold_and_back(serve):
         done = reindex_command(served.data, "facematch", "reindex", "--threshold", "0.01")
         assert done.returncode == 0, done.stderr
         assert "0 pairs as before, 0 gained, 1 lost, 0 with another distance" in done.stdout
-        shown = requests.get(f"{url}/v1/images/{b}/matches", timeout=10).json()
+        shown = requests.get(f"{url}/v1/images/{b}/matches", timeout=60).json()
         assert (shown["threshold"], shown["matches"]) == (0.01, [])
         # By the worker's command, too.
         done = reindex_command(served.data, "worker", "reindex", "rollback")

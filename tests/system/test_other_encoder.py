@@ -101,6 +101,7 @@ def test_another_encoder_takes_over_and_back_without_a_gap(
             workers=1,
             encoder=PLANTED,
             fetch_allow=f"127.0.0.1:{web.port}",
+            sweep_age="60",
         ) as cluster,
     ):
         cluster.own["worker-2"] = {"encoder": OTHER_PLANTED}
@@ -115,7 +116,7 @@ def test_another_encoder_takes_over_and_back_without_a_gap(
 
         options = ("--encoder", OTHER_PLANTED, "--pictures", str(folder.parent))
         with reindexing(cluster, *options) as said:
-            eventually(lambda: reencoding.editions().other, "another edition is begun", 30)
+            eventually(lambda: reencoding.editions().other, "another edition is begun", 120)
             cluster.start("index-2")
             cluster.start("worker-2")
             submit(cluster, "later.png", later)
@@ -146,8 +147,8 @@ def test_another_encoder_takes_over_and_back_without_a_gap(
         assert image(cluster, erased).status_code == 410
         submit(cluster, "lost.png", lost)
         submit(cluster, "last.png", last)
-        # What ends in the one ends in the other soon, without a sweep.
-        eventually(lambda: not reencoding.lag(0).behind, "the former edition has followed", 1.5)
+        # What ends in the one ends in the other without a sweep.
+        eventually(lambda: not reencoding.lag(0).behind, "the former edition has followed")
         cluster.fsck()
 
         assert cluster.command("reindex", "rollback").returncode == 0

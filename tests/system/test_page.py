@@ -12,6 +12,7 @@ from cartoons import CARTOONS, cartoon, drawn_people
 from playwright.sync_api import Browser, expect
 from real_pictures import reference_data
 from served import ROOT, Served
+from waiting import eventually
 
 from facematch.client import Client
 from facematch.errors import NotFound
@@ -160,6 +161,7 @@ def several(window: Window, client: Client, pictures: Sequence[Files], shots: Pa
 def people(window: Window, client: Client) -> None:
     """Naming, merging and splitting."""
     page = window.page
+    eventually(lambda: client.people.page().ungrouped == 0, "all are grouped")
     page.get_by_role("link", name="People").click()
     cards = page.locator("#everybody .card")
     expect(cards).to_have_count(PEOPLE, timeout=60_000)

@@ -28,6 +28,7 @@ def browser() -> Iterator[Any]:
     if found is None:
         missing("there is no chromium; apt-get install chromium")
     with playwright.sync_playwright() as running:
+        playwright.expect.set_options(timeout=30_000)
         browser = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
         browser.close()

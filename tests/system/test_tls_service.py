@@ -22,6 +22,7 @@ from unprivileged import PASSWORD, rules
 from waiting import eventually
 
 from benchmarks.servers import ServerMissingError, free_port, listens
+from benchmarks.services import problem_of
 from facematch.brokers import open_broker
 from facematch.client import Client
 from facematch.commands.functions import sources
@@ -167,6 +168,7 @@ def test_store_and_broker_work_over_tls(secured: Secured) -> None:
             client.publish("fm:x", "heard")
             assert listening.next(5) == b"heard"
     with closing(open_broker(secured.rabbit.with_files(secured.files))) as broker:
+        eventually(lambda: not problem_of(broker.depth), "it has the queue")
         broker.publish(Message("job"))
         delivery = broker.receive(10)
         assert delivery is not None
