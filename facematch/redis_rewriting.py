@@ -49,9 +49,10 @@ class RedisRewriting:
     @translated()
     def kept(self) -> Kept:
         """How it stands. Raises Unavailable."""
-        seconds, microseconds = self._redis.time()
-        now = seconds + microseconds / 1e6
         info, config = info_of(self._redis), self._redis.config_get("save", "appendonly")
+        # Of the moment of what it is compared with: else the server seems to have started earlier
+        # than it has, and what it says of its start is taken for a snapshot.
+        now = info["server_time_usec"] / 1e6 if "server_time_usec" in info else self._now()
         mark = cast("bytes | None", self._redis.get(_REWRITTEN))
         run, _, told = (mark or b"").decode().partition(" ")
         rewritten = int(told) / 1e6 if told and run == info.get("run_id") else None
@@ -63,6 +64,10 @@ class RedisRewriting:
             saved=_past(_saved(info, now), now),
             replicas=int(info.get("connected_slaves", 0)),
         )
+
+    def _now(self) -> float:
+        seconds, microseconds = self._redis.time()
+        return float(seconds + microseconds / 1e6)
 
     @translated()
     def due(self, seconds: float, holder: str) -> bool:

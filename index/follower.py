@@ -156,8 +156,9 @@ class Follower:
 
     def status(self) -> IndexStatus:
         """How far it is. Never waits for a query."""
+        anew = self._anew  # before the engine: it is taken back when that is gone
         engine, tail, (loaded, images) = self._engine, self._tail, self._progress
-        ready = engine is not None and not self._anew and self._whole()
+        ready = engine is not None and not anew and self._whole()
         return IndexStatus(
             ready=ready,
             position=tail.position,
@@ -288,6 +289,7 @@ class Follower:
         except Full as error:
             if not self._room.find(engine, error):
                 _log.info("loading anew what is left after erasures", position=self._tail.position)
+                self._trouble = _NONE  # not full any more, for who asks while nothing is loaded
                 self._forget()
             return False
         engine.tend()

@@ -1,8 +1,9 @@
 """What `facematch erasure-report` says of a real server, and that it says no more than it knows."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -11,6 +12,7 @@ from submitting import MODEL, commit, upload
 from waiting import eventually
 
 from api.ledger import Ledger, erase
+from facematch import redis_rewriting
 from facematch.collection_name import served_name
 from facematch.commands import erasure
 from facematch.commands.erasure import Found, Report
@@ -96,6 +98,25 @@ def test_a_snapshot_is_one_that_was_begun_since(
         client.bgsave()
         eventually(lambda: not client.info()["rdb_bgsave_in_progress"], "it is saved")
         assert found(told())["snapshots"] is Found.GONE
+    finally:
+        client.config_set("save", "")
+
+
+def test_the_start_of_a_server_is_no_snapshot_for_who_asks_slowly(
+    server: RedisServer, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = redis_rewriting.info_of
+
+    def slowly(client: Redis) -> Mapping[str, Any]:
+        time.sleep(2.1)  # Redis tells times in whole seconds
+        return ask(client)
+
+    server.restart()
+    client.config_set("save", "3600 1")
+    try:
+        assert RedisRewriting(client).kept().saved is None
+        monkeypatch.setattr(redis_rewriting, "info_of", slowly)
+        assert RedisRewriting(client).kept().saved is None
     finally:
         client.config_set("save", "")
 
