@@ -17,7 +17,7 @@ from benchmarks.servers import RabbitMQ, listens
 class RabbitServer(Server):
     """RabbitMQ, a node of its own with its own name service (epmd), also a child."""
 
-    boot_seconds = 60.0
+    boot_seconds = 150.0
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

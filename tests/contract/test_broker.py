@@ -292,7 +292,7 @@ def test_a_consumer_alone_notices_that_everything_was_lost_and_goes_on(place: Pl
     publisher, consumer = place.client(), place.client()
     assert consumer.receive(0.3) is None
     place.lose()
-    assert consumer.receive(0.5) is None
+    assert consumer.receive(5) is None
     publisher.publish(Message("a"))
     assert _job(_take(consumer)) == "a"
 
@@ -337,7 +337,7 @@ def test_a_message_survives_the_broker_being_killed_and_both_ends_come_back(real
     publisher.publish(Message("in hand"))
     delivery = _take(consumer)
     publisher.publish(Message("waiting"))
-    time.sleep(1)  # RabbitMQ 3.10 needs half a second to keep a queue it has just made
+    time.sleep(4)  # RabbitMQ 3.10 needs half a second to keep a queue it has just made
     real.server.kill()
 
     started = time.monotonic()
@@ -457,8 +457,8 @@ def test_rabbitmq_short_of_memory_refuses_messages_and_takes_acknowledgements(
         assert time.monotonic() - started < 10
         rabbitmq_server.control("set_vm_memory_high_watermark", "0.4")
         _publish_until_taken(other, Message("c"))
-        jobs = set()
-        while (arrived := other.receive(1.0)) is not None:
+        jobs: set[str] = set()
+        while (arrived := other.receive(1.0 if "c" in jobs else 20.0)) is not None:
             jobs.add(_job(arrived))
             arrived.ack()
         assert "c" in jobs
@@ -503,7 +503,7 @@ def test_rabbitmq_forgetting_a_consumer_does_not_leave_it_waiting_for_ever(
         rabbitmq_server.delete_queues(QUEUE)
         publisher.depth()  # makes the queue again, at once: the consumer is not told
         publisher.publish(Message("a"))
-        eventually(lambda: consumer.receive(0.5) is not None, "the message")
+        eventually(lambda: consumer.receive(5.0) is not None, "the message")
     finally:
         publisher.close()
         consumer.close()
@@ -525,13 +525,13 @@ def test_rabbitmq_refusing_the_password_is_unavailable(rabbitmq_url: str) -> Non
 def test_streams_keep_what_is_in_hand_of_a_living_process_beyond_the_lease(
     redis_url: str,
 ) -> None:
-    first, second = StreamsBroker(redis_url, lease=2), StreamsBroker(redis_url, lease=2)
+    first, second = StreamsBroker(redis_url, lease=6), StreamsBroker(redis_url, lease=6)
     try:
         first.publish(Message("a"))
         delivery = _take(first)
-        assert second.receive(6) is None
+        assert second.receive(15) is None
         delivery.ack()
-        assert second.receive(3) is None
+        assert second.receive(8) is None
     finally:
         first.close()
         second.close()
@@ -579,7 +579,7 @@ def test_streams_wait_for_a_server_that_starts_later(redis_server: RedisServer) 
 
     starter = threading.Timer(0.5, start)
     starter.start()
-    assert _job(_take(consumer)) == "a"
+    assert _job(_take(consumer, 60)) == "a"
     starter.join()
     consumer.close()
     publisher.close()

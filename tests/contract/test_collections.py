@@ -310,7 +310,7 @@ def test_changes_in_all_collections_are_heard(service: Service) -> None:
     stop = threading.Event()
 
     def listen() -> None:
-        for event in service.collections.listen(0.05):
+        for event in service.collections.listen(10):
             heard.append(event)
             if stop.is_set():
                 return
@@ -324,6 +324,7 @@ def test_changes_in_all_collections_are_heard(service: Service) -> None:
         eventually(lambda: {f"image:{image_hash(data)}" for data in (b"a", b"b")} <= set(heard))
     finally:
         stop.set()
+        submit(service.store(DEFAULT), b"c")  # who listens hears of it, and looks
         thread.join()
 
 

@@ -239,7 +239,7 @@ def test_a_job_that_failed_is_forgotten_as_any_other(
     server: str, request: pytest.FixtureRequest
 ) -> None:
     with connect(request.getfixturevalue(server)) as client:
-        keeps_short = RedisStore(client, job_days=1 / 86_400)
+        keeps_short = RedisStore(client, job_days=5 / 86_400)
         keeps_short.create(MODEL, 0.6)
         failed = RedisFailedJobs(client)
         fail(keeps_short, "short", "unreachable")
@@ -270,7 +270,7 @@ def test_however_many_are_to_be_forgotten_nobody_waits_for_that(redis_url: str) 
 
 def test_a_job_that_is_tried_again_is_not_forgotten_before_it_has_ended(redis_url: str) -> None:
     with connect(redis_url) as client:
-        store = RedisStore(client, job_days=1 / 86_400)
+        store = RedisStore(client, job_days=5 / 86_400)
         store.create(MODEL, 0.6)
         fail(store, "job", "unreachable")
         assert RedisFailedJobs(client).retry("job") is Retried.ACCEPTED

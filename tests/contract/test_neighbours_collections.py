@@ -177,7 +177,7 @@ def test_an_index_that_is_full_goes_on_when_enough_is_erased(
         add(store, "last", FACE)
         eventually(lambda: both.told("full", "default") == 1, "it says that it is full")
         assert sidecar.status().ready
-        assert both.told("log_lag", "default") == 2
+        eventually(lambda: both.told("log_lag", "default") == 2, "it knows of both")
         answer = sidecar.within(Query(FACE, THRESHOLD, FOREVER))
         assert answer.tail.position == 10
         for number in range(4):

@@ -130,6 +130,7 @@ def test_frozen_in_a_lost_past_it_is_asked_and_no_worker_takes_its_answer(
     )
     redis_server.remember()
     writer.add(20)
+    writer.truth.read()  # as long as that is its history
     place = writer.store.collection().tail.position - 5
     eventually(lambda: sidecar.status().position == place, "it is frozen there")
     assert match_all(sidecar, writer) > 0  # the worker makes up the difference

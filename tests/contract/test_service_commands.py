@@ -12,6 +12,7 @@ from histories import MODEL, THRESHOLD, add
 from indexes import FACE, ask, asking, serving
 from rabbit_server import RabbitServer
 from submitting import BACKLOG, upload
+from waiting import eventually
 
 from facematch import __version__
 from facematch.broker import MemoryBroker
@@ -108,6 +109,13 @@ def test_the_state_of_everything_is_told_at_a_glance(place: Place, redis_url: st
         delivery.reject()
         broker.close()
         settle(place)
+
+        def has_settled() -> bool:
+            there = place.ask("status")["queues"]
+            waiting = {QUEUE: 1, REINDEX_QUEUE: 0}
+            return bool(there and (there["waiting"], there["dead_letters"]) == (waiting, 1))
+
+        eventually(has_settled, "one waits, and one is a dead letter")
         told = place.ask("status")
         lines = place.run("status").stdout.splitlines()
     assert told["version"] == __version__
@@ -211,8 +219,8 @@ def test_more_jobs_than_are_read_at_once_are_all_listed_and_tried_again(
     assert place.ask("jobs", "retry", "--code", "unreachable")["accepted"] == 8
     assert {place.store.job(job).state for job in jobs} == {State.ACCEPTED}
     broker = open_broker(place.broker_url)
-    published = set()
-    while (delivery := broker.receive(1)) is not None:
+    published: set[str] = set()
+    while (delivery := broker.receive(1 if published >= set(jobs) else 20)) is not None:
         published.add(Message.decode(delivery.body).job)
         delivery.ack()
     broker.close()
