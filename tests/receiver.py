@@ -35,7 +35,7 @@ class Receiver:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_port
         self.url = f"http://127.0.0.1:{self.port}/hook"
-        self.poster = Poster(3.0, frozenset({("127.0.0.1", self.port)}))
+        self.poster = Poster(30.0, frozenset({("127.0.0.1", self.port)}))
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def told(self) -> list[tuple[str, str | None]]:

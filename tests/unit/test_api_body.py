@@ -11,8 +11,8 @@ from api_server import Running, serving
 
 FRAMINGS = ("Content-Length: 100000", "Transfer-Encoding: chunked")
 THREADS = 4
-SILENT = 1.0
-WHOLE = 3.0
+SILENT = 2.0
+WHOLE = 6.0
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +56,16 @@ def test_more_stalled_uploads_than_threads_hold_nobody_up_for_long(server: Runni
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_an_upload_that_crawls_is_cut_off_after_a_while(server: Running, framing: str) -> None:
+    before = time.monotonic()
     with upload(server, framing) as connection:
-        before = time.monotonic()
-        connection.settimeout(SILENT / 2)
+        connection.settimeout(SILENT / 10)
         answer = b""
         while not answer and time.monotonic() - before < 3 * WHOLE:
             try:
                 answer = connection.recv(10_000)
             except TimeoutError:
                 connection.sendall(b"x")
-        assert WHOLE - 0.5 < time.monotonic() - before < WHOLE + 2
+        assert WHOLE - 0.1 < time.monotonic() - before < 2 * WHOLE
         connection.settimeout(10)
         answer += answer_of(connection)
         assert answer.startswith(b"HTTP/1.1 400 ")

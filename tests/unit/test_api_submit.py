@@ -205,7 +205,7 @@ def test_a_job_that_fails_within_the_wait_is_200_with_its_code(
 
 def test_a_job_not_finished_within_the_wait_is_202(api: Api, client: FlaskClient) -> None:
     later(lambda: api.commit(api.next_job(), PICTURE), 0.1)
-    answer = client.post("/v1/images?wait=0.5", data=PICTURE)
+    answer = client.post("/v1/images?wait=3", data=PICTURE)
     assert (answer.status_code, answer.json["state"]) == (202, "indexed")
 
 

@@ -20,9 +20,11 @@ class ToldStore(MemoryStore):
         super().__init__()
         self.away = threading.Event()
         self.connections = 0
+        self.refused = 0
 
     def listen(self, timeout: float) -> Iterator[str | None]:
         if self.away.is_set():
+            self.refused += 1
             raise Unavailable("store_unavailable")
         self.connections += 1
         for event in super().listen(0.02):
@@ -76,11 +78,12 @@ def test_a_waiting_request_is_woken_by_its_event_and_reads_no_oftener(
     value = Value("job:1")
 
     def change() -> None:
+        eventually(lambda: value.reads == 2)
         value.events.clear()
         store.tell("job:1")
 
-    later(change, 0.5)
     before = time.monotonic()
+    later(change, 0.5)
     assert waiting.until(value.read, 20) == "final"
     assert 0.4 < time.monotonic() - before < 10
     # Once before it waits, once when it is registered, once when it is woken.
@@ -112,12 +115,12 @@ def test_a_change_between_the_first_read_and_the_wait_is_not_missed(waiting: Wai
 def test_a_wait_goes_on_with_the_next_event(store: ToldStore, waiting: Waiting) -> None:
     value = Value("job:1", "image:a")
 
-    def advance() -> None:
-        event = value.events.pop(0)
-        store.tell(event)
+    def advance(reads: int) -> None:
+        eventually(lambda: value.reads == reads)
+        store.tell(value.events.pop(0))
 
-    later(advance, 0.1)
-    later(advance, 0.4)
+    later(lambda: advance(2))
+    later(lambda: advance(4))
     assert waiting.until(value.read, 20) == "final"
     assert value.reads == 5
 
@@ -128,15 +131,16 @@ def test_of_several_events_each_wakes_and_what_is_known_is_not_read(
     value = Value("job:1", "image:a")
     both = ("job:1", "image:a")
 
-    def advance() -> None:
+    def advance(reads: int) -> None:
+        eventually(lambda: value.reads == reads)
         store.tell(value.events.pop(0))
 
     def read() -> Awaited[str]:
         found = value.read()
         return Awaited(found.value, both if found.events else ())
 
-    later(advance, 0.2)
-    later(advance, 0.5)
+    later(lambda: advance(1))
+    later(lambda: advance(2))
     assert waiting.until(read, 20, known=Awaited("job:1", both)) == "final"
     # Once when they are registered, and once for each event.
     assert value.reads == 3
@@ -144,10 +148,15 @@ def test_of_several_events_each_wakes_and_what_is_known_is_not_read(
 
 def test_a_lost_event_costs_time_and_not_the_result(waiting: Waiting) -> None:
     value = Value("job:1")
-    later(value.events.clear, 0.2)
+
+    def change() -> None:
+        eventually(lambda: value.reads == 2)
+        value.events.clear()
+
     before = time.monotonic()
-    assert waiting.until(value.read, 0.6) == "final"
-    assert time.monotonic() - before > 0.59
+    later(change)
+    assert waiting.until(value.read, 3) == "final"
+    assert time.monotonic() - before > 2.99
 
 
 def test_a_wait_ends_in_time(waiting: Waiting) -> None:
@@ -214,7 +223,7 @@ def test_a_store_that_comes_back_is_listened_to_and_everybody_reads_again(
     store: ToldStore, waiting: Waiting
 ) -> None:
     store.away.set()
-    time.sleep(0.2)
+    eventually(lambda: store.refused)
     value = Value("job:1")
 
     def come_back() -> None:
@@ -223,7 +232,7 @@ def test_a_store_that_comes_back_is_listened_to_and_everybody_reads_again(
 
     later(come_back, 0.3)
     assert waiting.until(value.read, 20) == "final"
-    assert store.connections == 2
+    eventually(lambda: store.connections == 2)
 
 
 def test_it_is_said_whenever_the_store_is_there_again(store: ToldStore) -> None:
@@ -232,7 +241,7 @@ def test_it_is_said_whenever_the_store_is_there_again(store: ToldStore) -> None:
     waiting.start()
     eventually(lambda: said == [1])
     store.away.set()
-    time.sleep(0.1)
+    eventually(lambda: store.refused)
     store.away.clear()
     eventually(lambda: said == [1, 2])
     waiting.stop()

@@ -93,7 +93,7 @@ def test_pictures_submitted_together_show_each_other(ask: Run) -> None:
 def test_each_end_of_a_picture_is_told_apart(ask: Run, service: ToldService) -> None:
     names = ["ann 1", "nobody", "broken", "slow", ""]
     files = [write(f"{name}.jpg", name.encode()) for name in names]
-    result = ask("image", *files, "--wait", "0.5")
+    result = ask("image", *files, "--wait", "3")
     assert result.exit_code == 1
     assert [line for line in result.stdout.splitlines() if not line.startswith(" ")] == [
         "ann 1.jpg: done, 1 face, no match",

@@ -275,8 +275,8 @@ def test_dead_letters_are_found(diagnose: Diagnose, redis_url: str) -> None:
 def test_a_job_that_nobody_looks_after_is_found(diagnose: Diagnose, client: Redis) -> None:
     RedisStore(client).accept(NewJob("job", "http://x/", url="http://x/"), BACKLOG)
     assert diagnose() == {}
-    client.zadd("fm:{default}:accepted", {"job": time.time() - 600})
-    said = "nobody has looked after an accepted job for 10 min 0 s"
+    client.zadd("fm:{default}:accepted", {"job": time.time() - 7205})
+    said = "nobody has looked after an accepted job for 2 h 0 min"
     assert diagnose() == {"jobs": ("wrong", said)}
 
 
@@ -289,8 +289,8 @@ def test_a_job_of_another_collection_that_nobody_looks_after_is_found(
     new = NewJob("job", "http://x/", url="http://x/")
     RedisStore(client, served_name("holiday")).accept(new, BACKLOG)
     assert diagnose() == {}
-    client.zadd("fm:{holiday}:accepted", {"job": time.time() - 600})
-    said = "nobody has looked after an accepted job of holiday for 10 min 0 s"
+    client.zadd("fm:{holiday}:accepted", {"job": time.time() - 7205})
+    said = "nobody has looked after an accepted job of holiday for 2 h 0 min"
     assert diagnose() == {"collections": ("wrong", said)}
 
 

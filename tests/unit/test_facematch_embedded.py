@@ -132,8 +132,8 @@ def test_a_folder_is_claimed_once_at_a_time(tmp_path):
 def test_a_claim_waits_for_another_one_that_ends(tmp_path):
     with claimed(tmp_path) as folder:
         kept = os.dup(folder.lock)
-    threading.Timer(0.2, os.close, [kept]).start()
     started = time.monotonic()
+    threading.Timer(0.2, os.close, [kept]).start()
     with claimed(tmp_path, patience=10):
         assert time.monotonic() - started > 0.1
 
@@ -254,8 +254,12 @@ def test_those_that_may_end_are_given_to_who_watches_and_the_others_are_a_failur
             tree.start(part("short", "raise SystemExit(0)"))
 
     tree.start(ends)
-    waits = iter(range(60))
-    tree.wait_for("a while", lambda: next((f"{wait}" for wait in waits), ""), 30, look)
+    waits = iter(range(10))
+
+    def begun() -> str:
+        return next((f"{wait}" for wait in waits), "") if given else "starts"
+
+    tree.wait_for("a while", begun, 30, look)
     with pytest.raises(Failed, match="short ended with exit code 0"):
         tree.watch(look, 0.05)
     assert given[0] == [("ends", 0)]

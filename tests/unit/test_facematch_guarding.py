@@ -68,8 +68,9 @@ def test_the_api_refuses_to_start_until_there_is_a_key(
 
 
 def test_the_embedded_service_does_too_and_says_how_to_make_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("facematch.tree._PATIENCE_SECONDS", 60.0)
     data = tmp_path / "the data"
     assert serve("0.0.0.0", 0, data, 1) == 1
     said = capsys.readouterr()

@@ -387,7 +387,7 @@ def test_a_service_that_does_not_come_back_is_given_up(service: ToldService, run
     report = runs.run(service.url, patience=1)
     assert report.error is not None
     assert report.error.code == "service_unavailable"
-    assert 1 <= report.seconds < 6
+    assert 1 <= report.seconds < 18
     assert report.tally.ended == 0
     service.start()
     assert runs.counts(service.url) == {"done": 30}

@@ -61,6 +61,7 @@ def test_without_an_endpoint_nothing_of_it_is_even_imported() -> None:
 def test_spans_go_to_the_endpoint_that_is_set(collector: Collector, path: str) -> None:
     with Tracing(settings(collector.url + path), "worker"):
         work()
+    eventually(lambda: len(collector.spans) == 2)
     query, process = collector.spans
     assert (process.service, process.name, process.trace) == ("facematch-worker", "process", JOB)
     assert (query.trace, query.parent) == (JOB, process.span)
@@ -76,6 +77,7 @@ def test_opentelemetrys_own_variables_count(
     monkeypatch.setenv("OTEL_SERVICE_NAME", "faces-of-the-archive")
     with Tracing(settings(), "worker"):
         work()
+    eventually(lambda: len(collector.spans) == 2)
     assert {span.service for span in collector.spans} == {"faces-of-the-archive"}
     assert collector.headers[0]["api-key"] == "secret"
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
@@ -101,6 +103,7 @@ def test_of_a_share_of_the_traces_all_spans_of_all_processes_are_kept(
         # And of one that the sweeper publishes, who knows no more than the job.
         for job in sent:
             work(job)
+    eventually(lambda: len(collector.spans) == 5 * len({one.trace for one in collector.spans}) > 0)
     names: dict[str, list[str]] = {}
     for span in collector.spans:
         names.setdefault(span.trace, []).append(span.name)
@@ -138,9 +141,9 @@ def test_a_process_ends_soon_though_nobody_takes_its_traces() -> None:
     start = time.monotonic()
     for _ in range(1000):
         work()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     tracing_to.close()
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,7 @@ def test_without_a_worker_it_is_not_waited_for_ever(
         carry_all(service.parts(number), silent)
     assert raised.value.code == "service_unavailable"
     # Begun again, it goes on with what is under way.
+    monkeypatch.setattr(carrying, "_PATIENCE_SECONDS", 600.0)
     service.web["http://x/1"] = PICTURES[0]
     carry(service, number)
     assert listed(service, number, HASHES[0]) == (State.DONE, "")

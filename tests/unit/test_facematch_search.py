@@ -32,7 +32,7 @@ def service(tmp_path: Path, worker: Worker) -> Iterator[ToldService]:
 
 @pytest.fixture
 def client(service: ToldService) -> Iterator[Client]:
-    with Client(service.url, timeout=1.0) as client:
+    with Client(service.url) as client:
         yield client
 
 

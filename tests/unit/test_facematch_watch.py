@@ -130,17 +130,20 @@ def test_what_is_there_and_what_comes_is_submitted_once(
     assert len(service.submissions) == submissions + 2
 
 
-def test_a_file_is_submitted_when_it_is_whole(service: ToldService, folder: Path) -> None:
+def test_a_file_is_submitted_when_it_is_whole(
+    service: ToldService, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facematch.ingest.watching.SETTLED_SECONDS", 3.0)
     with Watcher(folder, service.url, Limits()) as watcher:
         with (folder / "slow.jpg").open("wb") as file:
-            for part in (b"a", b"n", b"n", b" ", b"9"):
+            for part in (b"a", b"n", b"n", b" ", *(b"9",) * 8):  # longer in all than that
                 file.write(part)
                 file.flush()
-                time.sleep(0.4)
+                time.sleep(0.3)
                 assert watcher.ended == []
         eventually(lambda: watcher.outcomes() == [("slow.jpg", "done")])
     with Client(service.url) as client:
-        assert client.image(image_hash(b"ann 9")).names == ("slow.jpg",)
+        assert client.image(image_hash(b"ann 99999999")).names == ("slow.jpg",)
 
 
 def test_what_no_change_was_told_of_is_found_by_looking(

@@ -116,7 +116,7 @@ def test_each_is_loaded_on_first_use_and_answers_for_itself() -> None:
 
 def test_a_name_of_no_collection_leaves_nothing_behind() -> None:
     with shelf_of({"default": new_store()}) as shelf:
-        threads = threading.active_count()
+        before = set(threading.enumerate())
         for name in ("none", "x" * 63):
             for ask in (shelf.ask, shelf.collections.status):
                 with pytest.raises(Unavailable) as raised:
@@ -127,7 +127,7 @@ def test_a_name_of_no_collection_leaves_nothing_behind() -> None:
                 with pytest.raises(ValueError, match="name"):
                     ask(name)
         assert shelf.collections.held() == {}
-        assert threading.active_count() == threads
+        assert set(threading.enumerate()) <= before
         assert b'collection="' not in shelf.metrics.encode()
 
 
@@ -335,16 +335,19 @@ def test_stopping_ends_all_of_them_even_in_the_middle_of_a_load() -> None:
         go_on.wait(10)
 
     switch.before["faces"] = hold
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     with shelf_of({"default": switch, "other": new_store("b")}) as shelf:  # type: ignore[dict-item]
         shelf.loaded("other")
         shelf.collections.start("default")
         assert loading.wait(10)
         go_on.set()
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= before
 
 
-def test_the_first_query_of_a_small_collection_is_answered() -> None:
+def test_the_first_query_of_a_small_collection_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("index.collections._LOAD_SECONDS", 20.0)
     stores: dict[str, Store] = {"default": new_store(), "other": new_store("a")}
     with shelf_of(stores) as shelf:
         assert shelf.ask("other") == [1]
@@ -364,6 +367,7 @@ def test_one_that_was_erased_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None
         held = shelf.collections.held
         eventually(lambda: not held()["other"][0].ready, "it is found out")
         assert shelf.code("other") == "index_loading"
+        eventually(lambda: shelf.collections._held["other"].follower.gone, "it is known")
         shelf.collections.tidy()
         assert list(held()) == ["default"]
         assert shelf.code("other") == "no_collection"
@@ -373,13 +377,14 @@ def test_one_that_was_erased_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None
 def test_of_too_many_those_used_least_lately_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("index.collections.MOST_HELD", 3)
     stores: dict[str, Store] = {name: new_store(name) for name in ("default", "a", "b", "c", "d")}
-    with shelf_of(stores) as shelf:
+    with shelf_of(stores, idle=60) as shelf:
         shelf.collections.start("default")
         for name in ("a", "b", "c", "d"):
             shelf.loaded(name)
         shelf.loaded("a")
         shelf.collections.tidy()  # none has been idle for long
         assert len(shelf.collections.held()) == 5
+        shelf.collections._least_idle = IDLE
         shelf.rest()
         shelf.collections.tidy()
         assert list(shelf.collections.held()) == ["a", "d", "default"]

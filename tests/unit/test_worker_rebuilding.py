@@ -127,7 +127,7 @@ def test_a_worker_rests_as_its_share_wants_it(parts: RangeParts) -> None:
     assert time.monotonic() - begun >= 0.2
     begun = time.monotonic()
     rest(replace(done, share=1.0), parts, 100.0, threading.Event())
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 50
 
 
 @pytest.mark.parametrize("how", ["another share", "paused", "cancelled", "stopped"])

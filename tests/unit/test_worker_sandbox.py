@@ -100,12 +100,13 @@ def test_a_child_is_used_again_and_no_more_are_started_than_needed(sandbox: Sand
 def test_children_look_at_the_same_time_and_one_that_hangs_holds_up_nobody_else(
     sandbox: Sandbox,
 ) -> None:
+    sandbox._look_seconds = 6.0
     with ThreadPoolExecutor(2) as pool:
         hanging = pool.submit(sandbox.look, picture(poison.SLEEP))
         for _ in range(20):
             assert told(sandbox)
         assert not hanging.done()
-        assert isinstance(hanging.exception(20), Crashed)
+        assert isinstance(hanging.exception(30), Crashed)
 
 
 def test_what_needs_more_than_half_of_the_memory_is_looked_at_while_nothing_else_is(
@@ -176,6 +177,7 @@ def test_a_child_cannot_write_a_file(sandbox: Sandbox) -> None:
 
 
 def test_a_nursery_that_ends_with_many_children_ends_once(sandbox: Sandbox) -> None:
+    sandbox._look_seconds = 6.0
     with ThreadPoolExecutor(2) as pool:
         hanging = [pool.submit(sandbox.look, picture(poison.SLEEP)) for _ in range(2)]
         eventually(lambda: len(nurseries()) == 1 and len(nurseries()[0].children()) == 2)
