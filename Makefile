@@ -94,15 +94,15 @@ check: $(VENV)/dev ## formatting, lint and types
 unit: $(VENV)/dev ## tests of single parts, no server; ARGS= for pytest
 	$(PYTEST) --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/unit
 
-# Three where much of the time is waiting for servers, and one test after the other to whichever
+# Four where much of the time is waiting for servers, and one test after the other to whichever
 # process is free.
-THREE := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+FOUR := --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 contract: $(VENV)/dev servers ## one body of tests for every implementation of a port
-	$(PYTEST) $(THREE) tests/contract
+	$(PYTEST) $(FOUR) tests/contract
 
 system: $(VENV)/dev servers ## the whole service from outside, in both ways of running
-	$(PYTEST) $(THREE) tests/system
+	$(PYTEST) $(FOUR) tests/system
 
 # Where it was interrupted it goes on: what each unit came to is in build/chaos.
 chaos: $(VENV)/dev servers ## break a service in every way there is and count what it loses; CHAOS_SECONDS= of random kills, ARGS=--help
@@ -126,7 +126,7 @@ input: $(VENV)/dev servers ## nasty pictures, evil servers, addresses, requests:
 
 # In one run: while the last of one tier are under way, those of the next one are begun.
 outside: $(VENV)/dev servers
-	env -u CHAOS_SECONDS $(PYTEST) $(THREE) tests/chaos tests/system tests/contract
+	env -u CHAOS_SECONDS $(PYTEST) $(FOUR) tests/chaos tests/system tests/contract
 
 upgrade: $(VENV)/dev servers ## two versions side by side, restored backups, workers that come and go
 	$(PYTEST) -m '' -k 'upgrade or backup or come_and_go' tests/system

@@ -4,6 +4,7 @@ Without the server's program a test is skipped with a line that says how to get 
 set in the environment it fails instead.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import settings
 from milvus_server import MilvusServer
 from missing import missing
 from rabbit_server import RabbitServer
@@ -45,6 +47,12 @@ def _or_skip(make: Callable[[], _Made]) -> _Made:
         return make()
     except ServerMissingError as error:
         missing(str(error))
+
+
+# A machine that others use stands still at times; in CI, hypothesis has no deadline by itself.
+settings.register_profile("patient", deadline=None)
+if "CI" not in os.environ:
+    settings.load_profile("patient")
 
 
 def pytest_configure() -> None:

@@ -110,7 +110,8 @@ def test_a_queue_that_nobody_works_on_is_told_until_somebody_does(
     tmp_path: Path, redis_url: str, rabbitmq_url: str
 ) -> None:
     api, worker, index = range(first := free_ports(3), first + 3)
-    cluster = Cluster(tmp_path, redis_url, rabbitmq_url, 1, encoder=PLANTED)
+    # What is published again is counted twice where it is worked on twice.
+    cluster = Cluster(tmp_path, redis_url, rabbitmq_url, 1, encoder=PLANTED, sweep_age="60")
     parts = ("api", api), ("worker-1", worker), ("index-1", index)
     cluster.own = {part: {"metrics_port": str(port)} for part, port in parts}
     pictures = one_person(9)
@@ -124,7 +125,7 @@ def test_a_queue_that_nobody_works_on_is_told_until_somebody_does(
         cluster.start("worker-1")
         wait_done(cluster, pictures)
         eventually(lambda: total([api], "facematch_jobs_waiting") == 0, "no job waits")
-        assert total([api], "facematch_queue_depth") == 0
+        eventually(lambda: total([api], "facematch_queue_depth") == 0, "none is queued")
         jobs = "facematch_worker_jobs_total"
         eventually(lambda: total([worker], jobs, state="done") == 20, "all are counted")
         eventually(lambda: total([index], "facematch_index_faces") == 20, "all are held")

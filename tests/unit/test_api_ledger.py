@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -173,9 +174,11 @@ def test_replay_is_tried_again_until_the_store_answers(
     with running_api(tmp_path) as api:
         api.ledger.append(Erased(IMAGE, 1))
         tries: list[str] = []
+        looked = threading.Event()
         real = api.store.erase
 
         def erase(image: str, nonce: str = "") -> Erased:
+            assert looked.wait(60)
             tries.append(image)
             if len(tries) < 3:
                 raise Unavailable("store_unavailable")
@@ -184,6 +187,7 @@ def test_replay_is_tried_again_until_the_store_answers(
         monkeypatch.setattr(api.store, "erase", erase)
         api.replayer.request()
         assert not api.replayer.replayed
+        looked.set()
         eventually(lambda: api.replayer.replayed)
         assert len(tries) == 3
 
