@@ -114,7 +114,7 @@ def test_a_queue_that_nobody_works_on_is_told_until_somebody_does(
     cluster = Cluster(tmp_path, redis_url, rabbitmq_url, 1, encoder=PLANTED, sweep_age="60")
     parts = ("api", api), ("worker-1", worker), ("index-1", index)
     cluster.own = {part: {"metrics_port": str(port)} for part, port in parts}
-    pictures = one_person(9)
+    pictures = one_person(9, 20)
     with cluster:
         cluster.stop("worker-1")
         submit_all(cluster, pictures)
