@@ -292,6 +292,28 @@ def test_an_error_nobody_planned_for_costs_a_rebuild_and_no_answer_is_wrong() ->
         assert found(follower) == [1, 2, 3]
 
 
+def test_who_asks_while_it_begins_to_load_anew_is_not_told_that_it_is_ready() -> None:
+    class ForgetsMeanwhile(Follower):
+        """Asked to load anew, it begins between two looks of who asks how far it is."""
+
+        @property
+        def _progress(self) -> tuple[int, int]:
+            if self._anew:
+                self._forget()
+            return self._told
+
+        @_progress.setter
+        def _progress(self, told: tuple[int, int]) -> None:
+            self._told = told
+
+    store = new_store("a")
+    follower = ForgetsMeanwhile(store)
+    with running(follower.run):
+        caught_up(follower, store)
+    follower.rebuild()
+    assert not follower.status().ready
+
+
 def test_a_failed_change_of_the_engine_is_never_answered_from() -> None:
     class Brittle(Engine):
         def add(self, ids: np.ndarray, encodings: Encodings) -> None:
@@ -459,8 +481,28 @@ class TestMemory:
             erase(store, gone)
             caught_up(follower, store)
             assert found(follower) == {"a": [3, 4, 5], "d": [1, 3, 5]}[gone]
-            assert follower.status().code == ""
+            eventually(lambda: follower.status().code == "", "it says nothing more")
             assert budget.used == budget.limit
+
+    def test_while_it_loads_anew_what_is_left_it_is_not_full(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = new_store("a", "b", "c")
+        follower = Follower(store, Budget(BASE_BYTES + 3 * FACE_BYTES))
+        forget, codes = follower._forget, []
+
+        def forget_and_ask() -> None:
+            forget()
+            codes.append(follower.status().code)
+
+        monkeypatch.setattr(follower, "_forget", forget_and_ask)
+        with running(follower.run):
+            caught_up(follower, store)
+            add(store, "d", FACE)
+            eventually(lambda: follower.status().code == "index_full", "it is full")
+            erase(store, "a")
+            caught_up(follower, store)
+        assert codes == ["index_loading"]
 
     def test_full_it_answers_on_whatever_becomes_of_images_it_never_took_in(self) -> None:
         store = new_store("a", "b", "c")
