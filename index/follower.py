@@ -220,7 +220,7 @@ class Follower:
     def _step(self, stop: threading.Event) -> bool:
         """Load or follow a portion; True when there is nothing more to do for now."""
         if self._anew:
-            self._forget()
+            self._begin_anew()
         engine, began = self._engine, time.monotonic()
         try:
             caught_up = self._load(stop) if engine is None else self._follow(engine, stop)
@@ -289,8 +289,7 @@ class Follower:
         except Full as error:
             if not self._room.find(engine, error):
                 _log.info("loading anew what is left after erasures", position=self._tail.position)
-                self._trouble = _NONE  # not full any more, for who asks while nothing is loaded
-                self._forget()
+                self._begin_anew()
             return False
         engine.tend()
         return self._tail == portion.end
@@ -305,6 +304,11 @@ class Follower:
             else:
                 self._fence = portion.fence
             self._tail = entry.tail
+
+    def _begin_anew(self) -> None:
+        # Whoever asks while nothing is loaded is to hear of that, and not of what was before.
+        self._trouble = _NONE
+        self._forget()
 
     def _forget(self) -> None:
         with self._lock.writing():
