@@ -52,7 +52,7 @@ class RedisRewriting:
         info, config = info_of(self._redis), self._redis.config_get("save", "appendonly")
         # Of the moment of what it is compared with: else the server seems to have started earlier
         # than it has, and what it says of its start is taken for a snapshot.
-        now = info["server_time_usec"] / 1e6 if "server_time_usec" in info else self._now()
+        now = (info.get("server_time_usec") or self._microseconds()) / 1e6
         mark = cast("bytes | None", self._redis.get(_REWRITTEN))
         run, _, told = (mark or b"").decode().partition(" ")
         rewritten = int(told) / 1e6 if told and run == info.get("run_id") else None
@@ -65,9 +65,10 @@ class RedisRewriting:
             replicas=int(info.get("connected_slaves", 0)),
         )
 
-    def _now(self) -> float:
+    def _microseconds(self) -> int:
+        """Since 1970, by the server's clock."""
         seconds, microseconds = self._redis.time()
-        return float(seconds + microseconds / 1e6)
+        return int(seconds * 1_000_000 + microseconds)
 
     @translated()
     def due(self, seconds: float, holder: str) -> bool:
@@ -86,14 +87,14 @@ class RedisRewriting:
         until = time.monotonic() + patience
         # One that is under way may have begun before what is to be gone was erased.
         run = self._wait(until)["run_id"]
-        seconds, microseconds = self._redis.time()
+        began = self._microseconds()
         self._redis.bgrewriteaof()
         info = self._wait(until)
         if info["run_id"] != run or info.get("aof_last_bgrewrite_status") != "ok":
             raise Unavailable(
                 "store_unavailable", "Redis could not write its append-only file anew"
             )
-        self._redis.set(_REWRITTEN, f"{run} {seconds * 1_000_000 + microseconds}")
+        self._redis.set(_REWRITTEN, f"{run} {began}")
         self._redis.delete(_LEASE)
 
     def _wait(self, until: float) -> dict[str, Any]:
