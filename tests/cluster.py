@@ -26,6 +26,11 @@ _SERVING = (b"[info     ] serving", b'"event": "serving"')
 _FAILPOINT = (b"[warning  ] failpoint reached", b'"event": "failpoint reached"')
 
 
+#: For `sweep_age`, where what a sweeper publishes again would be counted or told twice, or is not
+#: to help: longer than any test.
+NO_SWEEPS = "3600"
+
+
 class Cluster:
     """Processes by name: api, index-1, worker-1, index-2, worker-2 …"""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from cluster import Cluster
+from cluster import NO_SWEEPS, Cluster
 from planted import PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
 from scraping import free_ports, total
@@ -110,8 +110,8 @@ def test_a_queue_that_nobody_works_on_is_told_until_somebody_does(
     tmp_path: Path, redis_url: str, rabbitmq_url: str
 ) -> None:
     api, worker, index = range(first := free_ports(3), first + 3)
-    # What is published again is counted twice where it is worked on twice.
-    cluster = Cluster(tmp_path, redis_url, rabbitmq_url, 1, encoder=PLANTED, sweep_age="60")
+    settings = {"encoder": PLANTED, "sweep_age": NO_SWEEPS}
+    cluster = Cluster(tmp_path, redis_url, rabbitmq_url, 1, **settings)
     parts = ("api", api), ("worker-1", worker), ("index-1", index)
     cluster.own = {part: {"metrics_port": str(port)} for part, port in parts}
     pictures = one_person(9, 20)

@@ -99,9 +99,10 @@ def test_what_happens_is_told_once_to_who_listens_and_to_a_webhook(tmp_path: Pat
         ids = [event["id"] for _, body in receiver.received for event in json.loads(body)["events"]]
         assert len(ids) == len(set(ids))
         assert [kind for kind, _ in receiver.told()].count("done") == len(PICTURES)
-        known = requests.get(f"{url}/v1/webhooks/{hook['webhook']}", timeout=30).json()
+        known = told_of(url, hook)
         assert (known["failures"], known["dead"]) == (0, False)
-        eventually(lambda: error_of(url, nowhere) == "address_not_allowed", "it is refused", 30)
+        refused = "address_not_allowed"
+        eventually(lambda: told_of(url, nowhere)["error"] == refused, "it is refused", 30)
         assert forbidden.received == []
     finally:
         served.process.terminate()
@@ -111,11 +112,9 @@ def test_what_happens_is_told_once_to_who_listens_and_to_a_webhook(tmp_path: Pat
             one.server.server_close()
 
 
-def error_of(url: str, hook: dict[str, Any]) -> str | None:
-    """Why a webhook was not told last."""
-    known = requests.get(f"{url}/v1/webhooks/{hook['webhook']}", timeout=30).json()
-    error: str | None = known["error"]
-    return error
+def told_of(url: str, hook: dict[str, Any]) -> dict[str, Any]:
+    """What the service tells of a webhook."""
+    return dict(requests.get(f"{url}/v1/webhooks/{hook['webhook']}", timeout=30).json())
 
 
 def pairs_left(heard: list[EventAnswer]) -> int:

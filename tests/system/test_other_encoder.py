@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import requests
-from cluster import Cluster
+from cluster import NO_SWEEPS, Cluster
 from picture_server import PictureServer
 from planted import OTHER_PLANTED, PLANTED, people, pictures_of, planted_picture
 from rabbit_server import RabbitServer
@@ -101,7 +101,7 @@ def test_another_encoder_takes_over_and_back_without_a_gap(
             workers=1,
             encoder=PLANTED,
             fetch_allow=f"127.0.0.1:{web.port}",
-            sweep_age="60",
+            sweep_age=NO_SWEEPS,
         ) as cluster,
     ):
         cluster.own["worker-2"] = {"encoder": OTHER_PLANTED}

@@ -1,6 +1,5 @@
 """The page asks for a key in a real browser when the service does, and once in each tab."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 import pytest
 from api_parts import Api, running_api
-from missing import missing
+from browser import chromium
+from playwright.sync_api import Browser, expect
 from werkzeug.serving import make_server
 
 from api.status_routes import Operation
@@ -19,19 +19,11 @@ from facematch.memory_store import MemoryStore
 from facematch.policy import PolicyChange
 from facematch.vitals import EditionVitals, Vitals
 
-playwright = pytest.importorskip("playwright.sync_api")
-
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        missing("there is no chromium; apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        playwright.expect.set_options(timeout=30_000)
-        browser = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -64,7 +56,7 @@ def service(api: Api) -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_key_is_asked_for_until_one_works_and_kept_in_this_tab(
-    browser: Any, service: tuple[str, str, str], scheme: str
+    browser: Browser, service: tuple[str, str, str], scheme: str
 ) -> None:
     url, key, _ = service
     page = browser.new_context(
@@ -74,32 +66,32 @@ def test_a_key_is_asked_for_until_one_works_and_kept_in_this_tab(
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(url)
     dialog = page.get_by_role("dialog", name="This service asks for a key")
-    playwright.expect(dialog).to_be_visible()
+    expect(dialog).to_be_visible()
     field = dialog.get_by_label("API key")
-    playwright.expect(field).to_be_focused()
+    expect(field).to_be_focused()
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
-    playwright.expect(dialog).to_be_visible()
+    expect(dialog).to_be_visible()
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")
-    playwright.expect(dialog).to_contain_text("That key does not work")
+    expect(dialog).to_contain_text("That key does not work")
     with page.expect_response(lambda answer: "/v1/" in answer.url and answer.ok):
         page.keyboard.type(f" {key} ")
         page.keyboard.press("Enter")
-    playwright.expect(dialog).to_have_count(0)
+    expect(dialog).to_have_count(0)
     with page.expect_response(lambda answer: "/v1/" in answer.url and answer.ok):
         page.reload()
-    playwright.expect(dialog).to_have_count(0)
+    expect(dialog).to_have_count(0)
     kept = page.evaluate("[Object.values(localStorage), document.cookie]")
     assert kept == [[], ""]
     assert errors == []
     other = browser.new_page()
     other.goto(url)
-    playwright.expect(other.get_by_role("dialog")).to_be_visible()
+    expect(other.get_by_role("dialog")).to_be_visible()
 
 
 def test_the_status_says_which_key_it_takes_and_asks_for_another_one(
-    browser: Any, service: tuple[str, str, str]
+    browser: Browser, service: tuple[str, str, str]
 ) -> None:
     url, key, reader = service
     page = browser.new_context().new_page()
@@ -107,20 +99,20 @@ def test_the_status_says_which_key_it_takes_and_asks_for_another_one(
     dialog = page.get_by_role("dialog", name="This service asks for a key")
     dialog.get_by_label("API key").fill(reader)
     page.keyboard.press("Enter")
-    playwright.expect(page.locator("#ready")).to_contain_text("a key with the scope admin")
-    playwright.expect(page.locator("#failures")).to_be_hidden()
+    expect(page.locator("#ready")).to_contain_text("a key with the scope admin")
+    expect(page.locator("#failures")).to_be_hidden()
     page.get_by_role("button", name="Use another key").click()
     dialog.get_by_label("API key").fill(key)
     page.keyboard.press("Enter")
     tiles = page.locator("#tiles .tile")
-    playwright.expect(tiles.nth(0)).to_have_text("Waiting42.5 MB of uploads, with those in hand")
-    playwright.expect(tiles.nth(1)).to_have_text("In hand3the oldest picture came 12 s ago")
-    playwright.expect(tiles.nth(2)).to_contain_text("Images with faces")
-    playwright.expect(page.get_by_role("button", name="Use another key")).to_be_hidden()
+    expect(tiles.nth(0)).to_have_text("Waiting42.5 MB of uploads, with those in hand")
+    expect(tiles.nth(1)).to_have_text("In hand3the oldest picture came 12 s ago")
+    expect(tiles.nth(2)).to_contain_text("Images with faces")
+    expect(page.get_by_role("button", name="Use another key")).to_be_hidden()
 
 
 def test_a_key_sees_its_own_collections_and_no_other_name(
-    browser: Any, service: tuple[str, str, str], api: Api
+    browser: Browser, service: tuple[str, str, str], api: Api
 ) -> None:
     url, every, _ = service
     for name in ("holiday", "secret", "work"):
@@ -139,14 +131,14 @@ def test_a_key_sees_its_own_collections_and_no_other_name(
 
     page = window(text, "c/holiday/people")
     choice = page.get_by_label("Collection")
-    playwright.expect(choice).to_have_value("holiday")
+    expect(choice).to_have_value("holiday")
     assert choice.locator("option").all_inner_texts() == ["holiday", "work"]
     assert page.title() == "People · holiday · facematch"
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     choice.select_option("work")
     page.wait_for_url(f"{url}c/work/people")
-    playwright.expect(page.locator("#none")).to_be_visible()
+    expect(page.locator("#none")).to_be_visible()
     page.get_by_role("link", name="Search").click()
     page.wait_for_url(f"{url}c/work/search")
     assert page.title() == "Search · work · facematch"
@@ -159,16 +151,16 @@ def test_a_key_sees_its_own_collections_and_no_other_name(
     # One that is not theirs looks like one that is not there, and nothing of it is told.
     for name in ("secret", "nowhere", "default"):
         page = window(text, f"c/{name}/people")
-        playwright.expect(page.locator("h1")).to_have_text("No such collection")
+        expect(page.locator("h1")).to_have_text("No such collection")
         assert page.locator("main .others a").all_inner_texts() == ["holiday", "work"]
-        playwright.expect(page.get_by_label("Collection")).to_be_hidden()
+        expect(page.get_by_label("Collection")).to_be_hidden()
         page.get_by_role("link", name="work").click()
         page.wait_for_url(f"{url}c/work/")
 
     # Who has a key for one collection only is led there from the front door.
     page = window(lone_text, "")
     page.wait_for_url(f"{url}c/work/")
-    playwright.expect(page.get_by_label("Collection")).to_be_hidden()
+    expect(page.get_by_label("Collection")).to_be_hidden()
     page = window(every, "")
-    playwright.expect(page.locator("#drop")).to_be_visible()
-    playwright.expect(page.get_by_label("Collection")).to_be_hidden()
+    expect(page.locator("#drop")).to_be_visible()
+    expect(page.get_by_label("Collection")).to_be_hidden()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from cluster import Cluster
+from cluster import NO_SWEEPS, Cluster
 from picture_server import PictureServer
 from planted import PLANTED, people, pictures_of, planted_picture
 from trace_collector import Collected, Collector
@@ -19,8 +19,6 @@ from facematch.faces import pack_encodings
 
 PARTS = ("api", "worker-1", "index-1")
 NAME, HIDDEN = "anna-wagner.png", "anna-at-home"
-#: Of a job that a sweeper publishes again, the story is told twice.
-LONG = "60"
 CALLER = "0af7651916cd43dd8448eb211c80319c"
 
 #: What happens to an image, by process and span, and of which span it is a part.
@@ -102,7 +100,7 @@ def test_an_image_is_one_trace_through_three_processes(
             log_level="debug",
             fetch_allow=f"127.0.0.1:{pictures_elsewhere.port}",
             otlp_endpoint=collector.url,
-            sweep_age=LONG,
+            sweep_age=NO_SWEEPS,
         ) as cluster,
     ):
         job = submit(cluster, pictures[0])
@@ -169,7 +167,7 @@ def test_an_image_is_one_trace_through_three_processes(
 
 def test_without_a_collector_the_log_alone_follows_an_image(tmp_path: Path, redis_url: str) -> None:
     encodings, pictures = two_of_one_person(2)
-    settings = {"encoder": PLANTED, "logs": "json", "log_level": "debug", "sweep_age": LONG}
+    settings = {"encoder": PLANTED, "logs": "json", "log_level": "debug", "sweep_age": NO_SWEEPS}
     with Cluster(tmp_path, redis_url, redis_url, workers=1, **settings) as cluster:
         named = f"{cluster.url}/scan/image/{NAME}"
         assert requests.post(named, data=b"no picture", timeout=60).status_code == 200
